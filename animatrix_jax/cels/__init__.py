@@ -1,0 +1,1 @@
+"""Cel World: anime clips drawn procedurally from the taxonomy, with known truth."""

@@ -1,0 +1,140 @@
+"""Backgrounds of Cel World: from the `style.background` tag and a place to planes.
+
+A background is a stack of static planes, back to front, each with its parallax, as the
+background department delivers painted boards and books for a multiplane stand. Sets
+are in `exteriors` and `interiors`, moods and abstractions in `patterns`.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from animatrix_jax.cels import exteriors, interiors, patterns
+from animatrix_jax.cels.palettes import Palette
+from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.scenery import GROUND, HORIZON, Plane, Stage
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """How a place is built and spoken of: she runs `along` it, he stands `at` it."""
+
+    build: Callable[[Stage], tuple[Plane, ...]]
+    at: str
+    along: str
+    hour: str = "day"
+    weight: float = 1.0
+
+
+# Keys are noun phrases that a narrative can use as they are.
+SETS: dict[str, Place] = {
+    "a city street": Place(build=exteriors.street, at="on", along="along"),
+    "a city street at night": Place(
+        build=exteriors.street, at="on", along="along", hour="night", weight=0.7
+    ),
+    "a quiet street at sunset": Place(
+        build=exteriors.street, at="on", along="along", hour="sunset", weight=0.5
+    ),
+    "a school corridor": Place(build=interiors.corridor, at="in", along="along"),
+    "a classroom": Place(build=interiors.classroom, at="in", along="through"),
+    "a bedroom": Place(build=interiors.bedroom, at="in", along="through"),
+    "a grassy field": Place(build=exteriors.field, at="in", along="across"),
+    "a forest": Place(build=exteriors.forest, at="in", along="through"),
+    "a school rooftop": Place(
+        build=exteriors.rooftop, at="on", along="across", weight=0.6
+    ),
+    "a rooftop at sunset": Place(
+        build=exteriors.rooftop, at="on", along="across", hour="sunset", weight=0.7
+    ),
+    "a beach": Place(build=exteriors.seaside, at="on", along="along", weight=0.7),
+    "a beach at sunset": Place(
+        build=exteriors.seaside, at="on", along="along", hour="sunset", weight=0.5
+    ),
+    "a shrine path": Place(build=exteriors.shrine, at="on", along="along"),
+}
+MOODS: dict[str, Place] = {
+    "a pattern of flowers": Place(
+        build=patterns.flowers, at="against", along="across"
+    ),
+    "a pattern of sparkles": Place(
+        build=patterns.sparkles, at="against", along="across"
+    ),
+    "soft lights out of focus": Place(
+        build=patterns.bokeh, at="against", along="before"
+    ),
+    "a checkered pattern": Place(build=patterns.checks, at="against", along="across"),
+}
+ABSTRACT: dict[str, Place] = {
+    "flat abstract shapes": Place(
+        build=patterns.flat_abstract, at="against", along="across"
+    ),
+}
+PAPER: dict[str, Place] = {
+    "a plain white background": Place(
+        build=patterns.white, at="against", along="across"
+    ),
+}
+PLACES: dict[str, dict[str, Place]] = {
+    "painted": SETS,
+    "photo_based": SETS,
+    "flat_abstract": ABSTRACT,
+    "mood_pattern": MOODS,
+    "white": PAPER,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Background:
+    """A set, ready to be drawn; planes run from the back to the front."""
+
+    planes: tuple[Plane, ...]
+    place: str
+
+
+def draw_place(draws: Draws, background_tag: str) -> str:
+    """A place that `background_tag` can show, as a noun phrase.
+
+    Raises:
+      ValueError: for a background tag that does not exist.
+    """
+    table = _places(background_tag)
+    return draws.choice(tuple(table), [place.weight for place in table.values()])
+
+
+def make_background(
+    draws: Draws, background_tag: str, palette: Palette, place: str | None = None
+) -> Background:
+    """The planes of `place` (drawn if not given) under `background_tag`.
+
+    Raises:
+      ValueError: for a tag that does not exist or a place that it cannot show.
+    """
+    table = _places(background_tag)
+    if place is None:
+        place = draw_place(draws.child("place"), background_tag)
+    if place not in table:
+        raise ValueError(
+            f"{background_tag} shows one of {tuple(table)}, got the place {place!r}"
+        )
+    stage = Stage(
+        draws=draws.child("set"),
+        palette=palette,
+        hour=table[place].hour,
+        finish="photo_based" if background_tag == "photo_based" else "painted",
+    )
+    return Background(planes=table[place].build(stage), place=place)
+
+
+def preposition(place: str, moving: str) -> str:
+    """The word that joins a subject to `place`; `moving` is "moving" or "standing"."""
+    for table in (SETS, MOODS, ABSTRACT, PAPER):
+        if place in table:
+            return table[place].along if moving == "moving" else table[place].at
+    raise ValueError(f"no place is called {place!r}")
+
+
+def _places(background_tag: str) -> dict[str, Place]:
+    if background_tag not in PLACES:
+        raise ValueError(
+            f"background must be one of {tuple(PLACES)}, got {background_tag!r}"
+        )
+    return PLACES[background_tag]

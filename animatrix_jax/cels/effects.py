@@ -1,0 +1,348 @@
+"""Drawn effects of a shot: effect lines, impacts and hit sparks (the VFX axis).
+
+The renderer calls `apply_before` between background and character, `apply_after` over
+the character, and `post` on the finished pixels. The canvas spans x in [0, aspect] and
+y in [0, 1]. Lines that boil do so as in a studio: a cycle of three drawings on twos,
+not fresh noise on every frame; lines that run travel along the motion.
+"""
+
+import math
+
+import numpy as np
+import skia
+from jaxtyping import UInt8
+
+from animatrix_jax.cels import ink
+from animatrix_jax.cels.palettes import Colour, Palette, mix
+from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.spec import EffectsSpec
+
+WHITE: Colour = (1.0, 1.0, 1.0)
+SHOCK_FRAMES = 5
+SPARK_FRAMES = 3
+IMPACT_FRAMES = 2
+# How much of the picture is whited out on the frames from the hit on.
+FLASH = (0.94, 0.6, 0.25)
+
+
+def apply_before(
+    canvas: skia.Canvas,
+    effects: EffectsSpec,
+    frame: int,
+    frames: int,
+    aspect: float,
+    draws: Draws,
+    palette: Palette,
+) -> None:
+    """Draw what lies behind the character: streaks, and the far half of the lines."""
+    if "streak_background" in effects.lines:
+        _streaks(canvas, effects, frame, aspect, draws, palette)
+    if "speed_lines" in effects.lines:
+        _speed_lines(canvas, effects, frame, aspect, draws, palette, 0.0)
+    if "focus_lines" in effects.lines:
+        focus = (effects.focus[0] * aspect, effects.focus[1])
+        _focus_lines(canvas, effects, frame, aspect, draws, palette, focus, 0.25)
+    if "waver_lines" in effects.lines:
+        _waver_lines(canvas, frame, aspect, draws, palette)
+
+
+def apply_after(
+    canvas: skia.Canvas,
+    effects: EffectsSpec,
+    frame: int,
+    frames: int,
+    aspect: float,
+    draws: Draws,
+    palette: Palette,
+    focus: tuple[float, float] | None = None,
+) -> None:
+    """Draw what lies over the character; `focus` is where the blow or the gaze is."""
+    if focus is None:
+        focus = (effects.focus[0] * aspect, effects.focus[1])
+    if "speed_lines" in effects.lines:
+        _speed_lines(canvas, effects, frame, aspect, draws, palette, 1.0)
+    if "focus_lines" in effects.lines:
+        _focus_lines(canvas, effects, frame, aspect, draws, palette, focus, 0.45)
+    if effects.impact:
+        age = frame - hit_frame(effects, frames)
+        if "shockwave" in effects.impact and 0 <= age < SHOCK_FRAMES:
+            _shockwave(canvas, effects, age, draws, palette, focus)
+        if 0 <= age < SPARK_FRAMES:
+            _spark(canvas, effects, age, draws, palette, focus)
+
+
+def post(
+    image: UInt8[np.ndarray, "h w 3"],
+    effects: EffectsSpec,
+    frame: int,
+    frames: int,
+    draws: Draws,
+    palette: Palette,
+    focus: tuple[float, float] | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Work on the photographed frame: impact frames and the white-out of a flash.
+
+    `focus` is in canvas units, as for `apply_after`. Frames without either come back
+    as they are.
+    """
+    age = frame - hit_frame(effects, frames)
+    if "impact_frame" in effects.impact:
+        if 0 <= age < IMPACT_FRAMES:
+            height, width = image.shape[:2]
+            if focus is None:
+                focus = (effects.focus[0] * width / height, effects.focus[1])
+            return _impact_frame(image, age, draws, palette, focus)
+        age -= IMPACT_FRAMES
+    if "flash" in effects.impact and 0 <= age < len(FLASH):
+        amount = FLASH[age]
+        white = image + (255.0 - image) * amount
+        return np.round(white).astype(np.uint8)
+    return image
+
+
+def hit_frame(effects: EffectsSpec, frames: int) -> int:
+    """The frame of the contact, kept inside the clip."""
+    return min(max(effects.hit, 0), frames - 1)
+
+
+def _strength(effects: EffectsSpec) -> float:
+    return {"none": 0.8, "accent": 0.8, "dominant": 1.2}[effects.level]
+
+
+def _pen(palette: Palette) -> Colour:
+    """Effect lines are inked with the line colour, deepened: they must carry."""
+    return mix(palette.line, (0.0, 0.0, 0.0), 0.35)
+
+
+def _speed_lines(
+    canvas: skia.Canvas,
+    effects: EffectsSpec,
+    frame: int,
+    aspect: float,
+    draws: Draws,
+    palette: Palette,
+    near: float,
+) -> None:
+    """Spindles that fly against the motion; those in front keep to the margins."""
+    scale = ink.pixels_per_unit(canvas)
+    dx, dy = effects.direction
+    if dx == 0.0 and dy == 0.0:
+        dx = 1.0
+    reach = abs(dx) * aspect + abs(dy) + 1.0
+    span = abs(dy) * aspect + abs(dx)
+    count = round((7 if near else 10) * _strength(effects) * (1.6 if scale > 100 else 1))
+    light, dark = skia.Path(), skia.Path()
+    for i, row in enumerate(ink.table(draws, f"speed{near}", count, 5)):
+        across = (i + row[0]) / count - 0.5
+        if near:
+            # Push outwards, so that face and hands stay clear.
+            across = math.copysign(0.27 + 0.46 * abs(across), across)
+        across *= span
+        length = 0.35 + 0.75 * row[1]
+        along = (row[2] * reach - (0.55 + 0.35 * row[3]) * frame) % reach - 0.5 * reach
+        width = 0.008 + 0.022 * row[4] * row[4] + 0.006 * near
+        width = ink.at_least(width, 0.9 + 0.7 * row[4], scale)
+        x = aspect / 2 + along * dx - across * dy
+        y = 0.5 + along * dy + across * dx
+        path = dark if i % 3 == 1 else light
+        end = (x + length * dx, y + length * dy)
+        ink.spindle(path, (x, y), end, width, 0.3)
+    canvas.drawPath(light, ink.fill(WHITE, 0.9))
+    canvas.drawPath(dark, ink.fill(_pen(palette), 0.75))
+
+
+def _focus_lines(
+    canvas: skia.Canvas,
+    effects: EffectsSpec,
+    frame: int,
+    aspect: float,
+    draws: Draws,
+    palette: Palette,
+    focus: tuple[float, float],
+    hollow: float,
+) -> None:
+    """Wedges that converge on `focus` and stop at an open oval around it."""
+    scale = ink.pixels_per_unit(canvas)
+    x, y = focus
+    outer = math.hypot(max(x, aspect - x), max(y, 1.0 - y)) + 0.05
+    count = round((20 if scale < 100 else 52) * (0.6 + 0.4 * _strength(effects)))
+    drawing = frame // 2 % 3
+    light, dark = skia.Path(), skia.Path()
+    for i, row in enumerate(ink.table(draws, f"focus{hollow}{drawing}", count, 4)):
+        angle = math.tau * (i + 0.7 * row[0]) / count
+        inner = hollow * (1.0 + 0.55 * row[1]) / _strength(effects)
+        half = (0.2 + 0.8 * row[2]) * math.pi / count * 0.62
+        half = max(half, 0.6 / (scale * outer))
+        cos, sin = math.cos(angle), math.sin(angle)
+        path = light if i % 4 == 0 else dark
+        path.moveTo(x + inner * cos, y + inner * sin)
+        path.lineTo(
+            x + outer * math.cos(angle - half), y + outer * math.sin(angle - half)
+        )
+        path.lineTo(
+            x + outer * math.cos(angle + half), y + outer * math.sin(angle + half)
+        )
+        path.close()
+    canvas.drawPath(dark, ink.fill(_pen(palette), 0.88))
+    canvas.drawPath(light, ink.fill(WHITE, 0.92))
+
+
+def _streaks(
+    canvas: skia.Canvas,
+    effects: EffectsSpec,
+    frame: int,
+    aspect: float,
+    draws: Draws,
+    palette: Palette,
+) -> None:
+    """The set gives way to bands of paint dragged along the motion."""
+    scale = ink.pixels_per_unit(canvas)
+    dx, dy = effects.direction
+    if dx == 0.0 and dy == 0.0:
+        dx = 1.0
+    base = palette.scene(mix(palette.accent, (0.2, 0.3, 0.7), 0.45))
+    tones = (
+        mix(base, WHITE, 0.75),
+        mix(base, WHITE, 0.35),
+        mix(base, palette.shadow_tint, 0.6),
+    )
+    canvas.drawPaint(ink.fill(base))
+    reach = abs(dx) * aspect + abs(dy) + 1.6
+    span = abs(dy) * aspect + abs(dx)
+    count = 15 if scale < 100 else 42
+    paths = (skia.Path(), skia.Path(), skia.Path())
+    for i, row in enumerate(ink.table(draws, "streak", count, 5)):
+        across = ((i + row[0]) / count - 0.5) * span * 1.05
+        length = 0.8 + 0.9 * row[1]
+        along = (row[2] * reach - (0.7 + 0.4 * row[3]) * frame) % reach - 0.62 * reach
+        width = ink.at_least((0.25 + 1.5 * row[4]) / count, 1.1, scale)
+        x = aspect / 2 + along * dx - across * dy
+        y = 0.5 + along * dy + across * dx
+        end = (x + length * dx, y + length * dy)
+        ink.spindle(paths[i % 3], (x, y), end, width, 0.45)
+    for path, tone in zip(reversed(paths), reversed(tones), strict=True):
+        canvas.drawPath(path, ink.fill(tone))
+
+
+def _waver_lines(
+    canvas: skia.Canvas,
+    frame: int,
+    aspect: float,
+    draws: Draws,
+    palette: Palette,
+) -> None:
+    """Ribbons that sway like a heat haze: dread, shock, a world coming loose."""
+    scale = ink.pixels_per_unit(canvas)
+    dark, light = skia.Path(), skia.Path()
+    count = 9 if scale < 100 else 14
+    steps = 8 if scale < 100 else 18
+    for i, row in enumerate(ink.table(draws, "waver", count, 4)):
+        x = aspect * (i + 0.2 + 0.6 * row[0]) / count
+        width = ink.at_least(0.012 + 0.02 * row[1], 0.9, scale)
+        sway, phase = 0.035 + 0.025 * row[2], math.tau * row[3] + 0.55 * frame
+        points = []
+        for step in range(steps + 1):
+            y = -0.05 + 1.1 * step / steps
+            points.append((x + sway * math.sin(9.0 * y + phase), y))
+        path = light if i % 3 == 2 else dark
+        path.moveTo(points[0][0] - width / 2, points[0][1])
+        for px, py in points[1:]:
+            path.lineTo(px - width / 2, py)
+        for px, py in reversed(points):
+            path.lineTo(px + width / 2, py)
+        path.close()
+    canvas.drawPath(dark, ink.fill(_pen(palette), 0.7))
+    canvas.drawPath(light, ink.fill(WHITE, 0.75))
+
+
+def _shockwave(
+    canvas: skia.Canvas,
+    effects: EffectsSpec,
+    age: int,
+    draws: Draws,
+    palette: Palette,
+    focus: tuple[float, float],
+) -> None:
+    """A ring that leaps out and thins: fast first, as every blast is spaced."""
+    scale = ink.pixels_per_unit(canvas)
+    out = 1.0 - (1.0 - (age + 1) / SHOCK_FRAMES) ** 2
+    radius = (0.12 + 0.72 * out) * _strength(effects)
+    width = ink.at_least(0.16 * (1.0 - 0.8 * out), 1.2, scale)
+    count = 14 if scale < 100 else 32
+    rows = ink.table(draws, "shock", count, 2)
+    for tone, inset, alpha in ((palette.accent, 1.0, 0.85), (WHITE, 0.55, 0.95)):
+        ring = skia.Path()
+        ring.setFillType(skia.PathFillType.kEvenOdd)
+        for edge in (0.5, -0.5):
+            points = []
+            for i, row in enumerate(rows):
+                angle = math.tau * i / count
+                r = radius + width * inset * (edge + 0.45 * (row[0] - 0.5))
+                points.append(
+                    (focus[0] + r * math.cos(angle), focus[1] + r * math.sin(angle))
+                )
+            ink.smooth(ring, points)
+        canvas.drawPath(ring, ink.fill(tone, alpha))
+
+
+def _spark(
+    canvas: skia.Canvas,
+    effects: EffectsSpec,
+    age: int,
+    draws: Draws,
+    palette: Palette,
+    focus: tuple[float, float],
+) -> None:
+    """The star of a blow: a hard white core in a jagged warm rim, gone in three."""
+    size = (0.30, 0.40, 0.26)[age] * _strength(effects)
+    rows = ink.table(draws, f"spark{age}", 9, 2)
+    turn = math.tau * rows[0][1]
+    outer = [size * (0.55 + 0.75 * row[0]) for row in rows]
+    rim, core = skia.Path(), skia.Path()
+    ink.star(rim, focus, outer, 0.42 * size, turn)
+    ink.star(core, focus, [0.72 * r for r in outer], 0.3 * size, turn)
+    if age == 2:
+        # The core has burnt out: what is left is a hollow star.
+        rim.setFillType(skia.PathFillType.kEvenOdd)
+        rim.addPath(core)
+        canvas.drawPath(rim, ink.fill(palette.light((1.0, 0.72, 0.12))))
+        return
+    canvas.drawPath(rim, ink.fill(palette.light((1.0, 0.66, 0.10))))
+    canvas.drawPath(core, ink.fill(WHITE))
+
+
+def _impact_frame(
+    image: UInt8[np.ndarray, "h w 3"],
+    age: int,
+    draws: Draws,
+    palette: Palette,
+    focus: tuple[float, float],
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture as two inks, torn by rays from the blow; the second one in negative.
+
+    The threshold lies at the median brightness, so that black and white each take
+    about half the picture whatever the scene.
+    """
+    height, width = image.shape[:2]
+    luma = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    low, middle, high = np.percentile(luma, [12.0, 50.0, 85.0])
+    middle = min(max(float(middle), float(low) + 1.0), float(high) + 1.0)
+    bright = luma >= middle
+    y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height - focus[1]
+    x = (np.arange(width, dtype=np.float32)[None] + 0.5) / height - focus[0]
+    radius = np.hypot(x, y)
+    angle = np.arctan2(y, x) / math.tau + 0.5
+    rows = np.asarray(ink.table(draws, "impact", 28, 2), np.float32)
+    sector = np.minimum((angle * 28).astype(np.int32), 27)
+    # A ray fills a part of its sector that grows outwards, so it tapers to the focus.
+    within = np.abs(angle * 28 - sector - 0.5)
+    ray = within < rows[sector, 0] * (radius - 0.22 - 0.25 * rows[sector, 1])
+    bright ^= ray
+    if age % 2:
+        bright = ~bright
+    inks = np.array([[8, 6, 10], [252, 252, 250]], np.uint8)
+    drawing = inks[bright.astype(np.intp)]
+    if age % 2 == 0 and palette.manga == "colour":
+        red = np.round(np.array(palette.light((0.90, 0.05, 0.09))) * 255.0)
+        drawing[(luma <= low) & ~ray] = red.astype(np.uint8)
+    return drawing

@@ -1,0 +1,419 @@
+"""Outdoor sets: streets by day and night, field, forest, rooftop, seaside, shrine."""
+
+import math
+
+import skia
+
+from animatrix_jax.cels import ink
+from animatrix_jax.cels.palettes import Colour, mix
+from animatrix_jax.cels.scenery import (
+    BOTTOM,
+    GROUND,
+    HORIZON,
+    LEFT,
+    RIGHT,
+    TOP,
+    WHITE,
+    Plane,
+    Stage,
+    bushes,
+    flat,
+    foliage,
+    graded,
+    rect,
+    ridge_plane,
+    sky_plane,
+    skyline_plane,
+    texture,
+    tiles,
+    trees_plane,
+)
+
+WALLS: tuple[Colour, ...] = (
+    (0.93, 0.88, 0.78),
+    (0.80, 0.66, 0.56),
+    (0.72, 0.79, 0.83),
+    (0.90, 0.76, 0.66),
+)
+ROOFS: tuple[Colour, ...] = (
+    (0.36, 0.42, 0.56),
+    (0.66, 0.36, 0.30),
+    (0.40, 0.44, 0.44),
+)
+
+
+def street(stage: Stage) -> tuple[Plane, ...]:
+    """A row of houses and shops, poles with wires, a kerb and a road."""
+
+    def draw_houses(canvas: skia.Canvas) -> None:
+        walls = tuple(skia.Path() for _ in WALLS)
+        roofs = tuple(skia.Path() for _ in ROOFS)
+        panes, doors, awnings = skia.Path(), skia.Path(), skia.Path()
+        for i, (left, right, row) in enumerate(tiles(stage, "houses", 0.62, 1.05, 4)):
+            top = -0.28 - 0.42 * row[0]
+            rect(walls[i % 4], left + 0.015, top, right - 0.015, BOTTOM)
+            roof = roofs[int(3 * row[1])]
+            if row[2] < 0.6:
+                ink.polygon(
+                    roof,
+                    [
+                        (left - 0.05, top + 0.02),
+                        (left + 0.14, top - 0.18),
+                        (right - 0.14, top - 0.18),
+                        (right + 0.05, top + 0.02),
+                    ],
+                )
+            else:
+                rect(roof, left, top - 0.05, right, top + 0.02)
+            width = right - left
+            for k in (0.16, 0.58):
+                x = left + k * width
+                rect(panes, x, top + 0.1, x + 0.26 * width, top + 0.28)
+            if row[3] < 0.5:
+                rect(awnings, left + 0.06, -0.14, right - 0.06, -0.06)
+                rect(panes, left + 0.10, -0.06, right - 0.10, 0.12)
+            else:
+                rect(doors, left + 0.2, -0.12, left + 0.38, 0.2)
+                rect(panes, left + 0.48 * width, -0.1, right - 0.1, 0.05)
+        for path, colour in zip(walls, WALLS, strict=True):
+            canvas.drawPath(path, ink.fill(stage.tone(colour)))
+        for path, colour in zip(roofs, ROOFS, strict=True):
+            canvas.drawPath(path, ink.fill(stage.tone(colour)))
+        pane = (
+            stage.tone((0.46, 0.62, 0.74))
+            if stage.hour == "day"
+            else stage.lamp((1.0, 0.83, 0.45))
+        )
+        canvas.drawPath(doors, ink.fill(stage.tone((0.42, 0.29, 0.24))))
+        canvas.drawPath(panes, ink.fill(pane))
+        cloth = stage.tone((0.86, 0.33, 0.28))
+        canvas.drawPath(awnings, ink.fill(cloth))
+        if stage.hour == "night":
+            glow = ((*stage.lamp((1.0, 0.8, 0.5)), 0.0), (*pane, 0.22))
+            graded(canvas, glow, -0.4, 0.16)
+        texture(canvas, stage, "brick", -0.75, 0.16, 0.13)
+
+    def draw_poles(canvas: skia.Canvas) -> None:
+        scale = ink.pixels_per_unit(canvas)
+        poles, wires, lamps = skia.Path(), skia.Path(), skia.Path()
+        half = ink.at_least(0.017, 0.5, scale)
+        x, pitch = LEFT + 0.9, 1.55
+        while x < RIGHT + pitch:
+            rect(poles, x - half, -1.05, x + half, 0.24)
+            rect(poles, x - 0.15, -0.93, x + 0.15, -0.93 + 1.4 * half)
+            rect(poles, x + 0.03, -0.8, x + 0.1, -0.66)
+            for y in (-0.92, -0.84):
+                wires.moveTo(x - pitch, y)
+                wires.quadTo(x - pitch / 2, y + 0.2, x, y)
+            lamps.addCircle(x + 0.07, -0.55, 0.035)
+            x += pitch
+        ink_tone = stage.tone((0.30, 0.30, 0.36))
+        canvas.drawPath(wires, ink.stroke(ink_tone, ink.at_least(0.006, 0.45, scale)))
+        canvas.drawPath(poles, ink.fill(ink_tone))
+        if stage.hour == "night":
+            canvas.drawPath(lamps, ink.fill(stage.lamp((1.0, 0.94, 0.7))))
+
+    def draw_road(canvas: skia.Canvas) -> None:
+        path_tone = stage.tone((0.80, 0.78, 0.74))
+        road = stage.tone((0.50, 0.51, 0.56))
+        flat(canvas, mix(path_tone, WHITE, 0.12), LEFT, HORIZON, RIGHT, 0.27)
+        flat(canvas, stage.palette.shade(path_tone), LEFT, 0.25, RIGHT, 0.28)
+        graded(canvas, (mix(road, WHITE, 0.12), road), 0.28, 0.9)
+        flat(canvas, road, LEFT, 0.9, RIGHT, BOTTOM)
+        marks = skia.Path()
+        for i in range(-5, 6):
+            x = 0.86 * i
+            ink.polygon(
+                marks, [(x, 0.47), (x + 0.46, 0.47), (x + 0.42, 0.505), (x - 0.05, 0.505)]
+            )
+        canvas.drawPath(marks, ink.fill(stage.tone((0.96, 0.96, 0.94)), 0.9))
+        texture(canvas, stage, "asphalt", HORIZON, 1.0, 0.12)
+
+    return (
+        sky_plane(stage),
+        skyline_plane(stage, "downtown", 0.25, HORIZON, 1.0),
+        Plane(parallax=0.72, draw=draw_houses),
+        Plane(parallax=0.86, draw=draw_poles),
+        Plane(parallax=1.0, draw=draw_road),
+    )
+
+
+def _meadow(stage: Stage, colour: Colour, name: str, top: float) -> Plane:
+    """Grass to the feet and beyond, with tufts and flowers that grow as they near."""
+
+    def draw(canvas: skia.Canvas) -> None:
+        scale = ink.pixels_per_unit(canvas)
+        grass = stage.tone(colour)
+        near = stage.palette.shade(grass)
+        graded(canvas, (mix(grass, WHITE, 0.2), grass, near), top, 1.3)
+        flat(canvas, near, LEFT, 1.3, RIGHT, BOTTOM)
+        tufts, bright, blooms = skia.Path(), skia.Path(), skia.Path()
+        count = 130 if scale < 100 else 600
+        for i, (u, v, w) in enumerate(stage.table(name, count, 3)):
+            depth = v * v
+            x, y = LEFT + (RIGHT - LEFT) * u, top + 0.03 + 1.0 * depth
+            size = ink.at_least(0.025 + 0.09 * depth, 1.0, scale) * (0.7 + 0.6 * w)
+            path = bright if i % 3 else tufts
+            path.moveTo(x - 0.6 * size, y)
+            path.lineTo(x - 0.35 * size, y - size)
+            path.lineTo(x, y - 0.2 * size)
+            path.lineTo(x + 0.3 * size, y - 1.1 * size)
+            path.lineTo(x + 0.6 * size, y)
+            path.close()
+            if i % 6 == 0:
+                blooms.addCircle(x, y - size, ink.at_least(0.22 * size, 0.5, scale))
+        canvas.drawPath(bright, ink.fill(mix(grass, stage.tone((0.9, 1.0, 0.5)), 0.25)))
+        canvas.drawPath(tufts, ink.fill(near))
+        canvas.drawPath(blooms, ink.fill(stage.tone((1.0, 0.97, 0.86))))
+        texture(canvas, stage, name + "blades", top, 1.0, 0.13, 0.8)
+
+    return Plane(parallax=1.0, draw=draw)
+
+
+def field(stage: Stage) -> tuple[Plane, ...]:
+    """Summer hills under towering clouds."""
+    return (
+        sky_plane(stage, 8),
+        ridge_plane(stage, "mountains", (0.46, 0.58, 0.78), 0.12, 0.15, 0.36, 1.7),
+        ridge_plane(stage, "hills", (0.42, 0.66, 0.44), 0.32, 0.20, 0.20, 1.1),
+        trees_plane(stage, "copse", (0.30, 0.56, 0.30), 0.62, 0.19, 0.17),
+        _meadow(stage, (0.50, 0.74, 0.34), "meadow", 0.16),
+    )
+
+
+def forest(stage: Stage) -> tuple[Plane, ...]:
+    """Trunks in four depths, darker as they near, under a canopy with light in it."""
+
+    def draw_glow(canvas: skia.Canvas) -> None:
+        light = stage.tone((0.90, 0.97, 0.70))
+        deep = stage.tone((0.42, 0.66, 0.46))
+        canvas.drawPaint(ink.fill(deep))
+        graded(canvas, (deep, light, deep), -1.5, 0.7, (0.0, 0.62, 1.0))
+        shafts = skia.Path()
+        for u, v in stage.table("shafts", 11, 2):
+            x, width = LEFT + (RIGHT - LEFT) * u, 0.08 + 0.16 * v
+            ink.polygon(
+                shafts, [(x, TOP), (x + width, TOP), (x + width - 1.2, 0.4), (x - 1.5, 0.4)]
+            )
+        canvas.drawPath(shafts, ink.fill(WHITE, 0.24))
+
+    def trunks(name: str, parallax: float, width: float, colour: Colour) -> Plane:
+        def draw(canvas: skia.Canvas) -> None:
+            bark, light, shade, lit = (skia.Path() for _ in range(4))
+            for i, (left, right, row) in enumerate(
+                tiles(stage, name, 4.5 * width, 11 * width, 3)
+            ):
+                x, half = (left + right) / 2, width * (0.35 + 0.3 * row[0])
+                lean = (row[1] - 0.5) * 0.35
+                ink.polygon(
+                    bark,
+                    [
+                        (x - half + lean, TOP),
+                        (x + half + lean, TOP),
+                        (x + half, 0.1),
+                        (x + 1.6 * half, 0.27),
+                        (x - 1.6 * half, 0.27),
+                        (x - half, 0.1),
+                    ],
+                )
+                ink.polygon(
+                    light,
+                    [
+                        (x - half + lean, TOP),
+                        (x - 0.45 * half + lean, TOP),
+                        (x - 0.45 * half, 0.2),
+                        (x - half, 0.2),
+                    ],
+                )
+                rows = stage.table(f"{name}leaf{i % 4}", 7, 1)
+                top = -0.62 - 0.35 * row[2]
+                foliage(shade, lit, x, top, 0.34 + width, rows)
+            tone = stage.tone(colour)
+            leaf = stage.tone(mix(colour, (0.30, 0.62, 0.25), 0.62))
+            canvas.drawPath(bark, ink.fill(tone))
+            canvas.drawPath(light, ink.fill(mix(tone, WHITE, 0.2)))
+            canvas.drawPath(shade, ink.fill(stage.palette.shade(leaf)))
+            canvas.drawPath(lit, ink.fill(leaf))
+            texture(canvas, stage, name + "bark", -0.9, 0.2, 0.12, 0.6)
+
+        return Plane(parallax=parallax, draw=draw)
+
+    def draw_bushes(canvas: skia.Canvas) -> None:
+        bushes(canvas, stage, "undergrowth", 0.2)
+
+    return (
+        Plane(parallax=0.02, draw=draw_glow),
+        trunks("far trunks", 0.3, 0.09, (0.52, 0.66, 0.50)),
+        trunks("middle trunks", 0.55, 0.15, (0.40, 0.44, 0.36)),
+        trunks("near trunks", 0.8, 0.24, (0.32, 0.26, 0.22)),
+        Plane(parallax=0.9, draw=draw_bushes),
+        _meadow(stage, (0.40, 0.55, 0.28), "moss", 0.18),
+    )
+
+
+def rooftop(stage: Stage) -> tuple[Plane, ...]:
+    """A school roof: wire fence against the sky and the town far below."""
+
+    def draw_fence(canvas: skia.Canvas) -> None:
+        scale = ink.pixels_per_unit(canvas)
+        tone = stage.tone((0.40, 0.46, 0.52))
+        posts, mesh = skia.Path(), skia.Path()
+        half = ink.at_least(0.014, 0.5, scale)
+        pitch = 0.09 if scale > 100 else 0.16
+        x = LEFT
+        while x < RIGHT + 0.8:
+            # Diamond wire.
+            mesh.moveTo(x, -0.36)
+            mesh.lineTo(x + 0.55, 0.19)
+            mesh.moveTo(x, 0.19)
+            mesh.lineTo(x + 0.55, -0.36)
+            x += pitch
+        x = LEFT
+        while x < RIGHT:
+            rect(posts, x - half, -0.42, x + half, 0.2)
+            x += 0.62
+        for y in (-0.38, 0.1):
+            rect(posts, LEFT, y - half, RIGHT, y + half)
+        canvas.drawPath(
+            mesh, ink.stroke(tone, ink.at_least(0.005, 0.35, scale), 0.6)
+        )
+        canvas.drawPath(posts, ink.fill(tone))
+
+    def draw_roof(canvas: skia.Canvas) -> None:
+        floor = stage.tone((0.72, 0.70, 0.70))
+        kerb = stage.tone((0.86, 0.84, 0.82))
+        flat(canvas, kerb, LEFT, 0.15, RIGHT, 0.21)
+        graded(canvas, (mix(floor, WHITE, 0.1), stage.palette.shade(floor)), 0.21, 1.1)
+        flat(canvas, stage.palette.shade(floor), LEFT, 1.1, RIGHT, BOTTOM)
+        joints = skia.Path()
+        for y, width in ((0.30, 0.006), (0.46, 0.01), (0.75, 0.016)):
+            rect(joints, LEFT, y, RIGHT, y + width)
+        for i in range(-9, 10):
+            ink.polygon(
+                joints,
+                [
+                    (0.5 * i, 0.21),
+                    (0.5 * i + 0.008, 0.21),
+                    (1.4 * i + 0.03, 1.6),
+                    (1.4 * i, 1.6),
+                ],
+            )
+        canvas.drawPath(joints, ink.fill(stage.palette.shade(floor), 0.8))
+        texture(canvas, stage, "concrete", 0.15, 1.0, 0.13)
+
+    return (
+        sky_plane(stage, 6),
+        skyline_plane(stage, "town below", 0.18, 0.18, 0.42),
+        Plane(parallax=0.85, draw=draw_fence),
+        Plane(parallax=1.0, draw=draw_roof),
+    )
+
+
+def seaside(stage: Stage) -> tuple[Plane, ...]:
+    """The sea to the horizon, glittering, and a beach."""
+
+    def draw_sea(canvas: skia.Canvas) -> None:
+        scale = ink.pixels_per_unit(canvas)
+        water = stage.tone((0.16, 0.50, 0.76))
+        shallow = stage.tone((0.42, 0.80, 0.82))
+        graded(canvas, (water, mix(water, shallow, 0.5), shallow), -0.06, 0.34)
+        flat(canvas, shallow, LEFT, 0.34, RIGHT, BOTTOM)
+        glints = skia.Path()
+        for u, v, w in stage.table("glitter", 110 if scale < 100 else 380, 3):
+            x, y = LEFT + (RIGHT - LEFT) * u, -0.05 + 0.3 * v * v
+            width = ink.at_least(0.04 + 0.12 * v * w, 1.4, scale)
+            tall = ink.at_least(0.005 + 0.008 * v, 0.4, scale)
+            ink.spindle(glints, (x - width / 2, y), (x + width / 2, y), tall)
+        light = (1.0, 0.98, 0.92) if stage.hour == "day" else (1.0, 0.82, 0.56)
+        canvas.drawPath(glints, ink.fill(stage.lamp(light), 0.85))
+
+    def draw_beach(canvas: skia.Canvas) -> None:
+        scale = ink.pixels_per_unit(canvas)
+        sand = stage.tone((0.95, 0.86, 0.66))
+        shore, foam = skia.Path(), skia.Path()
+        shore.moveTo(LEFT, BOTTOM)
+        foam.moveTo(LEFT, BOTTOM)
+        steps = 60 if scale < 100 else 240
+        for i in range(steps + 1):
+            x = LEFT + (RIGHT - LEFT) * i / steps
+            y = 0.22 + 0.02 * math.sin(2.1 * x + 1.0) + 0.012 * math.sin(5.3 * x)
+            shore.lineTo(x, y)
+            foam.lineTo(x, y - ink.at_least(0.025, 0.8, scale))
+        for path in (shore, foam):
+            path.lineTo(RIGHT, BOTTOM)
+            path.close()
+        canvas.drawPath(foam, ink.fill(stage.tone((1.0, 1.0, 1.0)), 0.95))
+        wet = stage.palette.shade(sand)
+        canvas.drawPath(
+            shore, ink.linear((0.0, 0.2), (0.0, 1.2), (wet, sand, wet), (0.0, 0.12, 1.0))
+        )
+        texture(canvas, stage, "sand", 0.26, 1.1, 0.12)
+
+    return (
+        sky_plane(stage, 9),
+        Plane(parallax=0.3, draw=draw_sea),
+        Plane(parallax=1.0, draw=draw_beach),
+    )
+
+
+def shrine(stage: Stage) -> tuple[Plane, ...]:
+    """Vermilion gates over a stone path at the edge of the woods."""
+
+    def draw_gates(canvas: skia.Canvas) -> None:
+        red = stage.tone((0.86, 0.24, 0.16))
+        posts, shade, caps = skia.Path(), skia.Path(), skia.Path()
+        for i in range(-2, 3):
+            x = 1.9 * i + 0.55
+            for side in (-0.5, 0.5):
+                rect(posts, x + side - 0.045, -0.62, x + side + 0.045, 0.26)
+                rect(shade, x + side + 0.015, -0.62, x + side + 0.045, 0.26)
+                rect(caps, x + side - 0.06, 0.18, x + side + 0.06, 0.27)
+            rect(posts, x - 0.62, -0.54, x + 0.62, -0.47)
+            ink.polygon(
+                posts,
+                [
+                    (x - 0.78, -0.76),
+                    (x, -0.70),
+                    (x + 0.78, -0.76),
+                    (x + 0.72, -0.64),
+                    (x - 0.72, -0.64),
+                ],
+            )
+            ink.polygon(
+                caps,
+                [
+                    (x - 0.82, -0.81),
+                    (x, -0.745),
+                    (x + 0.82, -0.81),
+                    (x + 0.78, -0.755),
+                    (x, -0.69),
+                    (x - 0.78, -0.755),
+                ],
+            )
+        canvas.drawPath(posts, ink.fill(red))
+        canvas.drawPath(shade, ink.fill(stage.palette.shade(red)))
+        canvas.drawPath(caps, ink.fill(stage.tone((0.20, 0.18, 0.22))))
+
+    def draw_path(canvas: skia.Canvas) -> None:
+        stone = stage.tone((0.74, 0.73, 0.70))
+        graded(canvas, (mix(stone, WHITE, 0.1), stage.palette.shade(stone)), 0.2, 1.2)
+        flat(canvas, stage.palette.shade(stone), LEFT, 1.2, RIGHT, BOTTOM)
+        slabs = skia.Path()
+        for k, (top, bottom) in enumerate(((0.22, 0.29), (0.31, 0.42), (0.45, 0.62))):
+            for left, right, _ in tiles(stage, f"slabs{k}", 0.3 + 0.1 * k, 0.6, 1):
+                rect(slabs, left + 0.012, top, right - 0.012, bottom)
+        canvas.drawPath(slabs, ink.fill(mix(stone, WHITE, 0.25), 0.8))
+        texture(canvas, stage, "stone", 0.2, 1.0, 0.13)
+
+    def draw_bushes(canvas: skia.Canvas) -> None:
+        bushes(canvas, stage, "hedge", 0.19)
+
+    woods = (0.26, 0.46, 0.34)
+    return (
+        sky_plane(stage, 6),
+        ridge_plane(stage, "wooded hill", woods, 0.25, 0.15, 0.5, 1.4),
+        trees_plane(stage, "cedars", (0.24, 0.46, 0.28), 0.5, GROUND - 0.15, 0.42),
+        Plane(parallax=0.88, draw=draw_bushes),
+        Plane(parallax=0.92, draw=draw_gates),
+        Plane(parallax=1.0, draw=draw_path),
+    )

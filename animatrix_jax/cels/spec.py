@@ -1,0 +1,328 @@
+"""What a clip of Cel World is: everything that decides its pixels.
+
+A :class:`ClipSpec` is drawn once from (seed, split, index) and then nothing else is
+random: the renderer, the narrative and the analytic measures read only the spec.
+Streams that only decorate (palette, leaves of a tree, speckles of an explosion) are
+named by the spec's ``art`` number: ``Draws(spec.art, "palette")`` and so on.
+
+Coordinates. *World*: one unit is the frame's height, y points down, the camera at rest
+looks at (0, 0). *Screen*: [0, w/h] x [0, 1] with the origin at the top left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from animatrix_jax.cels import backgrounds, palettes
+from animatrix_jax.cels.defects import Defect, draw_defects
+from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.tagging import (
+    LOCOMOTION,
+    Values,
+    draw_tags,
+    join_tags,
+    split_tags,
+)
+from animatrix_jax.cels.timing import RATES, exposure_sheet
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CharacterSpec:
+    """Who is drawn. Strings are words that a narrative can use as they are."""
+
+    gender: str  # girl, boy, woman, man
+    hair_style: str  # short, bob, long, ponytail, twintails, spiky, bun
+    hair_colour: str  # a plain colour word: black, brown, blonde, pink, ...
+    eye_colour: str
+    cloth_colour: str  # of the first garment
+    cloth_kind: str  # sailor_uniform, blazer, dress, hoodie, jacket, kimono
+    place: str  # backgrounds.draw_place: "a classroom", "a city street", ...
+    bangs: str  # straight, swept, parted, spiky
+    facing: int  # -1 looks and moves to the left of the picture, 1 to the right
+    turn: float  # 0 frontal .. 1 three-quarter
+    hair_volume: float
+    eye_size: float
+    eye_tilt: float
+    build: float  # breadth of the body, about 1
+    ahoge: bool
+    glasses: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActionSpec:
+    """How the character moves."""
+
+    style: str  # value of motion.motion_style
+    emotion: str
+    gain: float  # size of the poses, from amplitude
+    rate: float  # how much action the clip holds, from speed
+    phase: float
+    travel: float  # distance covered over the clip, frame heights
+    spacing: str
+    variant: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CameraSpec:
+    """Framing and camera move; moves are drawn on ones."""
+
+    shot: str
+    angle: str
+    moves: tuple[str, ...]  # values of camera.camera_motion
+    speed: str
+    distance: float  # length of a pan in frame heights, or log-zoom of a truck
+    depth: str
+    dutch: float  # tilt of the frame, radians
+    roll: float  # how far a roll turns over the clip, radians
+    shake: float  # frame heights
+    offset: float  # where the figure stands, frame heights right of the centre
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EffectsSpec:
+    """What is drawn over or behind the character, in screen units."""
+
+    impact: tuple[str, ...]  # without "none": empty means none
+    lines: tuple[str, ...]
+    manpu: tuple[str, ...]
+    elemental: tuple[str, ...]
+    level: str  # none, accent, dominant
+    hit: int  # frame of the contact: impact_frame and flash show here
+    hold: int  # frames that hitstop freezes
+    direction: tuple[float, float]  # unit vector of the motion on the screen
+    focus: tuple[float, float]  # x as a fraction of the width, y of the height
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeformSpec:
+    """Intended deformation: brief, along the motion, back on model at the end."""
+
+    kinds: tuple[str, ...]  # without "none"
+    level: int  # 0..3
+    start: int  # first deformed frame
+    length: int  # frames
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipSpec:
+    """All that determines a clip; ``dataclasses.asdict`` of it is JSON-able."""
+
+    seed: int
+    index: int
+    split: str
+    frames: int
+    art: int  # names the decorative streams
+    tags: tuple[str, ...]  # "axis.field=value", canonical order, all drawn fields
+    character: CharacterSpec
+    action: ActionSpec
+    camera: CameraSpec
+    effects: EffectsSpec
+    deform: DeformSpec
+    exposure: tuple[int, ...]  # frame -> frame whose drawing it shows
+    defects: tuple[Defect, ...] = ()
+
+    def values(self, key: str) -> tuple[str, ...]:
+        """The values of a field such as ``motion.timing``."""
+        prefix = key + "="
+        return tuple(t[len(prefix) :] for t in self.tags if t.startswith(prefix))
+
+    def value(self, key: str) -> str:
+        """The value of a single-valued field."""
+        return self.values(key)[0]
+
+
+HIT = 0.56  # when, in a clip, the contact or the main accent falls
+GAIN = {"none": 0.0, "small": 0.5, "medium": 0.85, "large": 1.2, "extreme": 1.65}
+RATE = {"still": 0.0, "slow": 0.7, "normal": 1.0, "fast": 1.5, "explosive": 2.1}
+PAN = {"slow": 0.2, "normal": 0.38, "quick": 0.6, "flash": 0.85}
+TRUCK = {"slow": 0.25, "normal": 0.45, "quick": 0.7, "flash": 0.95}
+ROLL = {"slow": 0.18, "normal": 0.36, "quick": 0.62, "flash": 0.9}
+SHAKE = {"slow": 0.02, "normal": 0.035, "quick": 0.055, "flash": 0.08}
+HAIR_STYLES = {
+    "girl": ("bob", "long", "ponytail", "twintails", "bun", "short"),
+    "woman": ("long", "bob", "ponytail", "bun"),
+    "boy": ("short", "spiky", "bob"),
+    "man": ("short", "spiky", "ponytail"),
+}
+CLOTHES = {
+    "girl": ("sailor_uniform", "sailor_uniform", "dress", "hoodie", "blazer", "kimono"),
+    "woman": ("dress", "blazer", "jacket", "kimono"),
+    "boy": ("blazer", "hoodie", "jacket"),
+    "man": ("blazer", "jacket", "kimono"),
+}
+
+
+def draw_spec(
+    *,
+    seed: int,
+    index: int,
+    split: str = "train",
+    frames: int = 17,
+    tags: Iterable[str] = (),
+    defects: str = "none",
+) -> ClipSpec:
+    """The clip ``index`` of world ``seed``; the same on every machine.
+
+    Args:
+      seed: of the world.
+      index: of the clip; any order, any subset.
+      split: another split is another stream of clips.
+      frames: length of the clip.
+      tags: demanded tags in canonical form; the rest is drawn to suit them.
+      defects: "none", or "random": half of the clips get one or two families.
+
+    Raises:
+      UserError: where the tags are not drawn by Cel World or contradict each other.
+    """
+    if defects not in ("none", "random"):
+        raise ValueError(f"defects must be none or random, got {defects!r}")
+    draws = Draws(seed, "clip", split, index)
+    values = draw_tags(draws.child("tags"), split_tags(tags))
+    character = _draw_character(draws.child("character"), values)
+    art = draws.child("art").raw() >> 1
+    place = backgrounds.draw_place(
+        Draws(art, "background"), values["style.background"][0]
+    )
+    effects = _draw_effects(draws.child("effects"), values, frames, character.facing)
+    exposure = exposure_sheet(
+        values["motion.timing"][0],
+        frames=frames,
+        hit=effects.hit,
+        hold=effects.hold,
+    )
+    return ClipSpec(
+        seed=seed,
+        index=index,
+        split=split,
+        frames=frames,
+        art=art,
+        tags=join_tags(values),
+        character=dataclasses.replace(character, place=place),
+        action=_draw_action(draws.child("action"), values),
+        camera=_draw_camera(draws.child("camera"), values),
+        effects=effects,
+        deform=_draw_deform(draws.child("deform"), values, frames, effects.hit),
+        exposure=exposure,
+        defects=draw_defects(draws.child("defects"), frames=frames)
+        if defects == "random"
+        else (),
+    )
+
+
+def _draw_character(draws: Draws, values: Values) -> CharacterSpec:
+    chibi = values["style.proportion"] == ("super_deformed",)
+    people = {"girl": 45, "boy": 27, "woman": 16, "man": 12}
+    if chibi:
+        people |= {"woman": 2, "man": 2}
+    gender = draws.weighted(people)
+    style = draws.choice(HAIR_STYLES[gender])
+    straight = style in ("long", "bob", "twintails", "bun")
+    moving = values["motion.motion_style"][0] in (*LOCOMOTION, "melee")
+    return CharacterSpec(
+        gender=gender,
+        hair_style=style,
+        hair_colour=draws.choice(tuple(palettes.HAIR_COLOURS)),
+        eye_colour=draws.choice(tuple(palettes.EYE_COLOURS)[1:]),
+        cloth_kind=draws.choice(CLOTHES[gender]),
+        cloth_colour=draws.choice(tuple(palettes.CLOTH_COLOURS)),
+        place="",
+        bangs="spiky"
+        if style == "spiky"
+        else draws.choice(("straight", "swept", "parted"))
+        if straight
+        else draws.choice(("swept", "parted", "spiky")),
+        facing=draws.sign(),
+        turn=draws.uniform(0.6, 1.0) if moving else draws.uniform(0.1, 0.9),
+        hair_volume=draws.uniform(0.9, 1.15),
+        eye_size=draws.uniform(0.92, 1.12),
+        eye_tilt=draws.uniform(-0.06, 0.12),
+        build={"girl": 0.92, "woman": 0.96, "boy": 1.0, "man": 1.12}[gender]
+        * draws.uniform(0.95, 1.06),
+        ahoge=draws.chance(0.3),
+        glasses=draws.chance(0.12),
+    )
+
+
+def _draw_action(draws: Draws, values: Values) -> ActionSpec:
+    style = values["motion.motion_style"][0]
+    gain = GAIN[values["motion.amplitude"][0]]
+    travel = {"walk": 0.34, "run": 0.5, "dash": 0.7, "jump_fly": 0.35}.get(style, 0.0)
+    return ActionSpec(
+        style=style,
+        emotion=values["motion.emotion"][0],
+        gain=gain,
+        rate=RATE[values["motion.speed"][0]] * draws.uniform(0.95, 1.05),
+        phase=draws.uniform(),
+        travel=travel * min(gain, 1.2),
+        spacing=values.get("motion.spacing", ("linear",))[0],
+        variant=draws.integer(0, 3),
+    )
+
+
+def _draw_camera(draws: Draws, values: Values) -> CameraSpec:
+    moves = values["camera.camera_motion"]
+    speed = values.get("camera.camera_speed", ("normal",))[0]
+    angle = values["camera.angle"][0]
+    dutch = draws.sign() * draws.uniform(0.2, 0.34)
+    way = draws.sign()
+    side = draws.uniform(-0.1, 0.1)
+    lengths = TRUCK if {"truck_up", "truck_back"} & set(moves) else PAN
+    return CameraSpec(
+        shot=values["camera.shot_size"][0],
+        angle=angle,
+        moves=moves,
+        speed=speed,
+        distance=lengths[speed],
+        depth=values.get("camera.depth", ("single_plane",))[0],
+        dutch=dutch if angle == "dutch" else 0.0,
+        roll=way * ROLL[speed] if "roll" in moves else 0.0,
+        shake=SHAKE[speed] if "shake" in moves else 0.0,
+        offset=side,
+    )
+
+
+def _draw_effects(
+    draws: Draws, values: Values, frames: int, facing: int
+) -> EffectsSpec:
+    def real(field: str) -> tuple[str, ...]:
+        return tuple(v for v in values[field] if v != "none")
+
+    hit = min(int(round(HIT * (frames - 1))), frames - 1)
+    hold = 4 if "hitstop" in real("vfx.impact") else 0
+    style = values["motion.motion_style"][0]
+    direction = (float(facing), 0.0)
+    if style == "jump_fly":
+        direction = (0.45 * facing, -0.89)
+    return EffectsSpec(
+        impact=real("vfx.impact"),
+        lines=real("vfx.lines"),
+        manpu=real("vfx.manpu"),
+        elemental=real("vfx.elemental"),
+        level=values["vfx.vfx_level"][0],
+        hit=hit,
+        hold=min(hold, max(frames - 1 - hit, 0)),
+        direction=direction,
+        focus=(0.5 + draws.uniform(-0.06, 0.06), 0.42 + draws.uniform(-0.06, 0.06)),
+    )
+
+
+def _draw_deform(
+    draws: Draws, values: Values, frames: int, hit: int
+) -> DeformSpec:
+    kinds = tuple(v for v in values["motion.deformation"] if v != "none")
+    rate = RATES.get(values["motion.timing"][0], 1)
+    # Intended deformation is brief: three drawings or fewer, but a chibi shift reads
+    # only when it stays for a beat.
+    length = 3 * rate if rate < 3 else 2 * rate
+    if "chibi_shift" in kinds:
+        length = max(length, frames // 3)
+    length = min(length, max(frames - 2, 1))
+    start = max(hit - length + 1 + draws.integer(0, 2), 1)
+    start -= start % rate
+    return DeformSpec(
+        kinds=kinds,
+        level=int(values["motion.deform_level"][0]),
+        start=max(start, min(rate, frames - 1)),
+        length=length,
+    )

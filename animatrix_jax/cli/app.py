@@ -1,0 +1,71 @@
+"""What every verb shares: flag parsing, one-line errors, and the JSON last line.
+
+A user's mistake (`UserError`, a bad flag, a bad config field) prints one line to stderr
+and exits with code 2. Anything else is our mistake, and keeps its traceback.
+"""
+
+import json
+import logging as std_logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags, logging
+
+from animatrix_jax.errors import UserError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_bool("json", False, "Make the last line of output one JSON object.")
+flags.DEFINE_bool("debug", False, "Show the traceback of user errors too.")
+
+
+def run(main: Callable[[list[str]], Any], argv: Sequence[str] | None = None) -> None:
+    """Parses flags, calls `main(argv)` with what is left, and exits the process."""
+    argv = list(sys.argv if argv is None else argv)
+    if "--help" in argv or "-h" in argv:
+        _print_help(main, argv[0])
+        sys.exit(0)
+    try:
+        rest = FLAGS(argv)
+    except Exception as error:  # absl and ml_collections raise several unrelated kinds
+        _fail(error, os.path.basename(argv[0]))
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    for noisy in ("jax", "orbax", "grain", "tensorflow"):
+        std_logging.getLogger(noisy).setLevel(std_logging.WARNING)
+    try:
+        code = main(rest)
+    except UserError as error:
+        if FLAGS.debug:
+            raise
+        _fail(error, os.path.basename(argv[0]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.stdout.flush()
+    sys.exit(code or 0)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Prints `value` as one line of JSON, if `--json` was given."""
+    if FLAGS.json:
+        print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def _fail(error: Exception, program: str) -> None:
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    line = " ".join(str(text).split()) or type(error).__name__
+    print(f"{program}: error: {line}", file=sys.stderr, flush=True)
+    sys.exit(2)
+
+
+def _print_help(main: Callable[[list[str]], Any], program: str) -> None:
+    module = sys.modules[main.__module__]
+    print((module.__doc__ or "").strip() + "\n")
+    print(f"Flags of {os.path.basename(program)}:\n")
+    own = FLAGS.flags_by_module_dict()
+    for name in (module.__name__, __name__):
+        for flag in own.get(name, []):
+            default = "" if flag.default is None else f" (default: {flag.default})"
+            print(f"  --{flag.name:<18} {flag.help}{default}")

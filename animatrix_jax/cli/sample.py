@@ -1,0 +1,208 @@
+"""Samples clips from a model: from words, production tags, and a first frame.
+
+    animatrix sample --prompt="a girl runs" --out=clip.mp4 \\
+        --tags="motion.motion_style=run,camera.camera_motion=pan_left"
+    animatrix sample --checkpoint=runs/local --image=first.png --num=4 --out=clip.gif
+
+Writes .mp4 (H.264), .gif or .png (a strip of frames). With --num above 1, videos are
+numbered (clip_0.mp4, clip_1.mp4, ...) and a .png shows all clips on one sheet.
+`animatrix taxonomy` lists the tags.
+"""
+
+import contextlib
+import math
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterator
+
+from absl import flags
+
+from animatrix_jax.cli import app
+from animatrix_jax.errors import UserError
+
+FLAGS = flags.FLAGS
+SUFFIXES = (".mp4", ".gif", ".png")
+
+flags.DEFINE_string("checkpoint", "pico", "A shipped model's name, or a run's folder.")
+flags.DEFINE_string("stage", "", "The stage of a run; empty for the latest.")
+flags.DEFINE_string("prompt", "", "What happens, in words.")
+flags.DEFINE_multi_string("tags", [], "Tags axis.field=value, separated by commas.")
+flags.DEFINE_string("negative_prompt", "", "Words to move away from.")
+flags.DEFINE_string("image", None, "A picture that becomes the first frame.")
+flags.DEFINE_string("out", "clip.mp4", "The file to write: .mp4, .gif or .png.")
+flags.DEFINE_integer("num", 1, "How many clips.", lower_bound=1)
+flags.DEFINE_integer(
+    "seed", 0, "Of the noise; clip i of a seed is always the same.", 0, 2**32 - 1
+)
+flags.DEFINE_integer("steps", None, "Solver steps; the model's own.", lower_bound=1)
+flags.DEFINE_integer("frames", None, "Length of a clip; the model's own.", 1)
+flags.DEFINE_float("guidance_text", None, "Weight of the words; the model's own.")
+flags.DEFINE_float("guidance_tag", None, "Weight of the tags; 2.")
+flags.DEFINE_enum(
+    "order", "text_first", ["text_first", "tag_first"], "Order of the two guidances."
+)
+flags.DEFINE_enum("solver", "euler", ["euler", "dpm++2m", "unipc"], "ODE solver.")
+flags.DEFINE_float("fps", None, "Frames a second of the file; the model's own.")
+
+
+def main(argv: list[str]) -> None:
+    """Checks the request, loads the model, samples, writes."""
+    if len(argv) > 1:
+        raise UserError(f"unexpected argument {argv[1]!r}; a prompt is --prompt=...")
+    # Everything that can be wrong is looked at before JAX, which takes seconds to import.
+    tags = _tags(FLAGS.tags)
+    _check_numbers()
+    out = _checked_out(FLAGS.out)
+    image = None if FLAGS.image is None else _checked_image(FLAGS.image)
+    clock = _Clock()
+    with clock("load"):
+        from animatrix_jax.data.video import read_image
+        from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+
+        pipeline = Pipeline.load(FLAGS.checkpoint, FLAGS.stage, phase=clock)
+    preset = pipeline.preset
+    if image is not None:
+        image = read_image(FLAGS.image, preset.height, preset.width)
+    videos = pipeline.generate(
+        GenerateRequest(
+            prompt=FLAGS.prompt,
+            tags=tags,
+            negative_prompt=FLAGS.negative_prompt,
+            image=image,
+            num=FLAGS.num,
+            seed=FLAGS.seed,
+            steps=FLAGS.steps,
+            guidance_text=FLAGS.guidance_text,
+            guidance_tag=FLAGS.guidance_tag,
+            order=FLAGS.order,
+            solver=FLAGS.solver,
+            frames=FLAGS.frames,
+        )
+    )
+    fps = FLAGS.fps or preset.fps
+    with clock("write"):
+        paths = _write(out, videos, fps)
+    clock.clear()
+    _, frames, height, width, _ = videos.shape
+    print(
+        f"{', '.join(map(str, paths))}: {frames} frames of {width} x {height} at "
+        f"{fps:g} fps ({clock})"
+    )
+    app.print_json(
+        {
+            "out": [str(path) for path in paths],
+            "num": FLAGS.num,
+            "frames": frames,
+            "height": height,
+            "width": width,
+            "fps": fps,
+            "seed": FLAGS.seed,
+            "prompt": FLAGS.prompt,
+            "tags": list(tags),
+            "seconds": clock.rounded(),
+        }
+    )
+
+
+class _Clock:
+    """Seconds by phase; on a terminal, a line that says which phase is on."""
+
+    def __init__(self):
+        self._seconds: dict[str, float] = {}
+        self._live = sys.stderr.isatty()
+
+    @contextlib.contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        if self._live:
+            done = f"{self}, " if self._seconds else ""
+            print(f"\r\033[K{done}{phase} ...", end="", file=sys.stderr, flush=True)
+        yield
+        spent = time.perf_counter() - start
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + spent
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {s:.1f} s" for name, s in self._seconds.items())
+
+    def rounded(self) -> dict[str, float]:
+        """Seconds by phase, to the millisecond."""
+        return {name: round(seconds, 3) for name, seconds in self._seconds.items()}
+
+    def clear(self) -> None:
+        """Takes the line off the terminal."""
+        if self._live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _tags(texts: list[str]) -> tuple[str, ...]:
+    from animatrix_jax.knowledge.tags import parse_tags
+
+    return parse_tags(",".join(texts))
+
+
+def _check_numbers() -> None:
+    for name in ("guidance_text", "guidance_tag", "fps"):
+        value = FLAGS[name].value
+        if value is not None and not math.isfinite(value):
+            raise UserError(f"--{name} must be a finite number, got {value}")
+    if FLAGS.fps is not None and not 0 < FLAGS.fps <= 240:
+        raise UserError(f"--fps must be above 0 and at most 240, got {FLAGS.fps:g}")
+
+
+def _checked_out(text: str) -> pathlib.Path:
+    """The path to write, its folder made."""
+    out = pathlib.Path(text)
+    if out.suffix.lower() not in SUFFIXES:
+        raise UserError(
+            f"--out must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, "
+            f"got {text!r}"
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write --out={text}: {error.strerror}") from error
+    if out.is_dir():
+        raise UserError(f"cannot write --out={text}: it is a folder")
+    target = out if out.exists() else out.parent
+    if not os.access(target, os.W_OK):
+        raise UserError(f"cannot write --out={text}: permission denied")
+    return out
+
+
+def _checked_image(path: str) -> str:
+    """The path, once it has been seen to open as a picture."""
+    from animatrix_jax.data.video import read_image
+
+    read_image(path, 8, 8)
+    return path
+
+
+def _write(out: pathlib.Path, videos, fps: float) -> list[pathlib.Path]:
+    from animatrix_jax.data.sheets import contact_sheet
+    from animatrix_jax.data.video import write_image, write_video
+
+    try:
+        if len(videos) == 1:
+            write_video(out, videos[0], fps)
+            return [out]
+        if out.suffix.lower() == ".png":
+            scale = max(1, 64 // videos.shape[2])
+            labels = [f"clip {i}" for i in range(len(videos))]
+            write_image(out, contact_sheet(videos, labels=labels, scale=scale))
+            return [out]
+        width = len(str(len(videos) - 1))
+        paths = [
+            out.with_name(f"{out.stem}_{i:0{width}d}{out.suffix}")
+            for i in range(len(videos))
+        ]
+        for path, video in zip(paths, videos):
+            write_video(path, video, fps)
+        return paths
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+if __name__ == "__main__":
+    app.run(main)

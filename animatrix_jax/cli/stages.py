@@ -1,0 +1,65 @@
+"""From a config to a run: the registry of stages, and what the loop is given."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.evaluation.stages import ProbeStage
+from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
+from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+from animatrix_jax.sampling.validation import validation_callback
+from animatrix_jax.training import loop
+from animatrix_jax.training.config import section
+from animatrix_jax.training.optimizer import OptimizerConfig
+from animatrix_jax.training.stage import Stage
+from animatrix_jax.training.stages.flow import FlowStage
+from animatrix_jax.training.stages.text import TextStage
+from animatrix_jax.training.stages.vae import VAEStage
+
+STAGES: dict[str, Callable[..., Stage]] = {
+    "vae": VAEStage,
+    "text": TextStage,
+    "probe": ProbeStage,
+    "ct": FlowStage,
+    "sft": FlowStage,
+    "qt": FlowStage,
+    "judge": JudgeStage,
+    "preference": PreferenceStage,
+}
+
+
+def build(config: Any, *, workdir: pathlib.Path) -> Stage:
+    """The stage that `config.stage` names.
+
+    Raises:
+      UserError: if there is no such stage.
+    """
+    if config.stage not in STAGES:
+        raise UserError(
+            f"no stage {config.stage!r}; the stages are {', '.join(STAGES)}"
+        )
+    return STAGES[config.stage](config, workdir=workdir)
+
+
+def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
+    """Trains a stage to its end and returns its summary."""
+    mesh = make_mesh(section(MeshConfig, config.mesh))
+    loop_config = section(
+        loop.LoopConfig,
+        config.loop.to_dict() | {"profile": config.profile, "seed": config.seed},
+    )
+    stage = build(config, workdir=workdir)
+    callbacks = []
+    if isinstance(stage, (FlowStage, PreferenceStage)):
+        callbacks.append(validation_callback(config, workdir=workdir))
+    return loop.train(
+        stage,
+        loop_config,
+        optimizer=section(OptimizerConfig, config.optimizer),
+        workdir=workdir,
+        mesh=mesh,
+        run_config=json.loads(config.to_json()),
+        callbacks=callbacks,
+    )

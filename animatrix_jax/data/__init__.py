@@ -1,0 +1,1 @@
+"""From clips, drawn or real, to batches: sources, sampling weights, Grain pipelines."""

@@ -1,0 +1,246 @@
+"""From a step to its batch: draw clips, read them, corrupt their labels, stack.
+
+A batch is a dict of NumPy arrays (b clips of this host, t' latent frames):
+
+    clip_id int64 [b]
+    media   video uint8 [b t h w 3]  or  latents float32 [b t' h w c]
+    text    text_tokens int32 [b s], text_mask bool [b s]
+    tags    tag_fields, tag_values int32 [b k], tag_mask bool [b k]
+    given   given bool [b t']: the latent frames that are conditions, clean at noise 0
+    scores  scores float32 [b 4]
+
+The words on the left are the fields that a config may ask for. All of it is a pure
+function of (source, config, seed, step), split among hosts by slots: the batch of step
+s is the same however many hosts make it.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from animatrix_jax.data.curriculum import (
+    CurriculumConfig,
+    build_sampler,
+    clip_generator,
+    step_uniform,
+)
+from animatrix_jax.data.records import Record, Source
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.corruption import CorruptionConfig, corrupt
+from animatrix_jax.knowledge.directive import Directive
+from animatrix_jax.knowledge.encoding import encode_tags
+
+Batch = dict[str, np.ndarray]
+
+FIELDS = ("media", "text", "tags", "given", "scores")
+TASKS = ("t2i", "t2v", "i2v")
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """What batches need of data.tokenizer.Tokenizer."""
+
+    def encode(self, texts: Any, length: int) -> Any:
+        """Returns `tokens` int32 [b s] and `mask` bool [b s]."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What batches hold and how they are drawn.
+
+    Attributes:
+      batch_size: clips a step, over all hosts.
+      steps: how many batches there are; the curriculum's progress runs over them.
+      seed: of all that is drawn.
+      fields: which parts of FIELDS a batch holds. Without "media" nothing is decoded.
+      tasks: tasks with their share of clips; one task is drawn a step.
+      text_length: tokens of text.
+      max_tags: tags of a clip.
+      time_stride: frames of video a latent frame stands for, for `given`.
+      corruption: conditioning dropout; None gives every tag and the whole text.
+      curriculum: how clips are drawn.
+      group: neighbouring slots that share a draw and its corruption: slot s takes clip
+        `group * i + s % group`, so that 2 brings the clips of a pair together.
+      workers: threads that make batches ahead.
+      prefetch: how many batches they keep ready.
+    """
+
+    batch_size: int
+    steps: int
+    seed: int = 0
+    fields: tuple[str, ...] = ("media", "text", "tags", "given")
+    tasks: tuple[tuple[str, float | int], ...] = (("t2i", 0.5), ("t2v", 0.3), ("i2v", 0.2))
+    text_length: int = 48
+    max_tags: int = 48
+    time_stride: int = 4
+    corruption: CorruptionConfig | None = CorruptionConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
+    group: int = 1
+    workers: int = 2
+    prefetch: int = 4
+
+    def __post_init__(self):
+        unknown = set(self.fields) - set(FIELDS)
+        if unknown:
+            raise UserError(f"unknown batch fields {sorted(unknown)}: have {FIELDS}")
+        names = [name for name, _ in self.tasks]
+        if not names or set(names) - set(TASKS):
+            raise UserError(f"expected tasks among {TASKS}, got {names}")
+        if min(share for _, share in self.tasks) < 0:
+            raise UserError(f"expected shares of 0 or more, got {self.tasks}")
+
+
+class Batcher:
+    """Makes the batch of a step: random access, no state.
+
+    Args:
+      source: the clips.
+      config: see DataConfig.
+      tokenizer: needed for the field "text" only.
+      host, hosts: which share of each step's slots to make.
+
+    Raises:
+      UserError: if the slots do not divide among the hosts, or measures are missing.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        config: DataConfig,
+        *,
+        tokenizer: TextEncoder | None = None,
+        host: int = 0,
+        hosts: int = 1,
+    ):
+        if config.batch_size % (hosts * config.group):
+            raise UserError(
+                f"expected a batch size that {hosts} hosts x groups of {config.group}"
+                f" divide, got {config.batch_size}"
+            )
+        if not 0 <= host < hosts:
+            raise ValueError(f"expected a host in [0, {hosts}), got {host}")
+        if "text" in config.fields and tokenizer is None:
+            raise ValueError('expected a tokenizer for the field "text", got none')
+        if len(source) < config.group:
+            raise UserError(f"expected {config.group} clips or more, got {len(source)}")
+        self._source = source
+        self._config = config
+        self._tokenizer = tokenizer
+        local = config.batch_size // hosts
+        self._slots = np.arange(host * local, (host + 1) * local)
+        measured = config.curriculum.mode != "plain"
+        self._sampler = build_sampler(
+            config.curriculum,
+            count=len(source),
+            tables=source.tables() if measured else None,
+        )
+
+    def __call__(self, step: int) -> Batch:
+        """This host's share of the batch of `step`."""
+        config, step = self._config, int(step)
+        task = draw_task(config, step)
+        clips = self.draw(step)
+        groups = self._slots // config.group
+        read = "media" in config.fields or "scores" in config.fields
+        records, texts, tags = [], [], []
+        for clip, group in zip(clips.tolist(), groups.tolist()):
+            rng = clip_generator(seed=config.seed, step=step, slot=group)
+            if read:
+                record = self._source.record(clip, rng)
+            else:
+                record = self._source.narrative(clip)
+            conditions = _conditions(record, config.corruption, rng)
+            records.append(record)
+            texts.append(conditions.text)
+            tags.append(conditions.tags)
+        batch = {"clip_id": np.array([r["clip_id"] for r in records], np.int64)}
+        if "media" in config.fields:
+            batch |= _stack_media(records, task)
+        if "given" in config.fields and "media" in config.fields:
+            batch["given"] = _given(batch, task, config.time_stride)
+        if "text" in config.fields:
+            encoded = self._tokenizer.encode(texts, config.text_length)
+            batch |= {"text_tokens": encoded.tokens, "text_mask": encoded.mask}
+        if "tags" in config.fields:
+            batch |= stack_tags(tags, config.max_tags)
+        if "scores" in config.fields:
+            batch["scores"] = _scores(records)
+        return batch
+
+    def draw(self, step: int) -> np.ndarray:
+        """The clips [b] that this host's slots of a step take."""
+        config = self._config
+        clips = self._sampler.draw(
+            seed=config.seed,
+            step=step,
+            slots=self._slots // config.group,
+            progress=min(1.0, step / max(config.steps - 1, 1)),
+        )
+        # A draw names its whole group; clips left over at the end join the last one.
+        groups = np.minimum(clips, len(self._source) - config.group) // config.group
+        return groups * config.group + self._slots % config.group
+
+
+def draw_task(config: DataConfig, step: int) -> str:
+    """The task of a step, the same on every host."""
+    names, shares = zip(*config.tasks)
+    edges = np.cumsum(shares) / np.sum(shares)
+    place = np.searchsorted(edges, step_uniform(seed=config.seed, step=step), "right")
+    return names[min(int(place), len(names) - 1)]
+
+
+def stack_tags(tags: Sequence[tuple[str, ...]], max_tags: int) -> Batch:
+    """Encodes and stacks the tags of clips: fields, values and mask, each [b k]."""
+    encoded = [encode_tags(clip, max_tags) for clip in tags]
+    return {
+        "tag_fields": np.stack([ids.fields for ids in encoded]),
+        "tag_values": np.stack([ids.values for ids in encoded]),
+        "tag_mask": np.stack([ids.mask for ids in encoded]),
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Conditions:
+    text: str
+    tags: tuple[str, ...]
+
+
+def _conditions(
+    record: Record, config: CorruptionConfig | None, rng: np.random.Generator
+) -> _Conditions:
+    if config is None:
+        text = " ".join(filter(None, (record["summary"], record["description"])))
+        return _Conditions(text=text, tags=record["tags"])
+    names = ("tags", "summary", "description")
+    directive = Directive(**{name: record[name] for name in names})
+    corrupted = corrupt(directive, config, rng)
+    return _Conditions(text=corrupted.text, tags=corrupted.tags)
+
+
+def _stack_media(records: Sequence[Record], task: str) -> Batch:
+    """Video as it is, latents as float32; of either the first frame for an image."""
+    name = "latents" if "latents" in records[0] else "video"
+    frames = slice(0, 1) if task == "t2i" else slice(None)
+    media = np.stack([record[name][frames] for record in records])
+    return {name: media.astype(np.float32) if name == "latents" else media}
+
+
+def _given(batch: Batch, task: str, time_stride: int) -> np.ndarray:
+    """The first latent frame of image-to-video; nothing otherwise."""
+    if "latents" in batch:
+        count, frames = batch["latents"].shape[:2]
+    else:
+        count, frames = batch["video"].shape[:2]
+        frames = (frames - 1) // time_stride + 1
+    given = np.zeros((count, frames), bool)
+    given[:, 0] = task == "i2v"
+    return given
+
+
+def _scores(records: Sequence[Record]) -> np.ndarray:
+    missing = [r["clip_id"] for r in records if r.get("scores") is None]
+    if missing:
+        raise UserError(f"expected scored clips, but clip {missing[0]} has no scores")
+    return np.stack([record["scores"] for record in records]).astype(np.float32)

@@ -1,0 +1,286 @@
+"""Which clip a slot of a step gets: long-tail weights and the difficulty curriculum.
+
+Each clip i has a long-tail weight, n_axis counting the clips that share the first field
+of that axis,
+
+    w_i = (1 / (n_style n_motion n_camera n_vfx)) ^ 0.7                             (1)
+
+and three difficulties, each cut into Q quantile buckets: the rarity of its style
+cluster k(x), its motion amplitude m(x) and its deformation d(x). A bucket b is one of
+the Q^3 cells, D(b) in [0, 1] the mean of its three indices over Q - 1. At progress tau
+a clip is drawn in two steps, first a bucket and then a clip in it:
+
+    P(b) ~ sigmoid(gamma (tau - D(b) + beta)) * sum of w_i in b                     (2)
+    P(i | b) ~ w_i                                                                  (3)
+
+(AniMatrix, arXiv 2605.03652, section on the style-motion-deformation curriculum.) A
+draw is a pure function of (seed, step, slot) through a counter-based generator, so it
+needs no state: it resumes and shards exactly, and costs the same at 16 million clips.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, Int32, Int64
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
+
+Mode = Literal["plain", "uniform", "curriculum", "hardest_first"]
+_MASK = (1 << 64) - 1
+_DRAW_STREAM, _CLIP_STREAM, _STEP_STREAM = 1, 2, 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CurriculumConfig:
+    """How clips are drawn.
+
+    Attributes:
+      mode: "plain" draws every clip alike; "uniform" by long-tail weight alone, the
+        same at every progress; "curriculum" by equation 2; "hardest_first" is the
+        ablation that turns the curriculum round, with 1 - D(b) for D(b).
+      quantiles: Q.
+      gamma: how sharp the border between admitted and held-back difficulty is.
+      beta: how far ahead of the progress the border runs.
+      power: the exponent of equation 1.
+    """
+
+    mode: Mode = "plain"
+    quantiles: int = 4
+    gamma: float | int = 8.0
+    beta: float | int = 0.25
+    power: float | int = 0.7
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipTables:
+    """What the sampler must know of every clip, as columns.
+
+    Attributes:
+      axes: for style, motion, camera and VFX, a code of the axis's first field.
+      clusters: a code of the style cluster.
+      motion: m(x).
+      deformation: d(x).
+    """
+
+    axes: Int32[np.ndarray, "n 4"]
+    clusters: Int32[np.ndarray, " n"]
+    motion: Float32[np.ndarray, " n"]
+    deformation: Float32[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.clusters)
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes the columns as one .npz."""
+        with path.open("wb") as file:
+            np.savez(file, **{k: getattr(self, k) for k in _COLUMNS})
+
+    @staticmethod
+    def load(path: pathlib.Path) -> "ClipTables":
+        """Reads what save() wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            return ClipTables(**{name: file[name] for name in _COLUMNS})
+
+
+_COLUMNS = tuple(field.name for field in dataclasses.fields(ClipTables))
+
+
+def build_tables(
+    *,
+    tags: Sequence[Sequence[str]],
+    clusters: Sequence[str],
+    motion: Sequence[float],
+    deformation: Sequence[float],
+) -> ClipTables:
+    """Codes the tags and clusters of all clips; one entry a clip in each argument."""
+    first = _first_fields()
+    axes = np.zeros((len(tags), len(first)), np.int32)
+    for column, key in enumerate(first):
+        values = ["+".join(t for t in clip if t.startswith(key + "=")) for clip in tags]
+        axes[:, column] = _codes(values)
+    return ClipTables(
+        axes=axes,
+        clusters=_codes(clusters),
+        motion=np.asarray(motion, np.float32),
+        deformation=np.asarray(deformation, np.float32),
+    )
+
+
+def style_cluster(tags: Sequence[str]) -> str:
+    """The cluster of a clip that brings none: all that its style tags claim."""
+    return "+".join(tag for tag in tags if tag.startswith("style."))
+
+
+def long_tail_weights(
+    tables: ClipTables, *, power: float | int = 0.7
+) -> Float[np.ndarray, " n"]:
+    """Equation 1, in float64."""
+    log_counts = np.zeros(len(tables))
+    for column in tables.axes.T:
+        log_counts += np.log(np.maximum(np.bincount(column), 1))[column]
+    return np.exp(-power * log_counts)
+
+
+def quantile_buckets(values: np.ndarray, quantiles: int) -> Int64[np.ndarray, " n"]:
+    """Cuts values [n] into quantile buckets; equal values share one, by their mid-rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    below = np.cumsum(counts) - counts
+    middle = (below + 0.5 * counts) / len(values)
+    bucket = np.minimum((quantiles * middle).astype(np.int64), quantiles - 1)
+    return bucket[inverse]
+
+
+class PlainSampler:
+    """Every clip alike."""
+
+    def __init__(self, count: int):
+        self._count = count
+
+    def draw(
+        self, *, seed: int, step: int, slots: Int[np.ndarray, " s"], progress: float | int
+    ) -> Int64[np.ndarray, " s"]:
+        """One clip a slot; `progress` makes no difference."""
+        uniforms = slot_uniforms(seed=seed, step=step, slots=slots)
+        return (uniforms[:, 0] * self._count).astype(np.int64)
+
+
+class CurriculumSampler:
+    """Draws by equations 2 and 3 from precomputed tables.
+
+    Memory is one index and one running sum a clip; a draw is one binary search.
+    """
+
+    def __init__(self, tables: ClipTables, config: CurriculumConfig):
+        if len(tables) == 0:
+            raise ValueError("expected at least one clip in the tables, got none")
+        self._config = config
+        q = config.quantiles
+        if config.mode == "plain":
+            self.weights = np.ones(len(tables))
+        else:
+            self.weights = long_tail_weights(tables, power=config.power)
+        cells = [
+            quantile_buckets(values, q)
+            for values in (_rarity(tables.clusters), tables.motion, tables.deformation)
+        ]
+        self.buckets = (cells[0] * q + cells[1]) * q + cells[2]
+        index = np.stack(np.unravel_index(np.arange(q**3), (q, q, q)))
+        self.difficulty = index.mean(axis=0) / max(q - 1, 1)
+        self._order = np.argsort(self.buckets, kind="stable")
+        self._running = np.cumsum(self.weights[self._order])
+        sizes = np.bincount(self.buckets, minlength=q**3)
+        self._ends = np.cumsum(sizes)
+        self._starts = self._ends - sizes
+        padded = np.concatenate([[0.0], self._running])
+        self._base = padded[self._starts]
+        self.mass = padded[self._ends] - self._base
+
+    def bucket_probabilities(self, progress: float | int) -> Float[np.ndarray, " buckets"]:
+        """P(b) of equation 2, over the Q^3 buckets."""
+        config = self._config
+        match config.mode:
+            case "curriculum":
+                difficulty = self.difficulty
+            case "hardest_first":
+                difficulty = 1.0 - self.difficulty
+            case _:
+                return self.mass / self.mass.sum()
+        ahead = config.gamma * (progress - difficulty + config.beta)
+        weighted = self.mass / (1.0 + np.exp(-ahead))
+        return weighted / weighted.sum()
+
+    def probabilities(self, progress: float | int) -> Float[np.ndarray, " n"]:
+        """P(i) of every clip, for tests and reports."""
+        # An empty bucket has no mass and no clip to ask for it.
+        share = self.bucket_probabilities(progress) / np.maximum(self.mass, 1e-300)
+        return share[self.buckets] * self.weights
+
+    def draw(
+        self, *, seed: int, step: int, slots: Int[np.ndarray, " s"], progress: float | int
+    ) -> Int64[np.ndarray, " s"]:
+        """One clip a slot: a pure function of (seed, step, slot) and the progress."""
+        uniforms = slot_uniforms(seed=seed, step=step, slots=slots)
+        running = np.cumsum(self.bucket_probabilities(progress))
+        bucket = np.searchsorted(running, uniforms[:, 0] * running[-1], side="right")
+        target = self._base[bucket] + uniforms[:, 1] * self.mass[bucket]
+        place = np.searchsorted(self._running, target, side="right")
+        # Rounding at a bucket's border must not fall into its neighbour.
+        place = np.clip(place, self._starts[bucket], self._ends[bucket] - 1)
+        return self._order[place].astype(np.int64)
+
+
+Sampler = PlainSampler | CurriculumSampler
+
+
+def build_sampler(
+    config: CurriculumConfig, *, count: int, tables: ClipTables | None
+) -> Sampler:
+    """The sampler of a source with `count` clips.
+
+    Raises:
+      UserError: if the mode needs measures of the clips and there are none.
+    """
+    if config.mode == "plain":
+        return PlainSampler(count)
+    if tables is None:
+        raise UserError(
+            f"curriculum mode {config.mode!r} needs measured clips and this source has"
+            " none: cache its latents first, or use mode 'plain'"
+        )
+    return CurriculumSampler(tables, config)
+
+
+def slot_uniforms(
+    *, seed: int, step: int, slots: Int[np.ndarray, " s"]
+) -> Float[np.ndarray, "s 4"]:
+    """Four numbers in [0, 1) a slot: Philox at the counter (step, slot)."""
+    low, high = int(slots.min()), int(slots.max())
+    bits = _philox(seed, _DRAW_STREAM, step, 0, low)
+    bits = bits.random_raw(4 * (high - low + 1))
+    uniforms = (bits >> np.uint64(11)) * 2.0**-53
+    return uniforms.reshape(-1, 4)[slots - low]
+
+
+def clip_generator(*, seed: int, step: int, slot: int) -> np.random.Generator:
+    """The generator of whatever else a slot draws: its window and its corruption."""
+    return np.random.Generator(_philox(seed, _CLIP_STREAM, step, slot, 0))
+
+
+def step_uniform(*, seed: int, step: int) -> float:
+    """A number in [0, 1) for a choice that all hosts make alike at a step."""
+    bits = _philox(seed, _STEP_STREAM, step, 0, 0).random_raw()
+    return (int(bits) >> 11) * 2.0**-53
+
+
+def _philox(seed: int, stream: int, step: int, slot: int, low: int) -> np.random.Philox:
+    # Explicit words: from a list with one above 2^63, NumPy would make floats.
+    key = np.array([seed & _MASK, stream], np.uint64)
+    counter = np.array([low, 0, slot, step], np.uint64)
+    return np.random.Philox(key=key, counter=counter)
+
+
+def _rarity(clusters: np.ndarray) -> np.ndarray:
+    """k(x): the place of a clip's cluster among all, from the commonest up."""
+    counts = np.bincount(clusters)
+    rank = np.empty(len(counts), np.int64)
+    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+    return rank[clusters]
+
+
+def _codes(values: Sequence[str]) -> np.ndarray:
+    _, codes = np.unique(np.asarray(values, dtype=np.str_), return_inverse=True)
+    return codes.reshape(-1).astype(np.int32)
+
+
+@functools.lru_cache(maxsize=1)
+def _first_fields() -> tuple[str, ...]:
+    taxonomy = load_taxonomy()
+    return tuple(
+        next(field.key for field in taxonomy.fields if field.axis == axis)
+        for axis in taxonomy.axes
+    )

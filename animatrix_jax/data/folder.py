@@ -1,0 +1,312 @@
+"""A folder of real videos, with or without labels, as a source of clips.
+
+Every file is decoded once at the start. What cannot be used is set aside with its
+reason (logged, written to set_aside.jsonl, counted) and the run goes on with the rest.
+Labels are JSON lines with `video, start, end, tags, confidence, summary, description`:
+a labelled file gives one clip a line; a file without labels is cut into spans of a few
+seconds that make no claim. A record is a window at a random time in its clip.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import threading
+from typing import Any
+
+import numpy as np
+import tqdm
+from absl import logging
+
+from animatrix_jax.data import measures, video
+from animatrix_jax.data.curriculum import ClipTables, build_tables, style_cluster
+from animatrix_jax.data.records import Record
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.directive import Directive
+from animatrix_jax.knowledge.tags import parse_tags
+
+LABELS = "labels.jsonl"
+# Files longer than this are not decoded whole at the start, only at both ends.
+_SCAN_SECONDS = 120.0
+_REPLACEMENTS = 16
+_LOCK = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FolderClip:
+    """A span of a file, in seconds, end exclusive."""
+
+    path: str
+    start: float
+    end: float
+    directive: Directive
+
+
+class FolderSource:
+    """Clips from the videos below `folder`.
+
+    Args:
+      folder: searched recursively.
+      frames, fps, height, width: the shape of a record's video.
+      labels: a JSON-lines file; `labels.jsonl` in the folder if there is one.
+      workdir: where set_aside.jsonl goes; nothing is written without it.
+      span_seconds: how long the spans are that an unlabelled file is cut into.
+
+    Raises:
+      UserError: if the folder does not exist or holds no usable video.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        *,
+        frames: int,
+        fps: float | int,
+        height: int,
+        width: int,
+        labels: str | os.PathLike | None = None,
+        workdir: str | os.PathLike | None = None,
+        span_seconds: float | int = 10.0,
+    ):
+        self._folder = pathlib.Path(folder)
+        self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
+        self._needed = (frames - 1) / fps
+        self._workdir = pathlib.Path(workdir) if workdir is not None else None
+        self.set_aside: dict[str, str] = {}
+        self.failures = 0
+        if not self._folder.is_dir():
+            raise UserError(f"no such folder of videos: {self._folder}")
+        if self._workdir is not None:
+            self._workdir.mkdir(parents=True, exist_ok=True)
+            (self._workdir / "set_aside.jsonl").write_text("")
+        paths = _find_videos(self._folder)
+        lengths = self._check_all(paths)
+        labelled = self._read_labels(labels, lengths)
+        self.clips: list[FolderClip] = []
+        for path, seconds in lengths.items():
+            spans = labelled.get(path)
+            self.clips += _cut(path, seconds, span_seconds) if spans is None else spans
+        if not self.clips:
+            raise UserError(self._nothing(len(paths)))
+        logging.info(
+            "%s: %d clips from %d of %d files, %d set aside",
+            self._folder,
+            len(self.clips),
+            len(lengths),
+            len(paths),
+            len(self.set_aside),
+        )
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def record(self, index: int, rng: np.random.Generator) -> Record:
+        """A window of clip `index`, or of another clip if its file fails now.
+
+        The replacement comes from `rng`, so that a draw is still a pure function.
+
+        Raises:
+          UserError: if a long row of clips failed one after the other.
+        """
+        for _ in range(_REPLACEMENTS):
+            clip = self.clips[index]
+            slack = max(0.0, clip.end - clip.start - self._needed)
+            # Half a millisecond off the end: rounding must not ask for one frame more.
+            start = clip.start + rng.random() * max(0.0, slack - 5e-4)
+            try:
+                pixels = self._read(clip, start)
+            except video.VideoError as error:
+                with _LOCK:
+                    self.failures += 1
+                self._put_aside(clip.path, f"failed while training: {error}")
+                index = int(rng.integers(len(self.clips)))
+                continue
+            return self.narrative(index) | {"video": pixels}
+        raise UserError(f"{_REPLACEMENTS} clips in a row did not decode: {self._folder}")
+
+    def narrative(self, index: int) -> Record:
+        """The labels of clip `index`."""
+        directive = self.clips[index].directive
+        return {
+            "tags": directive.tags,
+            "summary": directive.summary,
+            "description": directive.description,
+            "style_cluster": style_cluster(directive.tags),
+            "clip_id": index,
+        }
+
+    def tables(self) -> ClipTables:
+        """Measures each clip once, at its middle, and remembers."""
+        return self._tables
+
+    @functools.cached_property
+    def _tables(self) -> ClipTables:
+        def measure(clip: FolderClip) -> measures.Measures:
+            slack = max(0.0, clip.end - clip.start - self._needed)
+            try:
+                return measures.measure(self._read(clip, clip.start + slack / 2))
+            except video.VideoError as error:
+                self._put_aside(clip.path, f"failed while measured: {error}")
+                return measures.Measures(motion=0.0, deformation=0.0, repeated=1.0)
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = list(
+                tqdm.tqdm(
+                    pool.map(measure, self.clips),
+                    total=len(self.clips),
+                    desc="measuring clips",
+                    disable=len(self.clips) < 100,
+                )
+            )
+        tags = [clip.directive.tags for clip in self.clips]
+        return build_tables(
+            tags=tags,
+            clusters=[style_cluster(t) for t in tags],
+            motion=[f.motion for f in found],
+            deformation=[f.deformation for f in found],
+        )
+
+    def _read(self, clip: FolderClip, start: float) -> np.ndarray:
+        return video.read_video(self._folder / clip.path, start=start, **self._shape)
+
+    def _check_all(self, paths: list[str]) -> dict[str, float]:
+        """Seconds of each usable file, in the order of the names."""
+        lengths = {}
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            checks = pool.map(functools.partial(self._check), paths)
+            bar = tqdm.tqdm(
+                zip(paths, checks),
+                total=len(paths),
+                desc="reading videos",
+                disable=len(paths) < 100,
+            )
+            for path, found in bar:
+                if isinstance(found, str):
+                    self._put_aside(path, found)
+                else:
+                    lengths[path] = found
+        return lengths
+
+    def _check(self, path: str) -> float | str:
+        """Usable seconds of a file, or why it cannot be used."""
+        full = self._folder / path
+        if not _is_inside(full, self._folder):
+            return "it is a link that leaves the folder"
+        try:
+            info = video.probe(full)
+            if info.seconds > _SCAN_SECONDS:
+                one = {"frames": 1, "fps": 1.0, "height": 16, "width": 16}
+                video.read_video(full, **one)
+                video.read_video(full, start=0.95 * info.seconds, **one)
+            else:
+                info = video.scan(full)
+        except video.VideoError as error:
+            return str(error)
+        if info.decoded == 1:
+            return "too short: one frame"
+        if info.seconds <= self._needed:
+            return f"too short: {info.seconds:.2f} s, expected {self._needed:.2f} s"
+        return info.seconds
+
+    def _read_labels(
+        self, labels: str | os.PathLike | None, lengths: dict[str, float]
+    ) -> dict[str, list[FolderClip]]:
+        """Labelled clips by file; lines that cannot be used are set aside."""
+        path = self._folder / LABELS if labels is None else pathlib.Path(labels)
+        if not path.is_file():
+            if labels is not None:
+                raise UserError(f"no such label file: {path}")
+            return {}
+        clips: dict[str, list[FolderClip]] = {}
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip():
+                continue
+            try:
+                clip = self._parse_label(line, lengths)
+            except ValueError as error:
+                self._put_aside(f"{path.name}:{number}", str(error))
+                continue
+            if clip is not None:
+                clips.setdefault(clip.path, []).append(clip)
+        return clips
+
+    def _parse_label(self, line: str, lengths: dict[str, float]) -> FolderClip | None:
+        """One label; None if its file is set aside already."""
+        label = json.loads(line)
+        if not isinstance(label, dict) or not isinstance(label.get("video"), str):
+            raise ValueError('expected an object with "video"')
+        full = self._folder / label["video"]
+        if not _is_inside(full, self._folder):
+            raise ValueError(f"{label['video']} is outside the folder")
+        # Both sides resolved, so that "./a.mp4" and "b/../a.mp4" are one file.
+        path = full.resolve().relative_to(self._folder.resolve()).as_posix()
+        if path not in lengths:
+            if path in self.set_aside:
+                return None
+            raise ValueError(f"no such video: {label['video']}")
+        start = _number(label, "start", 0.0)
+        end = min(_number(label, "end", lengths[path]), lengths[path])
+        if not 0.0 <= start < end:
+            raise ValueError(f"expected start before end, got {start:g} and {end:g}")
+        if end - start <= self._needed:
+            raise ValueError(
+                f"too short: {end - start:.2f} s, expected {self._needed:.2f} s"
+            )
+        tags = [t for t in label.get("tags", ()) if not str(t).endswith("=unknown")]
+        directive = Directive(
+            tags=parse_tags(tags),
+            summary=str(label.get("summary") or ""),
+            description=str(label.get("description") or ""),
+        )
+        return FolderClip(path=path, start=start, end=end, directive=directive)
+
+    def _put_aside(self, name: str, reason: str) -> None:
+        with _LOCK:
+            if name in self.set_aside:
+                return
+            self.set_aside[name] = reason
+            logging.warning("set aside %s: %s", ascii(name), reason)
+            if self._workdir is not None:
+                line = json.dumps({"path": name, "reason": reason})
+                with (self._workdir / "set_aside.jsonl").open("a") as file:
+                    file.write(line + "\n")
+
+    def _nothing(self, files: int) -> str:
+        if not files:
+            return f"no video file in {self._folder}"
+        name, reason = next(iter(self.set_aside.items()), ("", "no clip is labelled"))
+        return f"none of {files} videos in {self._folder} is usable ({name}: {reason})"
+
+
+def _find_videos(folder: pathlib.Path) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in video.VIDEO_SUFFIXES and path.is_file()
+    )
+
+
+def _is_inside(path: pathlib.Path, folder: pathlib.Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _cut(path: str, seconds: float, span: float) -> list[FolderClip]:
+    nothing = Directive(tags=(), summary="", description="")
+    count = max(1, int(seconds // span))
+    edges = np.linspace(0.0, seconds, count + 1).tolist()
+    return [
+        FolderClip(path=path, start=start, end=end, directive=nothing)
+        for start, end in zip(edges, edges[1:])
+    ]
+
+
+def _number(label: dict[str, Any], name: str, default: float) -> float:
+    value = label.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected seconds for {name!r}, got {value!r}")
+    return float(value)

@@ -1,0 +1,1 @@
+"""The five dimensions, measured against Cel World's truth, and the report."""

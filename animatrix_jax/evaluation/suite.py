@@ -1,0 +1,57 @@
+"""The held-out prompt suite: directives of Cel World that no stage has seen.
+
+Every prompt comes with two real clips of the same tags: `real`, the clip that the
+directive describes, and `twin`, another drawing under the same tags. The twin says how
+near a perfect generator could come; an unrelated real clip says what chance gives.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import UInt8
+
+from animatrix_jax.cels import spec as cels_spec
+from animatrix_jax.cels.render import render
+from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.knowledge.tags import Tag
+
+# The suite's own worlds: test clips, and twins drawn from yet other seeds.
+_SEED = 2605
+_TWIN_SEED = 3652
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One prompt of the suite."""
+
+    index: int
+    text: str
+    tags: tuple[Tag, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Prompts and the real clips beside them."""
+
+    prompts: tuple[Prompt, ...]
+    real: UInt8[np.ndarray, "n t h w 3"]
+    twin: UInt8[np.ndarray, "n t h w 3"]
+
+
+def held_out_suite(
+    count: int, *, frames: int, height: int, width: int, seed: int = _SEED
+) -> Suite:
+    """The first `count` prompts of the test split, with their real clips."""
+    world = CelWorld(
+        seed=seed, height=height, width=width, frames=frames, split="test"
+    )
+    prompts, real, twin = [], [], []
+    for index in range(count):
+        clip = world[index]
+        prompts.append(Prompt(index=index, text=clip.summary, tags=clip.tags))
+        real.append(clip.video)
+        other = cels_spec.draw_spec(
+            seed=_TWIN_SEED, index=index, split="test", frames=frames, tags=clip.tags
+        )
+        twin.append(render(other, height=height, width=width))
+    return Suite(prompts=tuple(prompts), real=np.stack(real), twin=np.stack(twin))

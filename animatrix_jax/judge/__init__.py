@@ -1,0 +1,1 @@
+"""The reward model that tells intended deformation from failure, and its pairs."""

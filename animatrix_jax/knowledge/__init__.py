@@ -1,0 +1,1 @@
+"""The production taxonomy, and the directives that speak it."""

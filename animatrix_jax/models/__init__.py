@@ -1,0 +1,1 @@
+"""The networks: diffusion transformer, tag encoder, T5, causal video VAE."""

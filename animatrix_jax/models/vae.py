@@ -1,0 +1,281 @@
+"""Wan's causal video VAE: pixels to latents and back, the first frame on its own.
+
+    video [b 1+4k h w 3] in [-1, 1]  --encode-->  Gaussian  --sample-->  latents
+    latents [b 1+k h' w' c]  --decode-->  video
+
+`VAEConfig` makes it Wan 2.1's (arXiv 2503.20314), Wan 2.2's (pixels folded in 2x2, stages
+with averaging shortcuts, a wider decoder), or a small one of the same kind. Activations
+take the dtype of the parameters; norms, softmax and the Gaussian are fp32. Latents are
+raw here: everything outside the VAE sees them through `normalize`.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+
+from animatrix_jax.models import vae_layers as layers
+from animatrix_jax.models.config import Downsample, VAEConfig
+from animatrix_jax.models.vae_layers import Past, Stream, Video
+
+PIXEL_CHANNELS = 3
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Gaussian:
+    """A diagonal normal distribution over latents."""
+
+    mean: Float[Array, "b t h w c"]
+    logvar: Float[Array, "b t h w c"]
+
+    @property
+    def mode(self) -> Float[Array, "b t h w c"]:
+        """The likeliest latents."""
+        return self.mean
+
+    def sample(
+        self, key: PRNGKeyArray | UInt32[Array, "2"]
+    ) -> Float[Array, "b t h w c"]:
+        """One draw, differentiable in mean and variance."""
+        noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
+        return self.mean + jnp.exp(0.5 * self.logvar) * noise
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """What a chunk of a clip gave, and what the next chunk needs of it."""
+
+    value: Array
+    past: Past
+
+
+class MidBlock(nnx.Module):
+    """Attention between two residual blocks, at the coarsest scale."""
+
+    def __init__(self, channels: int, *, rngs: nnx.Rngs):
+        self.block1 = layers.ResidualBlock(channels, channels, rngs=rngs)
+        self.attention = layers.FrameAttention(channels, rngs=rngs)
+        self.block2 = layers.ResidualBlock(channels, channels, rngs=rngs)
+
+    def __call__(self, x: Video, stream: Stream) -> Video:
+        return self.block2(self.attention(self.block1(x, stream)), stream)
+
+
+class DownStage(nnx.Module):
+    """Residual blocks, then halving, round which Wan 2.2 has an averaging shortcut."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kind: Downsample | None,
+        config: VAEConfig,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.kind, self.outputs, self.residual = kind, outputs, config.residual
+        channels = [inputs] + [outputs] * config.num_res_blocks
+        self.blocks = nnx.List(
+            layers.ResidualBlock(a, b, rngs=rngs)
+            for a, b in zip(channels, channels[1:])
+        )
+        self.downsampler = kind and layers.Downsampler(outputs, kind, rngs=rngs)
+
+    def __call__(self, x: Video, stream: Stream) -> Video:
+        before = x
+        for block in self.blocks:
+            x = block(x, stream)
+        if self.downsampler is not None:
+            x = self.downsampler(x, stream)
+        if self.residual:
+            x = x + layers.average_down(before, self.outputs, self.kind)
+        return x
+
+
+class UpStage(nnx.Module):
+    """Residual blocks, then doubling, round which Wan 2.2 has a repeating shortcut."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kind: Downsample | None,
+        config: VAEConfig,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.kind, self.outputs, self.residual = kind, outputs, config.residual
+        channels = [inputs] + [outputs] * (config.num_res_blocks + 1)
+        self.blocks = nnx.List(
+            layers.ResidualBlock(a, b, rngs=rngs)
+            for a, b in zip(channels, channels[1:])
+        )
+        resampled = outputs if config.residual else outputs // 2
+        self.upsampler = kind and layers.Upsampler(outputs, resampled, kind, rngs=rngs)
+
+    def __call__(self, x: Video, stream: Stream) -> Video:
+        before = x
+        for block in self.blocks:
+            x = block(x, stream)
+        if self.upsampler is not None:
+            x = self.upsampler(x, stream)
+            if self.residual:
+                x = x + layers.duplicate_up(before, self.outputs, self.kind, stream)
+        return x
+
+
+class Encoder(nnx.Module):
+    """From folded pixels to the moments of the latents."""
+
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs):
+        dims = [config.base_dim * mult for mult in (1, *config.dim_mult)]
+        kinds = (*config.downsample, None)
+        self.conv_in = layers.CausalConv(
+            PIXEL_CHANNELS * config.patch**2, dims[0], rngs=rngs
+        )
+        self.stages = nnx.List(
+            DownStage(inputs, outputs, kind, config, rngs=rngs)
+            for inputs, outputs, kind in zip(dims, dims[1:], kinds)
+        )
+        self.mid = MidBlock(dims[-1], rngs=rngs)
+        self.norm_out = layers.RMSNorm(dims[-1])
+        self.conv_out = layers.CausalConv(
+            dims[-1], 2 * config.latent_channels, rngs=rngs
+        )
+
+    def __call__(self, x: Video, stream: Stream) -> Video:
+        x = self.conv_in(x, stream)
+        for stage in self.stages:
+            x = stage(x, stream)
+        x = self.mid(x, stream)
+        return self.conv_out(jax.nn.silu(self.norm_out(x)), stream)
+
+
+class Decoder(nnx.Module):
+    """From latents to folded pixels."""
+
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs):
+        base = config.decoder_dim or config.base_dim
+        dims = [base * mult for mult in (config.dim_mult[-1], *config.dim_mult[::-1])]
+        kinds = (*config.downsample[::-1], None)
+        self.conv_in = layers.CausalConv(config.latent_channels, dims[0], rngs=rngs)
+        self.mid = MidBlock(dims[0], rngs=rngs)
+        # Wan 2.1 halves the channels as it doubles the size; Wan 2.2 does not.
+        inputs = dims[:1] + [d if config.residual else d // 2 for d in dims[1:-1]]
+        self.stages = nnx.List(
+            UpStage(before, after, kind, config, rngs=rngs)
+            for before, after, kind in zip(inputs, dims[1:], kinds)
+        )
+        self.norm_out = layers.RMSNorm(dims[-1])
+        self.conv_out = layers.CausalConv(
+            dims[-1], PIXEL_CHANNELS * config.patch**2, rngs=rngs
+        )
+
+    def __call__(self, x: Video, stream: Stream) -> Video:
+        x = self.mid(self.conv_in(x, stream), stream)
+        for stage in self.stages:
+            x = stage(x, stream)
+        return self.conv_out(jax.nn.silu(self.norm_out(x)), stream)
+
+
+class VAE(nnx.Module):
+    """The autoencoder; see the module's docstring."""
+
+    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs):
+        self.config = config
+        moments = 2 * config.latent_channels
+        self.encoder = Encoder(config, rngs=rngs)
+        self.quant_conv = layers.Pointwise(moments, moments, rngs=rngs)
+        self.post_quant_conv = layers.Pointwise(
+            config.latent_channels, config.latent_channels, rngs=rngs
+        )
+        self.decoder = Decoder(config, rngs=rngs)
+
+    def encode(self, video: Video, *, chunk: int | None = None) -> Gaussian:
+        """The distribution of a clip's latents.
+
+        Args:
+          video: pixels in [-1, 1]; 1 + k * stride frames, and whole strides of rows and
+            columns.
+          chunk: latent frames to encode at once, for long clips; None: all.
+
+        Raises:
+          ValueError: if the clip does not divide into strides.
+        """
+        time, rows, columns = self.config.stride
+        _, frames, height, width, _ = video.shape
+        if (frames - 1) % time or height % rows or width % columns:
+            raise ValueError(
+                f"expected 1 + {time}k frames, and {rows}m x {columns}n pixels,"
+                f" got {frames} frames of {height} x {width}"
+            )
+        if chunk is None:
+            return _gaussian(self.encode_chunk(video).value)
+
+        def run(video: Array, past: Past | None) -> tuple[Array, Past]:
+            result = self.encode_chunk(video, past)
+            return result.value, result.past
+
+        moments = layers.in_chunks(
+            run, video, first=1 + time * (chunk - 1), chunk=time * chunk
+        )
+        return _gaussian(moments)
+
+    def decode(self, latents: Video, *, chunk: int | None = None) -> Video:
+        """The clip in [-1, 1]; `chunk` latent frames at once, or all."""
+        return jnp.clip(self.decode_unclipped(latents, chunk=chunk), -1.0, 1.0)
+
+    def decode_unclipped(self, latents: Video, *, chunk: int | None = None) -> Video:
+        """The clip before it is cut to [-1, 1]: training wants the gradient outside."""
+        if chunk is None:
+            return self.decode_chunk(latents).value
+
+        def run(latents: Array, past: Past | None) -> tuple[Array, Past]:
+            result = self.decode_chunk(latents, past)
+            return result.value, result.past
+
+        return layers.in_chunks(run, latents, first=chunk, chunk=chunk)
+
+    def encode_chunk(self, video: Video, past: Past | None = None) -> Chunk:
+        """Mean and log variance, concatenated, of the clip's next frames.
+
+        The first chunk (`past` None) has 1 + k * stride frames, each further one k * stride.
+        """
+        stream = Stream(past)
+        x = layers.patchify(video, self.config.patch)
+        x = self.encoder(x.astype(self.quant_conv.kernel.dtype), stream)
+        return Chunk(value=self.quant_conv(x), past=stream.past)
+
+    def decode_chunk(self, latents: Video, past: Past | None = None) -> Chunk:
+        """The unclipped pixels of the clip's next latent frames, however many."""
+        stream = Stream(past)
+        x = latents.astype(self.post_quant_conv.kernel.dtype)
+        x = self.decoder(self.post_quant_conv(x), stream)
+        video = layers.unpatchify(x, self.config.patch).astype(jnp.float32)
+        return Chunk(value=video, past=stream.past)
+
+    def normalize(self, latents: Video) -> Video:
+        """Raw latents to those that the rest of the package sees: mean 0, deviation 1."""
+        mean, std = self._statistics()
+        return (latents - mean) / std
+
+    def denormalize(self, latents: Video) -> Video:
+        """The inverse of `normalize`."""
+        mean, std = self._statistics()
+        return latents * std + mean
+
+    def _statistics(self) -> tuple[Array, Array]:
+        channels = self.config.latent_channels
+        return (
+            jnp.asarray(self.config.latents_mean or (0.0,) * channels),
+            jnp.asarray(self.config.latents_std or (1.0,) * channels),
+        )
+
+
+def _gaussian(moments: Array) -> Gaussian:
+    mean, logvar = jnp.split(moments.astype(jnp.float32), 2, axis=-1)
+    return Gaussian(mean=mean, logvar=jnp.clip(logvar, -30.0, 20.0))

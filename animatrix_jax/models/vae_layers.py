@@ -1,0 +1,328 @@
+"""Layers of the causal video VAE: they see the past, and never the future.
+
+Every layer takes `x [b t h w c]` and a `Stream`, which holds the last frames that the
+layer saw. A whole clip is a stream's first chunk; a long one goes through in several,
+and comes out the same. So there is one code path for both, and memory need not grow
+with a clip's length.
+
+Time, for a clip of 1 + 2k frames. The first frame is coded alone, so that an image is a
+clip of one frame. Halving keeps frame 0 and maps each further pair to one; doubling keeps
+frame 0 and maps each further frame to two. Both agree with Wan 2.1 and 2.2, whose code
+gets there by skipping its temporal convolutions in the first chunk (arXiv 2503.20314).
+"""
+
+from collections.abc import Callable, Sequence
+
+import einops
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float
+
+from animatrix_jax.models.config import Downsample
+
+Video = Float[Array, "b t h w c"]
+Past = tuple[Array, ...]
+
+KERNEL_INIT = jax.nn.initializers.lecun_normal()
+# Of query, key and value together, at the end of every resblock: as any other.
+POINTWISE_DIMENSIONS = (((4,), (0,)), ((), ()))
+
+
+class Stream:
+    """The frames that each layer must remember from one chunk to the next.
+
+    Layers are called in a fixed order, and each takes the next slot. A stream serves one
+    pass; `past` of one pass is handed to the stream of the next.
+
+    Attributes:
+      first: whether this chunk opens the clip.
+      past: after the pass, the last frames that each layer saw.
+    """
+
+    def __init__(self, past: Past | None = None):
+        self.first = past is None
+        self.past: Past = ()
+        self._before = past
+
+    def extend(self, x: Array, frames: int) -> Array:
+        """`x` after the `frames` frames before it; zeros where the clip begins."""
+        if self._before is None:
+            before = jnp.zeros((x.shape[0], frames, *x.shape[2:]), x.dtype)
+        else:
+            before = self._before[len(self.past)]
+        extended = jnp.concatenate([before, x], axis=1)
+        self.past += (extended[:, -frames:],)
+        return extended
+
+
+class RMSNorm(nnx.Module):
+    """`x / |x| * sqrt(c) * scale`, in fp32."""
+
+    def __init__(self, channels: int):
+        self.scale = nnx.Param(jnp.ones(channels))
+
+    def __call__(self, x: Array) -> Array:
+        wide = x.astype(jnp.float32)
+        square = jnp.sum(wide * wide, axis=-1, keepdims=True)
+        # The bound is on the square: the root of zero has no gradient.
+        unit = wide * lax.rsqrt(jnp.maximum(square, 1e-24))
+        scale = self.scale[...].astype(jnp.float32) * x.shape[-1] ** 0.5
+        return (unit * scale).astype(x.dtype)
+
+
+class Pointwise(nnx.Module):
+    """A linear map of the channels."""
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(KERNEL_INIT(rngs.params(), (inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: Array) -> Array:
+        return x @ self.kernel[...] + self.bias[...]
+
+
+class FrameConv(nnx.Module):
+    """A 3x3 convolution of each frame."""
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(KERNEL_INIT(rngs.params(), (3, 3, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: Video, *, halve: bool = False) -> Video:
+        # Halving pads below and to the right alone, as Wan does.
+        padding, stride = ((0, 1), 2) if halve else ((1, 1), 1)
+        return _frame_conv(x, self.kernel[...], padding, stride) + self.bias[...]
+
+
+class CausalConv(nnx.Module):
+    """A 3x3x3 convolution over a frame and the two before it."""
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(KERNEL_INIT(rngs.params(), (3, 3, 3, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: Video, stream: Stream) -> Video:
+        extended = stream.extend(x, 2)
+        return causal_conv(extended, self.kernel[...]) + self.bias[...]
+
+
+class TimeConv(nnx.Module):
+    """A convolution over three frames, pixel by pixel; `x` comes with its past."""
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(KERNEL_INIT(rngs.params(), (3, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: Video, *, stride: int = 1) -> Video:
+        steps = max(0, (x.shape[1] - 3) // stride + 1)
+        taps = [x[:, i : i + stride * steps : stride][:, :steps] for i in range(3)]
+        kernel = self.kernel[...].reshape(-1, self.kernel.shape[-1])
+        return jnp.concatenate(taps, axis=-1) @ kernel + self.bias[...]
+
+
+class ResidualBlock(nnx.Module):
+    """Two causal convolutions beside a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        self.norm1 = RMSNorm(inputs)
+        self.conv1 = CausalConv(inputs, outputs, rngs=rngs)
+        self.norm2 = RMSNorm(outputs)
+        self.conv2 = CausalConv(outputs, outputs, rngs=rngs)
+        self.shortcut = (
+            None if inputs == outputs else Pointwise(inputs, outputs, rngs=rngs)
+        )
+
+    def __call__(self, x: Video, stream: Stream) -> Video:
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        x = self.conv1(jax.nn.silu(self.norm1(x)), stream)
+        x = self.conv2(jax.nn.silu(self.norm2(x)), stream)
+        return x + shortcut
+
+
+class FrameAttention(nnx.Module):
+    """Attention with one head among the positions of each frame."""
+
+    def __init__(self, channels: int, *, rngs: nnx.Rngs):
+        self.norm = RMSNorm(channels)
+        self.to_qkv = Pointwise(channels, 3 * channels, rngs=rngs)
+        self.proj = Pointwise(channels, channels, rngs=rngs)
+
+    def __call__(self, x: Video) -> Video:
+        frames = einops.rearrange(self.to_qkv(self.norm(x)), "b t h w c -> b t (h w) c")
+        query, key, value = jnp.split(frames, 3, axis=-1)
+        scores = jnp.einsum(
+            "btnc,btmc->btnm", query, key, preferred_element_type=jnp.float32
+        )
+        weights = jax.nn.softmax(scores * query.shape[-1] ** -0.5, axis=-1)
+        mixed = jnp.einsum("btnm,btmc->btnc", weights.astype(x.dtype), value)
+        return x + self.proj(mixed.reshape(x.shape))
+
+
+class Downsampler(nnx.Module):
+    """Halves height and width, time, or both."""
+
+    def __init__(self, channels: int, kind: Downsample, *, rngs: nnx.Rngs):
+        self.resample = (
+            None if kind == "time" else FrameConv(channels, channels, rngs=rngs)
+        )
+        self.time_conv = (
+            None if kind == "spatial" else TimeConv(channels, channels, rngs=rngs)
+        )
+
+    def __call__(self, x: Video, stream: Stream) -> Video:
+        if self.resample is not None:
+            x = self.resample(x, halve=True)
+        if self.time_conv is None:
+            return x
+        extended = stream.extend(x, 1)
+        if not stream.first:
+            return self.time_conv(extended, stride=2)
+        return jnp.concatenate([x[:, :1], self.time_conv(x, stride=2)], axis=1)
+
+
+class Upsampler(nnx.Module):
+    """Doubles time, height and width, or both, and maps the channels."""
+
+    def __init__(
+        self, channels: int, outputs: int, kind: Downsample, *, rngs: nnx.Rngs
+    ):
+        self.time_conv = (
+            None if kind == "spatial" else TimeConv(channels, 2 * channels, rngs=rngs)
+        )
+        self.resample = FrameConv(channels, outputs, rngs=rngs)
+        self.scale = 1 if kind == "time" else 2
+
+    def __call__(self, x: Video, stream: Stream) -> Video:
+        if self.time_conv is not None:
+            # Frame 0 passes, and the frames after it never see it.
+            alone, rest = (x[:, :1], x[:, 1:]) if stream.first else (x[:, :0], x)
+            doubled = self.time_conv(stream.extend(rest, 2))
+            doubled = einops.rearrange(doubled, "b t h w (u c) -> b (t u) h w c", u=2)
+            x = jnp.concatenate([alone, doubled], axis=1)
+        x = einops.repeat(
+            x, "b t h w c -> b t (h i) (w j) c", i=self.scale, j=self.scale
+        )
+        return self.resample(x)
+
+
+def average_down(x: Video, outputs: int, kind: Downsample | None) -> Video:
+    """Folds what `kind` halves into channels, and averages them down to `outputs`."""
+    time, space = _factors(kind)
+    # Only the chunk that opens a clip has an odd number of frames.
+    x = jnp.pad(x, ((0, 0), (-x.shape[1] % time, 0), (0, 0), (0, 0), (0, 0)))
+    x = einops.rearrange(
+        x,
+        "b (t u) (h i) (w j) c -> b t h w (c u i j)",
+        u=time,
+        i=space,
+        j=space,
+    )
+    return x.reshape(*x.shape[:-1], outputs, -1).mean(axis=-1)
+
+
+def duplicate_up(
+    x: Video, outputs: int, kind: Downsample | None, stream: Stream
+) -> Video:
+    """Repeats channels, and unfolds them into what `kind` doubles."""
+    time, space = _factors(kind)
+    x = jnp.repeat(x, outputs * time * space**2 // x.shape[-1], axis=-1)
+    x = einops.rearrange(
+        x,
+        "b t h w (c u i j) -> b (t u) (h i) (w j) c",
+        u=time,
+        i=space,
+        j=space,
+    )
+    return x[:, time - 1 :] if stream.first else x
+
+
+def patchify(video: Video, size: int) -> Video:
+    """Folds squares of pixels into channels; width before height, as Wan does."""
+    return einops.rearrange(
+        video, "b t (h i) (w j) c -> b t h w (c j i)", i=size, j=size
+    )
+
+
+def unpatchify(x: Video, size: int) -> Video:
+    """The inverse of `patchify`."""
+    return einops.rearrange(x, "b t h w (c j i) -> b t (h i) (w j) c", i=size, j=size)
+
+
+def in_chunks(
+    run: Callable[[Array, Past | None], tuple[Array, Past]],
+    x: Array,
+    *,
+    first: int,
+    chunk: int,
+) -> Array:
+    """`run` over `x` along time: `first` frames, then `chunk` at a time, in one scan.
+
+    Only one chunk's activations are alive at once.
+    """
+    if x.shape[1] <= first:
+        return run(x, None)[0]
+    head, past = run(x[:, :first], None)
+    whole = (x.shape[1] - first) // chunk * chunk
+    outputs: Sequence[Array] = [head]
+    if whole:
+        body = einops.rearrange(
+            x[:, first : first + whole], "b (n t) ... -> n b t ...", t=chunk
+        )
+        past, body = lax.scan(lambda past, x: run(x, past)[::-1], past, body)
+        outputs = [head, einops.rearrange(body, "n b t ... -> b (n t) ...")]
+    if first + whole < x.shape[1]:
+        outputs = [*outputs, run(x[:, first + whole :], past)[0]]
+    return jnp.concatenate(outputs, axis=1)
+
+
+def causal_conv(
+    x: Float[Array, "b t+2 h w i"], kernel: Float[Array, "3 3 3 i o"]
+) -> Float[Array, "b t h w o"]:
+    """A 3x3x3 convolution, padded in space and not in time.
+
+    XLA's 3D convolutions are slow on CPU: there it is three 2D ones, one for each frame
+    of the kernel, which is two to five times as fast.
+    """
+    return lax.platform_dependent(x, kernel, cpu=_conv_by_taps, default=_conv_3d)
+
+
+def _conv_by_taps(x: Array, kernel: Array) -> Array:
+    frames = x.shape[1] - 2
+    taps = [
+        _frame_conv(x[:, i : i + frames], kernel[i], (1, 1), 1) for i in range(3)
+    ]
+    return taps[0] + taps[1] + taps[2]
+
+
+def _conv_3d(x: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(1, 1, 1),
+        padding=((0, 0), (1, 1), (1, 1)),
+        dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+    )
+
+
+def _frame_conv(
+    x: Array, kernel: Array, padding: tuple[int, int], stride: int
+) -> Array:
+    """A 3x3 convolution of every frame, with time folded into the batch."""
+    frames = lax.conv_general_dilated(
+        x.reshape(-1, *x.shape[2:]),
+        kernel,
+        window_strides=(stride, stride),
+        padding=(padding, padding),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return frames.reshape(*x.shape[:2], *frames.shape[1:])
+
+
+def _factors(kind: Downsample | None) -> tuple[int, int]:
+    """By how much `kind` divides time, and each of height and width."""
+    return (
+        2 if kind in ("time", "spacetime") else 1,
+        2 if kind in ("spatial", "spacetime") else 1,
+    )

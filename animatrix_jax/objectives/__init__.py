@@ -1,0 +1,1 @@
+"""Losses as equations: flow matching, span corruption, reward, preference."""

@@ -1,0 +1,143 @@
+"""Diffusion-DPO: move the policy towards winners, measured from where it started.
+
+Wallace et al. (2023), for flow matching, as AniMatrix (arXiv 2605.03652) uses it. With one
+noise level s and one noise eps shared by winner w, loser l, policy v and reference v_ref,
+
+    x_s = (1 - s) x0 + s eps        target = eps - x0
+    e(v, x0) = mean over free latents of (v(x_s, s) - target)^2
+    margin   = [e(v, w) - e(v_ref, w)] - [e(v, l) - e(v_ref, l)]
+    L        = -log sigma(-(beta / 2) margin)
+
+Where the policy is the reference the margin is zero and L = ln 2 exactly. The error is a
+*mean*, so beta does not change its meaning with the clip's size; frames that are given
+(image-to-video) are kept clean, at noise level 0, and count for nothing.
+"""
+
+import dataclasses
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from animatrix_jax.objectives.flow_matching import (
+    flow_error,
+    frame_sigma,
+    interpolate,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreferenceConfig:
+    """Strength of the preference.
+
+    Attributes:
+      beta: how sharply a difference in error counts (on the mean error, not the sum).
+      anchor: weight of the winner's plain flow-matching error added to the loss; above
+        zero it keeps the policy from making both errors worse.
+    """
+
+    beta: float = 500.0
+    anchor: float = 0.0
+
+
+class Denoiser(Protocol):
+    """A velocity field that already holds its parameters and its conditioning."""
+
+    def __call__(
+        self, xt: Float[Array, "b t h w c"], sigma: Float[Array, "b t"], /
+    ) -> Float[Array, "b t h w c"]:
+        """Velocity at `xt`, at one noise level a latent frame."""
+        ...
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreferenceTerms:
+    """The loss and what to watch: all scalars, means over the batch.
+
+    Attributes:
+      loss: what is optimised.
+      accuracy: share of pairs whose implicit reward prefers the winner.
+      winner_error, loser_error: the policy's own error on each.
+      winner_drift, loser_drift: that error less the reference's.
+      margin: winner_drift - loser_drift; negative is good.
+      drift: mean squared distance of the policy's velocity from the reference's.
+    """
+
+    loss: Array
+    accuracy: Array
+    winner_error: Array
+    loser_error: Array
+    winner_drift: Array
+    loser_drift: Array
+    margin: Array
+    drift: Array
+
+
+def free_mean(
+    values: Float[Array, "b t h w c"], given: Bool[Array | np.ndarray, "b t"]
+) -> Float[Array, "b"]:
+    """Each clip's mean over the frames that are not given; zero if all are."""
+    free = 1.0 - jnp.asarray(given, jnp.float32)
+    per_frame = jnp.mean(values, axis=(2, 3, 4))
+    return jnp.sum(per_frame * free, axis=1) / jnp.maximum(jnp.sum(free, axis=1), 1.0)
+
+
+def preference_log_ratio(
+    margin: Float[Array, "*s"], *, beta: float
+) -> Float[Array, "*s"]:
+    """`-log sigma(-(beta / 2) margin)`, ln 2 at zero."""
+    return -jax.nn.log_sigmoid(-0.5 * beta * margin)
+
+
+def preference_loss(
+    policy: Denoiser,
+    reference: Denoiser,
+    *,
+    winner: Float[Array, "b t h w c"],
+    loser: Float[Array, "b t h w c"],
+    noise: Float[Array, "b t h w c"],
+    sigma: Float[Array, "b"],
+    given: Bool[Array | np.ndarray, "b t"],
+    config: PreferenceConfig,
+) -> PreferenceTerms:
+    """Diffusion-DPO over a batch of pairs.
+
+    Args:
+      policy, reference: velocity fields over a batch of 2b clips, the winners first.
+        Gradients never reach the reference.
+      winner, loser: clean latents of the pair.
+      noise, sigma: one draw a pair, shared by all four evaluations.
+      given: frames that stay clean and are not counted.
+      config: see `PreferenceConfig`.
+    """
+    x0 = jnp.concatenate([winner, loser]).astype(jnp.float32)
+    noise = jnp.concatenate([noise, noise]).astype(jnp.float32)
+    clean = jnp.concatenate([jnp.asarray(given)] * 2)
+    level = frame_sigma(jnp.concatenate([sigma, sigma]), clean)
+    xt = interpolate(x0, noise, level)
+    moved = policy(xt, level).astype(jnp.float32)
+    start = jax.lax.stop_gradient(reference(xt, level).astype(jnp.float32))
+    error = flow_error(moved, x0, noise, clean)
+    # a^2 - b^2 = (a - b)(a + b): beta multiplies a difference of nearly equal errors,
+    # and written this way it does not cancel.
+    target = noise - x0
+    change = free_mean((moved - start) * (moved + start - 2.0 * target), clean)
+    winner_error, loser_error = jnp.split(error, 2)
+    winner_drift, loser_drift = jnp.split(change, 2)
+    margin = winner_drift - loser_drift
+    loss = jnp.mean(preference_log_ratio(margin, beta=config.beta))
+    if config.anchor:
+        loss = loss + config.anchor * jnp.mean(winner_error)
+    return PreferenceTerms(
+        loss=loss,
+        accuracy=jnp.mean((margin < 0).astype(jnp.float32)),
+        winner_error=jnp.mean(winner_error),
+        loser_error=jnp.mean(loser_error),
+        winner_drift=jnp.mean(winner_drift),
+        loser_drift=jnp.mean(loser_drift),
+        margin=jnp.mean(margin),
+        drift=jnp.mean(free_mean(jnp.square(moved - start), clean)),
+    )

@@ -1,0 +1,1 @@
+"""From noise to clips: solvers, dual guidance, conditioning on frames."""

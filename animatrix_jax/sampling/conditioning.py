@@ -1,0 +1,55 @@
+"""Conditioning on frames: latents that are given stay clean while the rest is sampled.
+
+A given latent frame is its own clean self at every step, x_s[t] = x0[t], and the network
+is told so by a noise level of its own, sigma[t] = 0 (as Wan 2.2 TI2V 5B does it):
+
+    xt[b, t]    = given[b, t] ? clean[b, t] : xt[b, t]
+    sigma[b, t] = given[b, t] ? 0           : sigma
+
+Image-to-video gives the first latent frame, which a causal VAE makes from the first
+picture alone. Training holds frames in the same way.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GivenFrames:
+    """Clean latents and which frames of them are given."""
+
+    clean: Float[Array, "b t h w c"]
+    given: Bool[Array, "b t"]
+
+
+def first_frame(
+    latents: Float[Array, "b h w c"] | Float[Array, "b 1 h w c"], *, frames: int
+) -> GivenFrames:
+    """Image-to-video: `latents` are the first of `frames` latent frames."""
+    if latents.ndim == 4:
+        latents = latents[:, None]
+    empty = jnp.zeros((latents.shape[0], frames - 1, *latents.shape[2:]), latents.dtype)
+    given = jnp.zeros((latents.shape[0], frames), bool).at[:, 0].set(True)
+    return GivenFrames(clean=jnp.concatenate([latents, empty], axis=1), given=given)
+
+
+def hold(
+    xt: Float[Array, "b t h w c"], frames: GivenFrames | None
+) -> Float[Array, "b t h w c"]:
+    """`xt` with the given frames put back."""
+    if frames is None:
+        return xt
+    mask = frames.given[:, :, None, None, None]
+    return jnp.where(mask, frames.clean.astype(xt.dtype), xt)
+
+
+def frame_sigma(
+    sigma: Float[Array, ""], *, shape: tuple[int, int], frames: GivenFrames | None
+) -> Float[Array, "b t"]:
+    """The noise level of each latent frame: `sigma`, and 0 where frames are given."""
+    levels = jnp.broadcast_to(sigma, shape).astype(jnp.float32)
+    return levels if frames is None else jnp.where(frames.given, 0.0, levels)

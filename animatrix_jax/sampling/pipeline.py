@@ -1,0 +1,333 @@
+"""From a prompt, tags and perhaps a picture to a clip: what every user of a model calls.
+
+    pipeline = Pipeline.load("pico")
+    video = pipeline.generate(GenerateRequest(prompt="a girl runs", tags=("...",)))
+
+`generate` serves one request (command line, notebook, page); `sample_latents_for` serves
+a list of prompts (validation, evaluation, candidate pairs), and `decode` turns what it
+gives into pixels. Clip i of a seed depends on (seed, i) alone, never on how many clips
+are made beside it.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from animatrix_jax.data.tokenizer import Tokenizer
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.encoding import encode_tags
+from animatrix_jax.knowledge.tags import parse_tags
+from animatrix_jax.models.conditioning import Conditioning
+from animatrix_jax.models.config import from_dict
+from animatrix_jax.models.functional import Params
+from animatrix_jax.models.presets import ModelPreset
+from animatrix_jax.sampling import programs
+from animatrix_jax.sampling.conditioning import first_frame
+from animatrix_jax.sampling.guidance import ORDERS
+from animatrix_jax.sampling.sampler import SamplerConfig
+from animatrix_jax.training.weights import Component, load_component
+
+MAX_TAGS = 48
+COMPONENTS = ("generator", "vae", "text")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GenerateRequest:
+    """One request; None takes the model's own default.
+
+    Attributes:
+      prompt: what happens, in words; may be empty.
+      tags: `axis.field=value` each; may be empty.
+      negative_prompt: words to move away from.
+      image: the clip's first frame, uint8 at the model's size.
+      num: how many clips.
+      seed: of the noise.
+      frames: length of the clip in frames.
+    """
+
+    prompt: str = ""
+    tags: tuple[str, ...] = ()
+    negative_prompt: str = ""
+    image: np.ndarray | None = None
+    num: int = 1
+    seed: int = 0
+    steps: int | None = None
+    guidance_text: float | None = None
+    guidance_tag: float | None = None
+    order: str = "text_first"
+    solver: str = "euler"
+    frames: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """A model that samples: parameters by component, its sizes, its tokenizer.
+
+    Attributes:
+      preset: sizes and sampling defaults.
+      params: parameters of "generator", "vae" and "text".
+      tokenizer: of the text tower.
+      max_batch: clips sampled at once; more are done in turns of this many.
+      phase: called with the name of each phase ("compile", "text", "sample", "decode"),
+        gives a context manager held while it lasts.
+    """
+
+    preset: ModelPreset
+    params: Mapping[str, Params]
+    tokenizer: Tokenizer
+    max_batch: int = 8
+    phase: programs.Phase = contextlib.nullcontext
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: str,
+        stage: str = "",
+        *,
+        phase: programs.Phase = contextlib.nullcontext,
+    ) -> "Pipeline":
+        """The model of a checkpoint: a packaged name, a run, or a folder.
+
+        Args:
+          checkpoint: "pico", or a folder as `training/weights.py` describes.
+          stage: of a run, the stage whose generator to take; empty for the latest.
+          phase: see the attribute.
+
+        Raises:
+          UserError: if there is no such model or a part of it is missing.
+        """
+        parts = {
+            "generator": load_component(checkpoint, "generator", stage=stage),
+            "vae": load_component(checkpoint, "vae"),
+            "text": load_component(checkpoint, "text"),
+        }
+        return dataclasses.replace(cls.from_components(parts), phase=phase)
+
+    @classmethod
+    def from_components(cls, parts: Mapping[str, Component]) -> "Pipeline":
+        """The model of loaded parts: each part's sizes come from its own config."""
+        models = {
+            name: from_dict(ModelPreset, part.config["model"])
+            for name, part in parts.items()
+        }
+        preset = dataclasses.replace(
+            models["generator"], vae=models["vae"].vae, text=models["text"].text
+        )
+        path = parts["text"].tokenizer
+        if path is None:
+            raise UserError(f"{parts['text'].source} has no tokenizer.json")
+        return cls(
+            preset=preset,
+            params={name: parts[name].params for name in COMPONENTS},
+            tokenizer=Tokenizer.from_file(path),
+        ).on_device()
+
+    def on_device(self) -> "Pipeline":
+        """The same, its parameters put on the default device once."""
+        return dataclasses.replace(self, params=jax.device_put(dict(self.params)))
+
+    def with_generator(self, params: Params) -> "Pipeline":
+        """The same with other generator parameters, of the same shapes."""
+        return dataclasses.replace(self, params={**self.params, "generator": params})
+
+    def generate(self, request: GenerateRequest) -> UInt8[np.ndarray, "n t h w 3"]:
+        """The clips of a request.
+
+        Raises:
+          UserError: for a request that this model cannot serve.
+        """
+        if request.num < 1:
+            raise UserError(f"num must be at least 1, got {request.num}")
+        image = None
+        if request.image is not None:
+            first = self.encode_frames(self._checked(request.image)[None, None])
+            image = np.repeat(first[:, 0], request.num, axis=0)
+        latents = self.sample_latents_for(
+            [parse_tags(request.tags)] * request.num,
+            [request.prompt] * request.num,
+            seed=request.seed,
+            config=self.sampler_config(request),
+            first_latents=image,
+            negative_prompt=request.negative_prompt,
+            frames=request.frames,
+        )
+        return self.decode(latents)
+
+    def sampler_config(self, request: GenerateRequest) -> SamplerConfig:
+        """The sampler of a request, the model's defaults where it is silent.
+
+        Raises:
+          UserError: for values out of range.
+        """
+        steps = self.preset.steps if request.steps is None else request.steps
+        if steps < 1:
+            raise UserError(f"steps must be at least 1, got {steps}")
+        if request.order not in ORDERS:
+            raise UserError(
+                f"order must be one of {', '.join(ORDERS)}, got {request.order!r}"
+            )
+        text, tag = request.guidance_text, request.guidance_tag
+        return SamplerConfig(
+            steps=steps,
+            shift=self.preset.shift,
+            guidance_text=self.preset.guidance if text is None else text,
+            guidance_tag=SamplerConfig.guidance_tag if tag is None else tag,
+            order=request.order,
+            solver=request.solver,
+        )
+
+    def sample_latents_for(
+        self,
+        tags: Sequence[Sequence[str]],
+        texts: Sequence[str],
+        *,
+        seed: int,
+        config: SamplerConfig | None = None,
+        first_latents: np.ndarray | Array | None = None,
+        first_index: int = 0,
+        negative_prompt: str = "",
+        frames: int | None = None,
+    ) -> Float[np.ndarray, "n t h w c"]:
+        """Normalised latents of one clip a prompt.
+
+        Args:
+          tags: canonical tags of each prompt.
+          texts: narrative of each prompt.
+          seed: of the noise.
+          config: how to sample; None for the model's defaults.
+          first_latents: [n h w c], the given first latent frame of each clip.
+          first_index: prompt j takes the noise of clip `first_index + j` of the seed.
+          negative_prompt: for all clips; empty for none.
+          frames: pixels frames of a clip; None for the model's default.
+        """
+        if len(tags) != len(texts):
+            raise ValueError(f"expected {len(texts)} lists of tags, got {len(tags)}")
+        config = config or self.sampler_config(GenerateRequest())
+        shape = self.latent_shape(frames)
+        conditioning = self.conditioning(tags, texts)
+        null = self.conditioning([()], [""])
+        negative = (
+            self.conditioning([()], [negative_prompt]) if negative_prompt else None
+        )
+        count = len(texts)
+        size = min(count, self.max_batch)
+        indices = first_index + np.arange(count)
+        parts = []
+        for start in range(0, count, size):
+            # The last turn is filled up with its own last clip: one shape, one program.
+            rows = np.minimum(np.arange(start, start + size), count - 1)
+            noise = programs.clip_noise(seed, jnp.asarray(indices[rows]), shape=shape)
+            given = None
+            if first_latents is not None:
+                given = first_frame(jnp.asarray(first_latents)[rows], frames=shape[0])
+            latents = programs.sample(
+                (self.preset, config),
+                self.params["generator"],
+                noise,
+                _take(conditioning, rows),
+                _broadcast(null, size),
+                None if negative is None else _broadcast(negative, size),
+                given,
+                name="sample",
+                phase=self.phase,
+            )
+            parts.append(np.asarray(latents)[: count - start])
+        return np.concatenate(parts)
+
+    def conditioning(
+        self, tags: Sequence[Sequence[str]], texts: Sequence[str]
+    ) -> Conditioning:
+        """What the generator sees of each prompt."""
+        ids = [encode_tags(tuple(row), MAX_TAGS) for row in tags]
+        return Conditioning(
+            text=self.encode_text(texts),
+            tag_fields=jnp.asarray(np.stack([row.fields for row in ids])),
+            tag_values=jnp.asarray(np.stack([row.values for row in ids])),
+            tag_mask=jnp.asarray(np.stack([row.mask for row in ids])),
+        )
+
+    def encode_text(self, texts: Sequence[str]) -> Float[Array, "b s d"]:
+        """Text vectors; each distinct text is encoded once."""
+        unique = sorted(set(texts))
+        tokens = self.tokenizer.encode(unique, self.preset.text_length)
+        vectors = []
+        for i in range(len(unique)):  # one shape whatever the number of texts
+            vectors.append(
+                programs.encode_text(
+                    self.preset,
+                    self.params["text"],
+                    tokens.tokens[i : i + 1],
+                    tokens.mask[i : i + 1],
+                    name="text",
+                    phase=self.phase,
+                )
+            )
+        rows = np.asarray([unique.index(text) for text in texts])
+        return jnp.concatenate(vectors)[rows]
+
+    def encode_frames(
+        self, video: UInt8[np.ndarray, "b t h w 3"]
+    ) -> Float[np.ndarray, "b t h w c"]:
+        """Normalised latents of pixels."""
+        return np.asarray(
+            programs.encode_frames(
+                self.preset, self.params["vae"], video, name="image", phase=self.phase
+            )
+        )
+
+    def decode(
+        self, latents: Float[np.ndarray, "n t h w c"] | Float[Array, "n t h w c"]
+    ) -> UInt8[np.ndarray, "n t h w 3"]:
+        """Pixels of normalised latents, clip by clip."""
+        clips = [
+            programs.decode(
+                self.preset,
+                self.params["vae"],
+                latents[i : i + 1],
+                name="decode",
+                phase=self.phase,
+            )
+            for i in range(len(latents))
+        ]
+        return np.concatenate([np.asarray(clip) for clip in clips])
+
+    def latent_shape(self, frames: int | None = None) -> tuple[int, int, int, int]:
+        """Shape (t, h, w, c) of the latents of a clip of `frames` frames.
+
+        Raises:
+          UserError: if the VAE cannot make that many frames.
+        """
+        stride = self.preset.vae.stride[0]
+        if frames is None:
+            return self.preset.latent_shape
+        if frames < 1 or (frames - 1) % stride:
+            raise UserError(
+                f"frames must be 1 more than a multiple of {stride}, got {frames}"
+            )
+        return ((frames - 1) // stride + 1, *self.preset.latent_shape[1:])
+
+    def _checked(self, image: np.ndarray) -> np.ndarray:
+        expected = (self.preset.height, self.preset.width, 3)
+        if image.shape != expected or image.dtype != np.uint8:
+            raise UserError(
+                f"the image must be uint8 of shape {expected}, "
+                f"got {image.dtype} of shape {image.shape}"
+            )
+        return image
+
+
+def _take(conditioning: Conditioning, rows: np.ndarray) -> Conditioning:
+    """The conditioning of some of the clips."""
+    return jax.tree.map(lambda leaf: leaf[rows], conditioning)
+
+
+def _broadcast(conditioning: Conditioning, count: int) -> Conditioning:
+    """One clip's conditioning, `count` times."""
+    return jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape[1:])), conditioning
+    )

@@ -1,0 +1,117 @@
+"""The four device programs of sampling, each compiled once for each shape.
+
+    encode_text    tokens -> text vectors          frozen text tower
+    encode_frames  pixels -> latents               VAE, for given pictures
+    sample         keys, conditioning -> latents   generator, solver
+    decode         latents -> uint8 pixels         VAE
+
+They are pure functions of (preset, parameters, arrays). `Program` compiles ahead of time,
+so that a caller can tell compiling from running, and shares nothing between presets.
+"""
+
+import contextlib
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt8
+
+from animatrix_jax.models.conditioning import Conditioning
+from animatrix_jax.models.functional import Params, bind
+from animatrix_jax.models.generator import Generator
+from animatrix_jax.models.presets import ModelPreset
+from animatrix_jax.models.t5 import T5Encoder
+from animatrix_jax.models.vae import VAE
+from animatrix_jax.sampling.conditioning import GivenFrames
+from animatrix_jax.sampling.sampler import SamplerConfig, sample_latents
+
+Phase = Callable[[str], contextlib.AbstractContextManager]
+
+
+class Program:
+    """A pure function `fn(static, *arrays)`, compiled once for each shape and static."""
+
+    def __init__(self, fn: Callable[..., Any]):
+        self._jitted = jax.jit(fn, static_argnums=0)
+        self._compiled: dict[Hashable, Any] = {}
+        self.__doc__ = fn.__doc__
+
+    def __call__(self, static: Hashable, *arrays: Any, name: str, phase: Phase) -> Any:
+        """Runs it; `phase("compile")` is held while it compiles, `phase(name)` after."""
+        arrays = jax.tree.map(jnp.asarray, arrays)
+        leaves, structure = jax.tree.flatten(arrays)
+        shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+        key = (static, structure, shapes)
+        if key not in self._compiled:
+            with phase("compile"):
+                lowered = self._jitted.lower(static, *arrays)
+                self._compiled[key] = lowered.compile()
+        with phase(name):
+            return jax.block_until_ready(self._compiled[key](*arrays))
+
+
+def _encode_text(
+    preset: ModelPreset,
+    params: Params,
+    tokens: Int[Array, "b s"],
+    mask: Bool[Array, "b s"],
+) -> Float[Array, "b s d"]:
+    """Text vectors; those of padding are zero, as Wan has them."""
+    tower = bind(lambda rngs: T5Encoder(preset.text, rngs=rngs), params)
+    return tower(tokens, mask) * mask[..., None]
+
+
+def _encode_frames(
+    preset: ModelPreset, params: Params, video: UInt8[Array, "b t h w 3"]
+) -> Float[Array, "b t h w c"]:
+    """Normalised latents of pixels, the mean of the posterior."""
+    vae = bind(lambda rngs: VAE(preset.vae, rngs=rngs), params)
+    return vae.normalize(vae.encode(video.astype(jnp.float32) / 127.5 - 1.0).mean)
+
+
+def _decode(
+    preset: ModelPreset, params: Params, latents: Float[Array, "b t h w c"]
+) -> UInt8[Array, "b t h w 3"]:
+    """Pixels of normalised latents."""
+    vae = bind(lambda rngs: VAE(preset.vae, rngs=rngs), params)
+    video = vae.decode(vae.denormalize(latents))
+    return jnp.round((jnp.clip(video, -1.0, 1.0) + 1.0) * 127.5).astype(jnp.uint8)
+
+
+def clip_noise(
+    seed: int, indices: Int[Array, "b"], *, shape: tuple[int, int, int, int]
+) -> Float[Array, "b t h w c"]:
+    """The starting noise of clips `indices` of a seed; clip i depends on (seed, i)."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), indices)
+    return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+
+
+def _sample(
+    static: tuple[ModelPreset, SamplerConfig],
+    params: Params,
+    noise: Float[Array, "b t h w c"],
+    conditioning: Conditioning,
+    null: Conditioning,
+    negative: Conditioning | None,
+    frames: GivenFrames | None,
+) -> Float[Array, "b t h w c"]:
+    """Latents; see sampler.py."""
+    preset, config = static
+    generator = bind(lambda rngs: Generator(preset.dit, preset.tags, rngs=rngs), params)
+    return sample_latents(
+        generator,
+        noise,
+        conditioning=conditioning,
+        null=null,
+        config=config,
+        clean=None if frames is None else frames.clean,
+        given=None if frames is None else frames.given,
+        negative=negative,
+    )
+
+
+encode_text = Program(_encode_text)
+encode_frames = Program(_encode_frames)
+sample = Program(_sample)
+decode = Program(_decode)

@@ -1,0 +1,1 @@
+"""The one loop: state, step, checkpoints, metrics, and the stages it runs."""

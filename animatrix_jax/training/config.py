@@ -1,0 +1,160 @@
+"""Configs as code: the one schema, and how the command line changes it.
+
+A config file has `get_config(arg)` and starts from `base_config`. Its sections are the
+dataclasses that the code takes, so each field has one definition and one default; the
+ConfigDict around them is what `--config.section.field=value` changes. Unknown fields are
+refused by the ConfigDict, unknown values by the dataclasses.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import ml_collections
+
+from animatrix_jax.data.curriculum import CurriculumConfig
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.corruption import CorruptionConfig
+from animatrix_jax.models import config as model_config
+from animatrix_jax.models import presets
+from animatrix_jax.objectives.autoencoding import AutoencodingConfig
+from animatrix_jax.objectives.flow_matching import FlowConfig
+from animatrix_jax.parallel.mesh import MeshConfig
+from animatrix_jax.training.loop import LoopConfig
+from animatrix_jax.training.optimizer import OptimizerConfig
+
+Section = TypeVar("Section")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """Where clips come from.
+
+    Attributes:
+      source: "cels", Cel World; or "videos", the folder `path` of real clips.
+      path: of the folder of videos.
+      labels: a JSON-lines file of labels; empty: `labels.jsonl` in the folder, if any.
+      clips: how many clips of Cel World the stage draws from.
+      cached: encode each clip once, before the first step, and train from latents.
+      held_out: clips kept for the validation loss.
+      defects: of Cel World's clips: "none", "random", "paired".
+      workers: processes that draw, and threads that build batches.
+    """
+
+    source: str = "cels"
+    path: str = ""
+    labels: str = ""
+    clips: int = 8192
+    cached: bool = True
+    held_out: int = 128
+    defects: str = "none"
+    workers: int = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InitConfig:
+    """Where weights come from: a packaged name, a folder, or "@stage" of this run.
+
+    Empty: fresh weights.
+    """
+
+    vae: str = ""
+    text: str = ""
+    generator: str = ""
+    judge: str = ""
+    probe: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskMix:
+    """Shares of text-to-image, text-to-video and image-to-video, by clips."""
+
+    t2i: float = 0.2
+    t2v: float = 0.4
+    i2v: float = 0.4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """One step's batch. `size` counts clips over all hosts."""
+
+    size: int = 64
+
+
+def base_config(
+    preset: str, stage: str, *, stages: Mapping[str, Mapping[str, Any]]
+) -> ml_collections.ConfigDict:
+    """The schema with every default, then what `stages[stage]` sets.
+
+    Raises:
+      UserError: for a stage that is not in `stages`.
+    """
+    if stage not in stages:
+        raise UserError(f"no stage {stage!r}; the stages are {', '.join(stages)}")
+    model = model_config.to_dict(presets.preset(preset))
+    sections = {
+        "data": SourceConfig(),
+        "batch": BatchConfig(),
+        "init": InitConfig(),
+        "tasks": TaskMix(),
+        "corruption": CorruptionConfig(),
+        "curriculum": CurriculumConfig(),
+        "flow": FlowConfig(),
+        "autoencoding": AutoencodingConfig(),
+        "optimizer": OptimizerConfig(),
+        "loop": LoopConfig(),
+        "mesh": MeshConfig(),
+    }
+    config = ml_collections.ConfigDict(
+        {"preset": preset, "stage": stage, "seed": 0, "profile": False, "model": model}
+        | {name: dataclasses.asdict(value) for name, value in sections.items()}
+    )
+    config.lock()
+    config.update(stages[stage])
+    return config
+
+
+def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The same run, tiny: to see in a minute that every part of it works."""
+    config.update(
+        {
+            "data": {"clips": 64, "held_out": 8},
+            "batch": {"size": 8},
+            "loop": {"steps": 6, "log_every": 2, "checkpoint_every": 3},
+        }
+    )
+    return config
+
+
+def section(cls: type[Section], config: Mapping[str, Any]) -> Section:
+    """The dataclass of a section.
+
+    Raises:
+      UserError: if the section has a field that the dataclass has not.
+    """
+    values = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    try:
+        return model_config.from_dict(cls, values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"config: {error}") from error
+
+
+def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
+    """Parses the text after the colon of `--config=FILE:name=value,flag`.
+
+    Raises:
+      UserError: for a name that is not among `defaults`.
+    """
+    values = dict(defaults)
+    for item in filter(None, (arg or "").split(",")):
+        name, _, text = item.partition("=")
+        if name not in defaults:
+            raise UserError(
+                f"config argument {name!r} is not one of {', '.join(defaults)}"
+            )
+        kind = type(defaults[name])
+        if kind is bool:
+            values[name] = text.lower() in ("", "1", "true", "yes")
+        else:
+            values[name] = kind(text)
+    return ml_collections.ConfigDict(values)

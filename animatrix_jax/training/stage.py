@@ -1,0 +1,51 @@
+"""What a stage supplies to the one loop: parameters, an objective, and data.
+
+The loop (loop.py) never asks which stage it runs. A stage names its components ("vae",
+"text", "generator", "judge", "probe"): parameters are nested dicts keyed by component,
+in training, in checkpoints and in the weights that ship.
+"""
+
+import pathlib
+from typing import Any, Protocol, runtime_checkable
+
+import grain
+import numpy as np
+from jaxtyping import Array
+
+Params = dict[str, Any]
+Batch = dict[str, np.ndarray | Array]
+Metrics = dict[str, Array]
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """One stage of the programme."""
+
+    name: str
+    """Its name, and its folder below the work directory."""
+
+    def init(self, key: Array) -> Params:
+        """Fresh trainable parameters by component; pure, so it runs under jit."""
+
+    def initial(self) -> Params | None:
+        """Trainable parameters to start from (numpy), or None to start fresh."""
+
+    def frozen(self) -> Params:
+        """Parameters that the loss reads and nothing updates, by component."""
+
+    def loss(
+        self, params: Params, frozen: Params, batch: Batch, key: Array
+    ) -> tuple[Array, Metrics]:
+        """The scalar loss of a batch and what to log beside it; pure."""
+
+    def batches(self) -> grain.IterDataset:
+        """The training batches, whose iterator state can be saved."""
+
+    def held_out(self) -> list[Batch]:
+        """A few fixed batches that training never sees, for the validation loss."""
+
+    def counts(self) -> dict[str, int]:
+        """What the data has left out so far, to log with the metrics."""
+
+    def finish(self, params: Params, folder: pathlib.Path) -> None:
+        """Called once after the last step with the EMA: what others need to know."""

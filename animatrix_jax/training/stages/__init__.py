@@ -1,0 +1,1 @@
+"""The stages that this room can define: autoencoder, text tower, generator."""

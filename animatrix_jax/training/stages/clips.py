@@ -1,0 +1,182 @@
+"""The clips of a stage: which source, cached or not, as training and held-out batches.
+
+    Cel World, or a folder of videos  ->  (latent cache)  ->  batches
+
+Held-out clips come from Cel World's test split: characters, palettes and rigs that
+training never draws. A folder of videos has no such split: there the held-out batches
+are drawn by another seed, fixed, from the same files.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+
+from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data import latents
+from animatrix_jax.data.curriculum import CurriculumConfig
+from animatrix_jax.data.folder import FolderSource
+from animatrix_jax.data.held import HeldSource
+from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
+from animatrix_jax.data.records import Source
+from animatrix_jax.data.sources import CelSource
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.corruption import CorruptionConfig
+from animatrix_jax.training.config import BatchConfig, SourceConfig, TaskMix, section
+from animatrix_jax.training.stage import Batch
+from animatrix_jax.training.stages.towers import Towers
+
+_HELD_OUT_SEED = 7919
+
+
+class Clips:
+    """Batches of a stage.
+
+    Args:
+      config: the run's config.
+      workdir: where caches and lists of what was set aside go.
+      towers: for the VAE behind the cache, and the tokenizer.
+      fields: of the batches; see data/batches.py.
+      pixels: train on pixels, not on latents.
+      group: neighbouring clips that a batch keeps together.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        *,
+        workdir: pathlib.Path,
+        towers: Towers,
+        fields: tuple[str, ...] = ("media", "text", "tags", "given"),
+        pixels: bool = False,
+        group: int = 1,
+    ):
+        self._workdir, self._towers = workdir, towers
+        self._stage, self._seed = config.stage, config.seed
+        self._model = config.model
+        self._data = section(SourceConfig, config.data)
+        if self._data.source not in ("cels", "videos"):
+            raise UserError(
+                f"data.source {self._data.source!r} is neither 'cels' nor 'videos'"
+            )
+        # Real videos are read anew each time: a window is drawn in each.
+        cacheable = self._data.cached and self._data.source == "cels"
+        self.pixels = pixels or not cacheable
+        tasks = section(TaskMix, config.tasks)
+        self._batches = DataConfig(
+            batch_size=section(BatchConfig, config.batch).size,
+            steps=config.loop.steps,
+            seed=config.seed,
+            fields=fields,
+            tasks=tuple(dataclasses.asdict(tasks).items()),
+            text_length=towers.text_length,
+            time_stride=towers.vae_config.stride[0],
+            corruption=section(CorruptionConfig, config.corruption),
+            curriculum=section(CurriculumConfig, config.curriculum),
+            group=group,
+            workers=self._data.workers,
+        )
+
+    def batches(self) -> grain.IterDataset:
+        """The training batches of this host."""
+        return make_batches(
+            self.source,
+            self._batches,
+            tokenizer=self._tokenizer,
+            host=jax.process_index(),
+            hosts=jax.process_count(),
+        )
+
+    def held_out(self) -> list[Batch]:
+        """Fixed batches with whole conditioning; the tasks of video, or of images."""
+        size = min(self._batches.batch_size, self._data.held_out)
+        size -= size % (self._batches.group * jax.process_count())
+        config = dataclasses.replace(
+            self._batches,
+            batch_size=size,
+            steps=max(self._data.held_out // max(size, 1), 1),
+            seed=_HELD_OUT_SEED,
+            corruption=None,
+            curriculum=CurriculumConfig(),
+        )
+        batcher = Batcher(
+            self._held_out_source,
+            config,
+            tokenizer=self._tokenizer,
+            host=jax.process_index(),
+            hosts=jax.process_count(),
+        )
+        return [batcher(step) for step in range(config.steps)]
+
+    def counts(self) -> dict[str, int]:
+        """How many files were set aside."""
+        return {"set_aside": len(self.source.set_aside)}
+
+    @functools.cached_property
+    def source(self) -> Source:
+        """The training clips."""
+        if self._data.source == "videos":
+            if not self._data.path:
+                raise UserError("data=videos needs --config.data.path=DIR")
+            return FolderSource(
+                self._data.path,
+                frames=self._model.frames,
+                fps=self._model.fps,
+                height=self._model.height,
+                width=self._model.width,
+                labels=self._data.labels or None,
+                workdir=self._workdir / self._stage,
+            )
+        return self._world("train", self._data.clips, self._seed)
+
+    @functools.cached_property
+    def _held_out_source(self) -> Source:
+        if self._data.source == "videos":
+            return self.source
+        return self._world("test", max(self._data.held_out, 2), _HELD_OUT_SEED)
+
+    @property
+    def _tokenizer(self) -> Any:
+        return self._towers.tokenizer if "text" in self._batches.fields else None
+
+    def _world(self, split: str, clips: int, seed: int) -> Source:
+        world = CelWorld(
+            seed=seed,
+            size=clips,
+            height=self._model.height,
+            width=self._model.width,
+            frames=self._model.frames,
+            split=split,
+            defects=self._data.defects,
+        )
+        source = CelSource(world)
+        if not self._data.cached:
+            return source
+        if self.pixels:
+            return HeldSource(source, count=clips, workers=self._data.workers)
+        return self._encoded(source, split, clips, seed)
+
+    def _encoded(self, source: Source, split: str, clips: int, seed: int) -> Source:
+        """The clips' latents, encoded at the first call; stages share the folder."""
+        vae = self._towers.component("vae")
+        if vae is None:
+            raise UserError("cached latents need a trained VAE: set --config.init.vae")
+        mark = latents.fingerprint(vae.params, self._towers.vae_config)
+        name = f"cels-{split}-{clips}-seed{seed}-{self._data.defects}"
+        folder = self._workdir / "cache" / name
+        if latents.read_metadata(folder) is None:
+            encode = jax.jit(lambda video: self._towers.encode(vae.params, video))
+            latents.write_latents(
+                source,
+                encode,
+                folder=folder,
+                count=clips,
+                fingerprint=mark,
+                draw_workers=self._data.workers,
+                origin=name,
+            )
+        return latents.LatentSource(folder, fingerprint=mark)

@@ -1,0 +1,89 @@
+"""Stages `ct`, `sft` and `qt`: the generator by flow matching.
+
+    video --VAE--> x0            (or x0 from the latent cache)
+    text  --T5---> h_text        frozen, as is the VAE
+    L = mean (v(x_s, s, h_text, tags) - (noise - x0))^2 over frames not given clean
+
+The three differ only in their configs: which clips, which tasks, which corruption of the
+conditioning, which learning rate.
+"""
+
+import pathlib
+from typing import Any
+
+import grain
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from animatrix_jax.models.conditioning import Conditioning
+from animatrix_jax.models.functional import Params, bind, init_params
+from animatrix_jax.objectives import flow_matching
+from animatrix_jax.training.config import section
+from animatrix_jax.training.stage import Batch, Metrics
+from animatrix_jax.training.stages.towers import Towers
+from animatrix_jax.training.stages.clips import Clips
+
+
+class FlowStage:
+    """Flow matching of the generator on clips with their conditioning."""
+
+    def __init__(self, config: Any, *, workdir: pathlib.Path):
+        self.name = config.stage
+        self._towers = Towers(config, workdir=workdir)
+        self._flow = section(flow_matching.FlowConfig, config.flow)
+        self._clips = Clips(config, workdir=workdir, towers=self._towers)
+
+    def init(self, key: Array) -> Params:
+        return {"generator": init_params(self._towers.generator, key)}
+
+    def initial(self) -> Params | None:
+        return self._towers.initial("generator")
+
+    def frozen(self) -> Params:
+        return self._towers.frozen(pixels=self._clips.pixels)
+
+    def loss(
+        self, params: Params, frozen: Params, batch: Batch, key: Array
+    ) -> tuple[Array, Metrics]:
+        x0 = self._towers.latents(frozen, batch)
+        conditioning = self._towers.conditioning(frozen, batch)
+        sigma_key, noise_key = jax.random.split(key)
+        sigma = flow_matching.sample_sigma(sigma_key, x0.shape[0], self._flow)
+        noise = jax.random.normal(noise_key, x0.shape, jnp.float32)
+        error = generator_error(
+            self._towers.generator,
+            params["generator"],
+            x0=x0,
+            noise=noise,
+            sigma=sigma,
+            given=batch["given"],
+            conditioning=conditioning,
+        )
+        return jnp.mean(error), {}
+
+    def batches(self) -> grain.IterDataset:
+        return self._clips.batches()
+
+    def held_out(self) -> list[Batch]:
+        return self._clips.held_out()
+
+    def counts(self) -> dict[str, int]:
+        return self._clips.counts()
+
+
+def generator_error(
+    build: Any,
+    params: Params,
+    *,
+    x0: Array,
+    noise: Array,
+    sigma: Array,
+    given: Array,
+    conditioning: Conditioning,
+) -> Array:
+    """Each clip's velocity error [b] at noise level sigma [b]."""
+    levels = flow_matching.frame_sigma(sigma, given)
+    xt = flow_matching.interpolate(x0, noise, levels)
+    velocity = bind(build, params)(xt, levels, conditioning)
+    return flow_matching.flow_error(velocity, x0, noise, given)

@@ -1,0 +1,145 @@
+"""The networks round a stage: which are trained, which are frozen, and their weights.
+
+Every stage that reads clips needs the VAE's and the text tower's configs, and most need
+their weights. They come from `config.init`; a tower keeps the config that its weights
+were trained with, latent statistics included, whatever the preset says.
+"""
+
+import functools
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array
+
+from animatrix_jax.data.tokenizer import Tokenizer
+from animatrix_jax.errors import UserError
+from animatrix_jax.models import config as model_config
+from animatrix_jax.models.conditioning import Conditioning
+from animatrix_jax.models.config import (
+    DiTConfig,
+    T5Config,
+    TagEncoderConfig,
+    VAEConfig,
+)
+from animatrix_jax.models.functional import Build, Params, bind, init_params
+from animatrix_jax.models.generator import Generator
+from animatrix_jax.models.t5 import T5Encoder
+from animatrix_jax.models.vae import VAE
+from animatrix_jax.training.stage import Batch
+from animatrix_jax.training.weights import Component, load_component
+
+
+class Towers:
+    """The generator, the VAE and the text tower that a run's config names."""
+
+    def __init__(self, config: Any, *, workdir: pathlib.Path):
+        self._config, self._workdir = config, workdir
+        model = config.model.to_dict()
+        self.dit = model_config.from_dict(DiTConfig, model["dit"])
+        self.tags = model_config.from_dict(TagEncoderConfig, model["tags"])
+        self.vae_config = self._tower_config("vae", VAEConfig)
+        self.text_config = self._tower_config("text", T5Config)
+
+    def component(self, name: str) -> Component | None:
+        """The weights that `config.init` names for a component, or None."""
+        ref = self._config.init[name]
+        if not ref:
+            return None
+        return _load(ref, name, self._workdir)
+
+    def initial(self, name: str) -> Params | None:
+        """Starting weights of the one trained component `name`, or None."""
+        component = self.component(name)
+        return None if component is None else {name: component.params}
+
+    def generator(self, rngs: nnx.Rngs) -> Generator:
+        """Builds the generator."""
+        return Generator(self.dit, self.tags, rngs=rngs)
+
+    def vae(self, rngs: nnx.Rngs) -> VAE:
+        """Builds the VAE."""
+        return VAE(self.vae_config, rngs=rngs)
+
+    def text_encoder(self, rngs: nnx.Rngs) -> T5Encoder:
+        """Builds the frozen text tower."""
+        return T5Encoder(self.text_config, rngs=rngs)
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The text tower's own tokenizer."""
+        component = self.component("text")
+        if component is None or component.tokenizer is None:
+            raise UserError(
+                f"stage {self._config.stage!r} reads text: name a text tower with a "
+                "tokenizer.json by --config.init.text"
+            )
+        return Tokenizer.from_file(component.tokenizer)
+
+    @property
+    def text_length(self) -> int:
+        """Tokens that a text is padded to."""
+        return self._config.model.text_length
+
+    def frozen(self, *, pixels: bool) -> Params:
+        """Weights of the frozen towers that a step reads.
+
+        Args:
+          pixels: whether batches hold video, which the step must encode.
+        """
+        text = self.component("text")
+        towers = {"text": _encoder_only(text) if text else self._fresh("text")}
+        if pixels:
+            vae = self.component("vae")
+            towers["vae"] = vae.params if vae else self._fresh("vae")
+        return towers
+
+    def latents(self, frozen: Params, batch: Batch) -> Array:
+        """A batch's normalised latents [b t h w c], encoded here if need be."""
+        if "latents" in batch:
+            return jnp.asarray(batch["latents"], jnp.float32)
+        return jax.lax.stop_gradient(self.encode(frozen["vae"], batch["video"]))
+
+    def encode(self, vae_params: Params, video: Array) -> Array:
+        """uint8 video [b t h w 3] to normalised latents."""
+        vae = bind(self.vae, vae_params)
+        return vae.normalize(vae.encode(signed(video)).mode)
+
+    def conditioning(self, frozen: Params, batch: Batch) -> Conditioning:
+        """A batch's text, through the frozen tower, and its tags."""
+        encoder = bind(self.text_encoder, frozen["text"])
+        mask = batch["text_mask"]
+        text = encoder(batch["text_tokens"], mask)
+        return Conditioning(
+            text=jax.lax.stop_gradient(text * mask[..., None]),
+            tag_fields=batch["tag_fields"],
+            tag_values=batch["tag_values"],
+            tag_mask=batch["tag_mask"],
+        )
+
+    def _tower_config(self, name: str, cls: type) -> Any:
+        component = self.component(name)
+        model = self._config.model.to_dict() if component is None else None
+        values = (model or component.config["model"])[name]
+        return model_config.from_dict(cls, values)
+
+    def _fresh(self, name: str) -> Params:
+        build: Build = {"vae": self.vae, "text": self.text_encoder}[name]
+        return jax.tree.map(np.asarray, init_params(build, jax.random.key(0)))
+
+
+def signed(video: Array) -> Array:
+    """uint8 pixels to fp32 in [-1, 1]."""
+    return video.astype(jnp.float32) / 127.5 - 1.0
+
+
+@functools.lru_cache(maxsize=8)
+def _load(ref: str, name: str, workdir: pathlib.Path) -> Component:
+    return load_component(ref, name, workdir=workdir)
+
+
+def _encoder_only(text: Component) -> Params:
+    return text.params["encoder"]

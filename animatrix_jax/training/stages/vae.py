@@ -1,0 +1,85 @@
+"""Stage `vae`: the causal video autoencoder, on pixels.
+
+    L = reconstruction(decode(sample(encode(video))), video) + KL
+
+After the last step the statistics of the latents are measured on the held-out clips and
+become part of the VAE's config (`model.json`), since everything after this stage sees
+latents of mean 0 and deviation 1.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from animatrix_jax.models.config import to_dict
+from animatrix_jax.models.functional import Params, bind, init_params
+from animatrix_jax.objectives.autoencoding import (
+    AutoencodingConfig,
+    autoencoding_loss,
+)
+from animatrix_jax.training.config import section
+from animatrix_jax.training.stage import Batch, Metrics
+from animatrix_jax.training.stages.clips import Clips
+from animatrix_jax.training.stages.towers import Towers, signed
+
+
+class VAEStage:
+    """The autoencoder on clips without their conditioning."""
+
+    def __init__(self, config: Any, *, workdir: pathlib.Path):
+        self.name = "vae"
+        self._towers = Towers(config, workdir=workdir)
+        self._loss = section(AutoencodingConfig, config.autoencoding)
+        self._clips = Clips(
+            config, workdir=workdir, towers=self._towers, fields=("media",), pixels=True
+        )
+
+    def init(self, key: Array) -> Params:
+        return {"vae": init_params(self._towers.vae, key)}
+
+    def initial(self) -> Params | None:
+        return self._towers.initial("vae")
+
+    def frozen(self) -> Params:
+        return {}
+
+    def loss(
+        self, params: Params, frozen: Params, batch: Batch, key: Array
+    ) -> tuple[Array, Metrics]:
+        vae = bind(self._towers.vae, params["vae"])
+        video = signed(batch["video"])
+        posterior = vae.encode(video)
+        reconstruction = vae.decode(posterior.sample(key))
+        metrics = autoencoding_loss(video, reconstruction, posterior, self._loss)
+        return metrics["loss"], {k: v for k, v in metrics.items() if k != "loss"}
+
+    def batches(self) -> grain.IterDataset:
+        return self._clips.batches()
+
+    def held_out(self) -> list[Batch]:
+        return self._clips.held_out()
+
+    def counts(self) -> dict[str, int]:
+        return self._clips.counts()
+
+    def finish(self, params: Params, folder: pathlib.Path) -> None:
+        encode = jax.jit(
+            lambda video: bind(self._towers.vae, params["vae"])
+            .encode(signed(video))
+            .mode
+        )
+        means = [np.asarray(encode(batch["video"])) for batch in self.held_out()]
+        latents = np.concatenate(means).astype(np.float64)
+        config = dataclasses.replace(
+            self._towers.vae_config,
+            latents_mean=tuple(np.round(latents.mean((0, 1, 2, 3)), 5).tolist()),
+            latents_std=tuple(np.round(latents.std((0, 1, 2, 3)), 5).tolist()),
+        )
+        text = json.dumps({"vae": to_dict(config)}, indent=1)
+        (folder / "model.json").write_text(text, encoding="utf-8")

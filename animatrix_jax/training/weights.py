@@ -1,0 +1,165 @@
+"""Where a network's weights come from: a packaged folder, or a run.
+
+    load_component("pico", "vae")            ships with the package
+    load_component("runs/local", "generator")   the latest stage's EMA
+    load_component("@ct", "generator", workdir=W)   stage ct of the same run
+
+A packaged folder holds `config.json`, `tokenizer.json` and one safetensors file a
+component. A run holds a folder a stage, each with Orbax checkpoints and, where training
+has settled something of the network's config (the VAE's latent statistics), `model.json`.
+A component that the run has not trained itself is found where the run's own config says
+it came from.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import safetensors.numpy
+from flax import traverse_util
+
+from animatrix_jax.errors import UserError
+
+PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
+STAGE_ORDER = ("vae", "text", "probe", "ct", "sft", "qt", "judge", "preference")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Component:
+    """A network's weights (fp32 numpy), its config, and its tokenizer's file."""
+
+    name: str
+    config: dict[str, Any]
+    params: dict[str, Any]
+    tokenizer: pathlib.Path | None
+    source: str
+
+
+def packaged_names() -> list[str]:
+    """The models that ship in the package."""
+    return sorted(path.parent.name for path in PACKAGED.glob("*/config.json"))
+
+
+def load_component(
+    ref: str, name: str, *, workdir: pathlib.Path | None = None, stage: str = ""
+) -> Component:
+    """The component `name` of `ref`; see the module's docstring for what `ref` may be.
+
+    Args:
+      ref: a packaged name, a run's folder, a stage's folder, or "@stage".
+      workdir: the run that "@stage" means.
+      stage: take this stage of the run, not the latest.
+
+    Raises:
+      UserError: if there is no such thing, naming what there is.
+    """
+    if ref.startswith("@"):
+        if workdir is None:
+            raise UserError(f"{ref} names a stage of the same run, and there is no run")
+        if _latest(workdir / ref[1:]) is None:
+            raise UserError(
+                f"stage {ref[1:]!r} has no checkpoint in {workdir}: train it first, or "
+                f"name other weights with --config.init.{name}=..."
+            )
+        return _from_run(workdir, name, ref[1:])
+    folder = PACKAGED / ref if ref in packaged_names() else pathlib.Path(ref)
+    if (folder / "config.json").exists():
+        return _from_folder(folder, name)
+    if not folder.is_dir():
+        raise UserError(
+            f"no checkpoint {ref!r}: neither a folder nor one of the shipped models "
+            f"({', '.join(packaged_names()) or 'none'})"
+        )
+    if (folder / "checkpoints").is_dir():
+        folder, stage = folder.parent, folder.name
+    return _from_run(folder, name, stage)
+
+
+def _latest(stage_folder: pathlib.Path) -> int | None:
+    from animatrix_jax.training import checkpoint
+
+    return checkpoint.latest_step(stage_folder / "checkpoints")
+
+
+def _from_run(workdir: pathlib.Path, name: str, stage: str) -> Component:
+    from animatrix_jax.training import checkpoint
+
+    trained = [s for s in STAGE_ORDER if _latest(workdir / s) is not None]
+    if stage and stage not in trained:
+        raise UserError(
+            f"no stage {stage!r} with a checkpoint in {workdir}; "
+            f"there is {', '.join(trained) or 'none'}"
+        )
+    if not trained:
+        raise UserError(f"no checkpoint in {workdir}: no stage has saved one there")
+    candidates = [stage] if stage else list(reversed(trained))
+    for candidate in candidates:
+        folder = workdir / candidate / "checkpoints"
+        if name in checkpoint.component_names(folder):
+            params = checkpoint.read_params(folder, name)
+            config = checkpoint.read_config(folder)
+            learnt = workdir / candidate / "model.json"
+            if learnt.exists():
+                config["model"] |= json.loads(learnt.read_text(encoding="utf-8"))
+            return Component(
+                name=name,
+                config=config,
+                params=_fp32(params),
+                tokenizer=_tokenizer(workdir / candidate),
+                source=str(workdir / candidate),
+            )
+    config = checkpoint.read_config(workdir / candidates[0] / "checkpoints")
+    ref = config.get("init", {}).get(name)
+    if not ref:
+        raise UserError(f"neither {workdir} nor what it started from has a {name!r}")
+    return load_component(ref, name, workdir=workdir)
+
+
+def _from_folder(folder: pathlib.Path, name: str) -> Component:
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        have = sorted(p.stem for p in folder.glob("*.safetensors"))
+        raise UserError(f"{folder} has no {name}; it has {', '.join(have) or 'none'}")
+    try:
+        flat = safetensors.numpy.load_file(path)
+    except Exception as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    tree = {tuple(key.split("/")): value for key, value in flat.items()}
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return Component(
+        name=name,
+        config=config,
+        params=_fp32(traverse_util.unflatten_dict(tree)),
+        tokenizer=_tokenizer(folder),
+        source=str(folder),
+    )
+
+
+def save_component(
+    folder: pathlib.Path, name: str, params: dict[str, Any], dtype: Any = None
+) -> None:
+    """Writes one component as safetensors, bf16 unless `dtype` says otherwise."""
+    dtype = ml_dtypes.bfloat16 if dtype is None else dtype
+    flat = {
+        "/".join(path): np.asarray(value).astype(dtype)
+        for path, value in traverse_util.flatten_dict(params).items()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{name}.safetensors.tmp"
+    safetensors.numpy.save_file(flat, temporary)
+    temporary.replace(folder / f"{name}.safetensors")
+
+
+def _tokenizer(folder: pathlib.Path) -> pathlib.Path | None:
+    path = folder / "tokenizer.json"
+    return path if path.exists() else None
+
+
+def _fp32(tree: dict[str, Any]) -> dict[str, Any]:
+    flat = traverse_util.flatten_dict(tree)
+    return traverse_util.unflatten_dict(
+        {path: np.asarray(value).astype(np.float32) for path, value in flat.items()}
+    )

@@ -1,0 +1,82 @@
+"""Where metrics go: clu's writers for TensorBoard, and metrics.jsonl for everyone else.
+
+clu needs TensorFlow (the extra `train`). Without it a run still trains and still writes
+metrics.jsonl; it says once that TensorBoard is missing.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+
+class Writer:
+    """Scalars and videos of one stage.
+
+    Args:
+      folder: the stage's folder; metrics.jsonl and TensorBoard events go there.
+      resume_step: lines after this step are the work of a run that was killed after
+        its last checkpoint. They are cut, since those steps will be run again.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, resume_step: int = 0):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "metrics.jsonl"
+        _cut_after(path, resume_step)
+        self._file = path.open("a", encoding="utf-8")
+        self._clu = _clu_writer(folder / "tensorboard")
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes one line and one point a scalar."""
+        record = {"step": step} | {k: float(f"{v:.6g}") for k, v in values.items()}
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+        if self._clu is not None:
+            self._clu.write_scalars(step, dict(values))
+
+    def write_videos(self, step: int, videos: Mapping[str, np.ndarray]) -> None:
+        """Writes uint8 videos [n t h w c], by name."""
+        if self._clu is not None:
+            self._clu.write_videos(step, dict(videos))
+
+    def close(self) -> None:
+        """Flushes and closes."""
+        self._file.close()
+        if self._clu is not None:
+            self._clu.close()
+
+
+def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """The lines of a stage's metrics.jsonl; none if it has not run."""
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [record for record in map(_parse, lines) if record is not None]
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:  # a line cut short by a kill
+        return None
+
+
+def _cut_after(path: pathlib.Path, step: int) -> None:
+    kept = [r for r in read_metrics(path.parent) if r["step"] <= step and step > 0]
+    text = "".join(json.dumps(record) + "\n" for record in kept)
+    path.write_text(text, encoding="utf-8")
+
+
+def _clu_writer(folder: pathlib.Path) -> Any:
+    try:
+        from clu import metric_writers
+    except ImportError:
+        logging.warning("no TensorBoard events: pip install 'animatrix-jax[train]'")
+        return None
+    return metric_writers.AsyncMultiWriter(
+        [metric_writers.SummaryWriter(str(folder))]
+    )

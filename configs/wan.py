@@ -1,0 +1,53 @@
+"""Wan's shapes: 1.3B, 5B, 14B and the two experts of A14B, from Wan's own weights.
+
+    animatrix train --config=configs/wan.py:preset=wan21_1_3b,stage=ct \
+        --config.init.generator=WAN --config.init.vae=WAN --config.init.text=UMT5 \
+        --config.data.path=DATASET --workdir=gs://BUCKET/run
+
+Arguments: `preset` (wan21_1_3b, wan21_14b, wan22_5b, wan22_a14b), `stage` (ct, sft, qt),
+`expert` (low or high, for A14B: each is trained within its own noise levels).
+"""
+
+import ml_collections
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.training.config import base_config, parse_arg
+
+_COMMON = {
+    "data": {"source": "videos"},
+    "batch": {"size": 64},
+    "flow": {"shift": 5.0},
+}
+STAGES = {
+    "ct": _COMMON | {"optimizer": {"learning_rate": 2e-5}, "loop": {"steps": 50_000}},
+    "sft": _COMMON
+    | {
+        "init": {"generator": "@ct"},
+        "curriculum": {"mode": "curriculum"},
+        "optimizer": {"learning_rate": 2e-5},
+        "loop": {"steps": 20_000},
+    },
+    "qt": _COMMON
+    | {
+        "init": {"generator": "@sft"},
+        "optimizer": {"learning_rate": 5e-5},
+        "loop": {"steps": 5_000},
+    },
+}
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """The config of one stage of one of Wan's sizes."""
+    args = parse_arg(arg, preset="wan21_1_3b", stage="ct", expert="")
+    config = base_config(args.preset, args.stage, stages=STAGES)
+    config.model.dit.update({"dtype": "bfloat16", "remat": "block"})
+    if args.expert:
+        experts = config.model.experts
+        if experts is None or args.expert not in ("low", "high"):
+            raise UserError(
+                f"expert={args.expert} with {args.preset}: only wan22_a14b has the "
+                "experts low and high"
+            )
+        limits = {"low": {"high": experts.boundary}, "high": {"low": experts.boundary}}
+        config.flow.update(limits[args.expert])
+    return config

@@ -1,0 +1,22 @@
+"""Set before anything imports jax: CPU only, and array annotations checked."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+install_import_hook("animatrix_jax", "beartype.beartype")
+
+import pytest  # noqa: E402
+from absl import flags  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_flags():
+    """Grain refuses to iterate before absl's flags are parsed."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()

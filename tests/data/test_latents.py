@@ -1,0 +1,183 @@
+"""The latent cache: what comes back, who may read it, and how it is written."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from animatrix_jax.data.curriculum import CurriculumConfig, clip_generator
+from animatrix_jax.data.drawing import draw_records
+from animatrix_jax.data.folder import FolderSource
+from animatrix_jax.data.latents import (
+    LatentSource,
+    fingerprint,
+    read_metadata,
+    write_latents,
+)
+from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
+from animatrix_jax.errors import UserError
+
+RNG = np.random.default_rng(0)
+
+
+class Encoder:
+    """Every fourth frame, pooled, in [-1, 1]: causal like the VAE, but by hand."""
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, video: np.ndarray) -> np.ndarray:
+        self.batches.append(len(video))
+        return video[:, ::4, ::4, ::4].astype(np.float32) / 127.5 - 1
+
+
+@pytest.fixture
+def cache(tmp_path, source):
+    encode = Encoder()
+    write_latents(
+        source,
+        encode,
+        folder=tmp_path / "cache",
+        count=40,
+        fingerprint="f" * 64,
+        batch=16,
+        draw_workers=0,
+        origin="tiny",
+    )
+    assert encode.batches == [16, 16, 16]
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 1 << 30])
+def test_what_was_written_comes_back(cache, source, memory_bytes):
+    latents = LatentSource(cache, fingerprint="f" * 64, memory_bytes=memory_bytes)
+    assert len(latents) == 40 and latents.shape == (3, 2, 2, 3)
+    for index in (0, 17, 39):
+        found, made = latents.record(index, RNG), source.record(index, RNG)
+        expected = Encoder()(made["video"][None])[0].astype(np.float16)
+        np.testing.assert_array_equal(found["latents"], expected)
+        for name in ("tags", "summary", "description", "clip_id", "style_cluster"):
+            assert found[name] == made[name]
+        assert found["motion"] == pytest.approx(made["motion"])
+        np.testing.assert_array_equal(found["scores"], made["scores"])
+    tables, expected = latents.tables(), source.tables()
+    for name in ("axes", "clusters", "motion", "deformation"):
+        np.testing.assert_array_equal(getattr(tables, name), getattr(expected, name))
+
+
+def test_it_feeds_the_curriculum_pipeline(cache, tokenizer):
+    config = DataConfig(
+        batch_size=8,
+        steps=5,
+        tasks=(("i2v", 1.0),),
+        curriculum=CurriculumConfig(mode="curriculum"),
+    )
+    batches = list(make_batches(LatentSource(cache), config, tokenizer=tokenizer))
+    assert batches[0]["latents"].dtype == np.float32
+    assert batches[0]["latents"].shape == (8, 3, 2, 2, 3)
+    np.testing.assert_array_equal(batches[0]["given"], [[True, False, False]] * 8)
+
+
+def test_another_encoder_is_refused(cache, tmp_path):
+    with pytest.raises(UserError, match="encoder ffffffffffff, expected aaaaaaaaaaaa"):
+        LatentSource(cache, fingerprint="a" * 64)
+    assert LatentSource(cache).fingerprint == "f" * 64
+    with pytest.raises(UserError, match="no latent cache in"):
+        LatentSource(tmp_path / "absent")
+    assert read_metadata(tmp_path / "absent") is None
+    assert read_metadata(cache)["origin"] == "tiny"
+
+
+def test_reading_imports_no_tensorflow(cache):
+    code = (
+        "import sys, numpy as np\n"
+        "from animatrix_jax.data.latents import LatentSource\n"
+        f"source = LatentSource({str(cache)!r})\n"
+        "assert source.record(3, np.random.default_rng()) is not None\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_killed_writer_leaves_no_cache(tmp_path, source):
+    def fails_late(video):
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return Encoder()(video)
+
+    calls = []
+    options = {"folder": tmp_path / "cache", "count": 40, "fingerprint": "f"}
+    options |= {"batch": 16, "draw_workers": 0}
+    with pytest.raises(KeyboardInterrupt):
+        write_latents(source, fails_late, **options)
+    assert read_metadata(tmp_path / "cache") is None
+    write_latents(source, Encoder(), **options)
+    assert len(LatentSource(tmp_path / "cache")) == 40
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_latents_that_float16_cannot_hold_are_an_error(tmp_path, source):
+    for bad in (np.nan, 1e6):
+        with pytest.raises(ValueError, match="within float16"):
+            write_latents(
+                source,
+                lambda video: np.full((len(video), 1, 1, 1, 2), bad),
+                folder=tmp_path / "cache",
+                count=4,
+                fingerprint="f",
+                draw_workers=0,
+            )
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory, real_videos):
+    folder = tmp_path_factory.mktemp("videos")
+    for name in ("carphone_pristine", "carphone_distorted"):
+        shutil.copy(real_videos[name], folder)
+    return FolderSource(folder, frames=5, fps=12, height=16, width=16)
+
+
+def test_processes_draw_the_same_records(videos):
+    alone, together = (
+        list(draw_records(videos, count=70, seed=1, workers=n)) for n in (0, 2)
+    )
+    assert len(together) == 70
+    for first, second in zip(alone, together):
+        assert first["clip_id"] == second["clip_id"]
+        np.testing.assert_array_equal(first["video"], second["video"])
+    # The second round through two files shows other windows.
+    assert not np.array_equal(alone[0]["video"], alone[2]["video"])
+
+
+def test_real_videos_are_measured_when_cached(videos, tmp_path, tokenizer):
+    write_latents(
+        videos,
+        Encoder(),
+        folder=tmp_path / "cache",
+        count=6,
+        fingerprint="f",
+        draw_workers=0,
+    )
+    source = LatentSource(tmp_path / "cache")
+    assert (source.tables().motion > 0).all()
+    with pytest.raises(UserError, match="no scores"):
+        config = DataConfig(batch_size=2, steps=1, fields=("scores",))
+        Batcher(source, config)(0)
+    assert "scores" not in source.record(0, clip_generator(seed=0, step=0, slot=0))
+
+
+def test_a_fingerprint_names_weights_and_config():
+    params = {"a": {"w": np.ones((2, 3), np.float32)}, "b": np.zeros(2)}
+    same = {"b": np.zeros(2), "a": {"w": np.ones((2, 3), np.float32)}}
+    assert fingerprint(params, {"x": 1}) == fingerprint(same, {"x": 1})
+    others = [
+        fingerprint(params, {"x": 2}),
+        fingerprint(params | {"b": np.ones(2)}, {"x": 1}),
+        fingerprint(params | {"b": np.zeros((2, 1))}, {"x": 1}),
+        fingerprint(params | {"b": np.zeros(2, np.float32)}, {"x": 1}),
+        fingerprint({"a": params["a"], "c": params["b"]}, {"x": 1}),
+    ]
+    assert len({fingerprint(params, {"x": 1}), *others}) == 6

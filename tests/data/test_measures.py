@@ -1,0 +1,91 @@
+"""Measures against motions whose amplitude, deformation and cadence are known."""
+
+import cv2
+import numpy as np
+import pytest
+
+from animatrix_jax.data.measures import measure, optical_flow
+
+
+def _texture(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 255, (height // 6 + 1, width // 6 + 1, 3)).astype(np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def _warp(image, t, size, matrix):
+    return cv2.warpAffine(image, np.float32(matrix(t)), size, flags=cv2.INTER_LINEAR)
+
+
+def _pan(frames, size, speed, every=1):
+    """A pan of `speed` pixels a drawing, each drawing held for `every` frames."""
+    height, width = size
+    image = _texture(height, width * 4)
+    left = [round(t // every * speed) for t in range(frames)]
+    return np.stack([image[:, x : x + width] for x in left])
+
+
+@pytest.mark.parametrize("size", [(32, 32), (96, 128)])
+def test_flow_points_where_the_picture_went(size):
+    video = _pan(4, size, 2)  # the camera goes right, so the picture goes left
+    flow = optical_flow(video)
+    assert flow.shape == (3, *size, 2)
+    inner = flow[:, 6:-6, 6:-6].mean((0, 1, 2))
+    np.testing.assert_allclose(inner, [-2, 0], atol=0.3)
+
+
+@pytest.mark.parametrize("speed", [1, 2, 4])
+def test_a_pan_is_motion_and_no_deformation(speed):
+    found = measure(_pan(9, (96, 96), speed))
+    assert found.motion == pytest.approx(speed / 96, rel=0.2)
+    assert found.deformation < 0.2 * found.motion
+
+
+def _figure(frames, shape, ground_speed=0):
+    """A textured disc of changing half-axes (shape(t)) on a ground."""
+    ground = _texture(96, 96 * 3, seed=1)
+    skin = _texture(400, 400, seed=2)
+    video = []
+    for t in range(frames):
+        x = t * ground_speed
+        image = ground[:, x : x + 96].copy()
+        offset, bend = shape(t)
+        rows, columns = np.mgrid[0:96, 0:96].astype(np.float32)
+        u = columns - 48 - offset
+        v = rows - 48
+        u = u + bend * np.sin(v / 8)
+        inside = u**2 + v**2 < 26**2
+        sampled = cv2.remap(
+            skin, u * 3 + 200, v * 3 + 200, interpolation=cv2.INTER_LINEAR
+        )
+        image[inside] = sampled[inside]
+        video.append(image)
+    return np.stack(video)
+
+
+def test_a_figure_that_slides_deforms_less_than_one_that_bends():
+    slides = measure(_figure(9, lambda t: (2.0 * t - 8, 0.0)))
+    bends = measure(_figure(9, lambda t: (0.0, 6.0 * np.sin(t))))
+    assert bends.deformation > 3 * slides.deformation
+
+
+@pytest.mark.parametrize("ground_speed", [0, 2])
+@pytest.mark.parametrize(
+    ("every", "cadence"), [(1, "ones"), (2, "twos"), (3, "threes"), (99, "held")]
+)
+def test_cadence_of_the_figure(every, cadence, ground_speed):
+    # A pan on ones under a figure on twos is still on twos, and held is held.
+    def shape(t):
+        drawing = t // every
+        return 1.5 * drawing * np.cos(drawing) - ground_speed * t, 5.0 * np.sin(drawing)
+
+    found = measure(_figure(19, shape, ground_speed))
+    assert found.cadence == cadence, found
+
+
+def test_a_still_has_no_motion():
+    found = measure(np.repeat(_texture(32, 32)[None], 17, axis=0))
+    assert found.motion == 0 and found.deformation == 0
+    assert found.cadence == "held"
+    with pytest.raises(ValueError, match="expected 2 frames"):
+        measure(_texture(32, 32)[None])

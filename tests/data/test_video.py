@@ -1,0 +1,261 @@
+"""Video files: exact counts, sizes and rates; timestamps; what cannot be read."""
+
+import fractions
+import shutil
+import struct
+import subprocess
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from animatrix_jax.data.video import (
+    VideoError,
+    contact_sheet,
+    fit,
+    probe,
+    read_image,
+    read_video,
+    scan,
+    write_image,
+    write_video,
+)
+from animatrix_jax.errors import UserError
+
+
+def _ramp(frames: int, height: int = 32, width: int = 32) -> np.ndarray:
+    """A clip whose brightness says the frame."""
+    levels = np.linspace(20, 235, frames).astype(np.uint8)
+    return np.broadcast_to(
+        levels[:, None, None, None], (frames, height, width, 3)
+    ).copy()
+
+
+def _level(video: np.ndarray) -> np.ndarray:
+    return video.astype(float).mean((1, 2, 3))
+
+
+@pytest.mark.parametrize("fps", [12, 16, 24000 / 1001])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (36, 64), (33, 47)])
+def test_mp4_round_trip(tmp_path, fps, height, width):
+    path = tmp_path / "clip.mp4"
+    rng = np.random.default_rng(0)
+    smooth = rng.integers(0, 255, (3, 3, 3)).astype(np.uint8)
+    picture = fit(smooth, height=height, width=width)
+    video = np.stack([np.roll(picture, t, axis=1) for t in range(17)])
+    write_video(path, video, fps)
+    info = scan(path)
+    assert (info.frames, info.decoded) == (17, 17)
+    assert (info.height, info.width) == (height + height % 2, width + width % 2)
+    assert info.codec == "h264"
+    assert info.fps == pytest.approx(fps, rel=1e-6)
+    read = read_video(
+        path, frames=17, fps=fps, height=info.height, width=info.width
+    )[:, :height, :width]
+    assert np.abs(read.astype(int) - video).mean() < 6
+
+
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="needs ffprobe")
+def test_ffprobe_agrees(tmp_path):
+    path = tmp_path / "clip.mp4"
+    write_video(path, _ramp(17), 12)
+    entries = "stream=codec_name,width,height,pix_fmt,r_frame_rate,nb_read_frames"
+    command = ["ffprobe", "-v", "error", "-count_frames", "-show_entries", entries]
+    command += ["-of", "csv=p=0", str(path)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "h264,32,32,yuv420p,12/1,17"
+
+
+@pytest.mark.parametrize(("rate", "picks"), [(12, [0, 2, 4, 6]), (48, [0, 0, 1, 1])])
+def test_resampling_shows_what_was_on_screen(tmp_path, rate, picks):
+    path = tmp_path / "clip.mp4"
+    clip = _ramp(12)
+    write_video(path, clip, 24)
+    read = read_video(path, frames=4, fps=rate, height=32, width=32)
+    np.testing.assert_allclose(_level(read), _level(clip[picks]), atol=3)
+
+
+def test_start_is_in_seconds_and_seeks(tmp_path):
+    path = tmp_path / "clip.mp4"
+    clip = _ramp(96)
+    write_video(path, clip, 12)
+    for start in (0.5, 3.0, 6.25):
+        first = round(start * 12)
+        read = read_video(path, frames=5, fps=12, height=32, width=32, start=start)
+        expected = _level(clip[first : first + 5])
+        np.testing.assert_allclose(_level(read), expected, atol=3)
+
+
+def test_variable_frame_rate_is_read_by_timestamps(tmp_path):
+    path = tmp_path / "vfr.mkv"
+    clip = _ramp(4)
+    shown_at = [0, 100, 600, 700]  # milliseconds
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.time_base = fractions.Fraction(1, 1000)
+        for image, time in zip(clip, shown_at):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame.pts = time
+            frame.time_base = fractions.Fraction(1, 1000)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    read = read_video(path, frames=8, fps=10, height=32, width=32)
+    expected = clip[[0, 1, 1, 1, 1, 1, 2, 3]]
+    np.testing.assert_allclose(_level(read), _level(expected), atol=3)
+
+
+def test_real_clips(real_videos):
+    sizes = {"bigbuckbunny": (1280, 720, 132), "bikes": (640, 272, 250)}
+    for name, (width, height, frames) in sizes.items():
+        info = probe(real_videos[name])
+        assert (info.width, info.height, info.frames) == (width, height, frames)
+    read = read_video(
+        real_videos["bigbuckbunny"], frames=17, fps=12, height=33, width=65, start=2.5
+    )
+    assert read.shape == (17, 33, 65, 3)
+    assert read.std() > 20
+    still = read_video(
+        real_videos["bigbuckbunny"], frames=1, fps=12, height=33, width=65, start=2.5
+    )
+    np.testing.assert_array_equal(still[0], read[0])
+
+
+def test_rotation_metadata_turns_the_picture(tmp_path):
+    path = tmp_path / "clip.mp4"
+    clip = np.zeros((3, 32, 64, 3), np.uint8)
+    clip[:, :, :32] = 255  # white on the left
+    write_video(path, clip, 12)
+    data = bytearray(path.read_bytes())
+    # The matrix of the track header, in 16.16 fixed point (2.30 in the last column):
+    # a quarter turn clockwise, as a phone held upright writes it.
+    at = data.index(b"tkhd") + 4 + 4 + 5 * 4 + 8 + 8
+    one, w = 1 << 16, 1 << 30
+    data[at : at + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 32 * one, 0, w)
+    path.write_bytes(data)
+    read = read_video(path, frames=1, fps=12, height=64, width=32)[0]
+    assert read[:24].mean() > 230 and read[40:].mean() < 25
+
+
+def test_fit_covers_and_crops_the_centre():
+    image = np.zeros((10, 40, 3), np.uint8)
+    image[:, 15:25] = 200
+    np.testing.assert_array_equal(fit(image, height=10, width=10), 200)
+    assert fit(image, height=5, width=7).shape == (5, 7, 3)
+    assert fit(image, height=31, width=29).shape == (31, 29, 3)
+
+
+def test_gif_plays_at_its_rate_for_ever(tmp_path):
+    path = tmp_path / "clip.gif"
+    write_video(path, _ramp(17), 12)
+    with Image.open(path) as image:
+        assert (image.n_frames, image.info["loop"]) == (17, 0)
+        total = 0
+        for n in range(17):
+            image.seek(n)
+            total += image.info["duration"]
+    assert total == pytest.approx(17 / 12 * 1000, abs=10)
+    assert scan(path).decoded == 17
+
+
+def test_png_is_a_strip_of_all_frames(tmp_path):
+    path = tmp_path / "sub" / "clip.png"
+    write_video(path, _ramp(5), 12)
+    with Image.open(path) as image:
+        assert image.width > 5 * 96 and image.height > 96
+
+
+def test_other_suffixes_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"'\.webm': expected .mp4, .gif or .png"):
+        write_video(tmp_path / "x.webm", _ramp(2), 12)
+
+
+def _truncated(path, real_videos):
+    data = real_videos["bigbuckbunny"].read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def _cut_behind_index(path, real_videos):
+    # Our own files have their index in front: they open, and then end too early.
+    rng = np.random.default_rng(0)
+    write_video(path, rng.integers(0, 255, (40, 64, 64, 3)).astype(np.uint8), 12)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 4])
+
+
+def _text(path, real_videos):
+    path.write_text("this is no video\n" * 100)
+
+
+def _empty(path, real_videos):
+    path.write_bytes(b"")
+
+
+def _sound_only(path, real_videos):
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
+        frame.rate = 16000
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_truncated, "cannot open|truncated"),
+        (_cut_behind_index, r"truncated: \d+ of 40 frames decode|no frame decodes"),
+        (_text, "cannot open"),
+        (_empty, "cannot open"),
+        (_sound_only, "no video stream"),
+    ],
+)
+def test_bad_files_say_why(tmp_path, real_videos, make, reason):
+    path = tmp_path / "bad.mp4"
+    make(path, real_videos)
+    with pytest.raises(VideoError, match=reason) as raised:
+        scan(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_too_short_says_how_many(tmp_path):
+    path = tmp_path / "short.mp4"
+    write_video(path, _ramp(6), 12)
+    with pytest.raises(VideoError, match="too short: 6 of 17 frames at 12 fps"):
+        read_video(path, frames=17, fps=12, height=32, width=32)
+    with pytest.raises(VideoError, match="no such file"):
+        probe(tmp_path / "absent.mp4")
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    path = tmp_path / b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
+    write_video(tmp_path / "clip.mp4", _ramp(6), 12)
+    shutil.copy(tmp_path / "clip.mp4", path)
+    assert scan(path).decoded == 6
+
+
+def test_images(tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
+    write_image(tmp_path / "a.png", image)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", 20, 30), image)
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_image(tmp_path / "clear.png", 8, 8).min() == 255
+    (tmp_path / "bad.png").write_text("no picture")
+    for name, reason in (("bad.png", "cannot read image"), ("x.png", "no such image")):
+        with pytest.raises(UserError, match=reason):
+            read_image(tmp_path / name, 8, 8)
+
+
+def test_contact_sheet_shows_the_clips_in_order():
+    clips = np.stack([np.full((4, 8, 8, 3), n * 50, np.uint8) for n in range(3)])
+    sheet = contact_sheet(clips, 2, labels=["a", "b", "c"], scale=4)
+    assert sheet.shape[2] == 3 and sheet.dtype == np.uint8
+    middle = sheet[:, sheet.shape[1] // 4]
+    assert (middle == 0).all(-1).sum() >= 32 and (middle == 100).all(-1).sum() >= 32
+    fewer = contact_sheet(clips, 1, frames=2)
+    assert fewer.shape[1] < contact_sheet(clips, 1).shape[1]
+    with pytest.raises(ValueError, match="expected 3 labels"):
+        contact_sheet(clips, labels=["a"])

@@ -1,0 +1,111 @@
+"""The loop's promises, on a stage that trains in milliseconds."""
+
+import json
+import pathlib
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+from animatrix_jax.training import checkpoint
+from animatrix_jax.training.loop import LoopConfig, train
+from animatrix_jax.training.optimizer import OptimizerConfig
+from animatrix_jax.training.writers import read_metrics
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from toy import TRUTH, LeastSquares  # noqa: E402
+
+OPTIMIZER = OptimizerConfig(
+    learning_rate=0.1, warmup_steps=2, weight_decay=0.0, ema_decay=0.9
+)
+
+
+def run(workdir, stage=None, **loop):
+    options = {"steps": 60, "log_every": 5, "checkpoint_every": 10} | loop
+    config = LoopConfig(**options)
+    return train(
+        stage or LeastSquares(config.steps),
+        config,
+        optimizer=OPTIMIZER,
+        workdir=workdir,
+        mesh=make_mesh(MeshConfig(), jax.devices()[:1]),
+        run_config={"stage": "toy", "model": {}},
+    )
+
+
+class Killed(Exception):
+    pass
+
+
+class Interrupted(LeastSquares):
+    """Dies while it makes the batch of one step, as a killed process would."""
+
+    def __init__(self, steps, at):
+        super().__init__(steps)
+        self.at = at
+
+    def batches(self):
+        def die(batch):
+            if batch["clip_id"][0] == 8 * self.at:
+                raise Killed
+            return batch
+
+        return super().batches().map(die)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    return workdir, run(workdir)
+
+
+def test_learns_and_sums_up(undisturbed):
+    workdir, summary = undisturbed
+    assert summary["steps"] == 60
+    assert summary["loss_last"] < 0.05 * summary["loss_first"]
+    assert summary["set_aside"] == 3
+    assert (workdir / "toy" / "finished").exists()
+    assert json.loads((workdir / "toy" / "summary.json").read_text()) == summary
+    ema = checkpoint.read_params(workdir / "toy" / "checkpoints", "vae")
+    np.testing.assert_allclose(ema["kernel"], TRUTH, atol=0.2)
+
+
+def test_metrics_are_complete(undisturbed):
+    lines = read_metrics(undisturbed[0] / "toy")
+    assert [line["step"] for line in lines] == [0, *range(5, 61, 5)]
+    assert {"loss", "gradient_norm", "skipped", "worst"} <= lines[1].keys()
+
+
+@pytest.mark.parametrize("at", [3, 10, 37])
+def test_a_killed_run_resumes_exactly(undisturbed, tmp_path, at):
+    with pytest.raises(Killed):
+        run(tmp_path, Interrupted(60, at))
+    resumed = run(tmp_path)
+    assert resumed["params_digest"] == undisturbed[1]["params_digest"]
+    assert resumed["loss_first"] == undisturbed[1]["loss_first"]
+    assert resumed["loss_last"] == undisturbed[1]["loss_last"]
+    lines = read_metrics(tmp_path / "toy")
+    assert [line["step"] for line in lines] == [0, *range(5, 61, 5)]
+
+
+def test_another_call_says_it_is_done(undisturbed):
+    workdir, summary = undisturbed
+    before = sorted((workdir / "toy").rglob("*"))
+    assert run(workdir) == summary
+    assert sorted((workdir / "toy").rglob("*")) == before
+
+
+def test_a_bad_batch_is_skipped_and_counted(tmp_path):
+    summary = run(tmp_path, LeastSquares(60, poison=range(20, 23)))
+    assert summary["skipped"] == 3
+    assert summary["loss_last"] < 0.05 * summary["loss_first"]
+
+
+def test_many_bad_batches_in_a_row_stop_the_run_with_their_clips(tmp_path):
+    with pytest.raises(UserError, match=r"last 4 steps.*step 14.*\[\[80, 81") as error:
+        run(tmp_path, LeastSquares(60, poison=range(10, 30)), max_nonfinite=4)
+    assert "\n" not in str(error.value)
+    assert checkpoint.latest_step(tmp_path / "toy" / "checkpoints") == 10
