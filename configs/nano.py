@@ -5,7 +5,8 @@
 
 import ml_collections
 
-from animatrix_jax.training.config import base_config, parse_arg, smoke
+from animatrix_jax.cli.schema import base_config
+from animatrix_jax.training.config import parse_arg, smoke
 
 STAGES = {
     "vae": {

@@ -10,7 +10,8 @@ videos), `smoke` (a few steps of everything, to see that it runs).
 
 import ml_collections
 
-from animatrix_jax.training.config import base_config, parse_arg, smoke
+from animatrix_jax.cli.schema import base_config
+from animatrix_jax.training.config import parse_arg, smoke
 
 # What each stage starts from, and how long it trains. The times of the programme are in
 # docs/programme.md.

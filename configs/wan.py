@@ -10,8 +10,9 @@ Arguments: `preset` (wan21_1_3b, wan21_14b, wan22_5b, wan22_a14b), `stage` (ct, 
 
 import ml_collections
 
+from animatrix_jax.cli.schema import base_config
 from animatrix_jax.errors import UserError
-from animatrix_jax.training.config import base_config, parse_arg
+from animatrix_jax.training.config import parse_arg
 
 _COMMON = {
     "data": {"source": "videos"},

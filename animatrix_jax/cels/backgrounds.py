@@ -52,19 +52,19 @@ SETS: dict[str, Place] = {
     "a shrine path": Place(build=exteriors.shrine, at="on", along="along"),
 }
 MOODS: dict[str, Place] = {
-    "a pattern of flowers": Place(
+    "a floral pattern": Place(
         build=patterns.flowers, at="against", along="across"
     ),
-    "a pattern of sparkles": Place(
+    "a pattern of stars": Place(
         build=patterns.sparkles, at="against", along="across"
     ),
-    "soft lights out of focus": Place(
-        build=patterns.bokeh, at="against", along="before"
+    "a backdrop of soft lights": Place(
+        build=patterns.bokeh, at="against", along="across"
     ),
     "a checkered pattern": Place(build=patterns.checks, at="against", along="across"),
 }
 ABSTRACT: dict[str, Place] = {
-    "flat abstract shapes": Place(
+    "a backdrop of flat shapes": Place(
         build=patterns.flat_abstract, at="against", along="across"
     ),
 }

@@ -20,6 +20,7 @@ from animatrix_jax.cels.scenery import (
     flat,
     foliage,
     graded,
+    in_view,
     rect,
     ridge_plane,
     sky_plane,
@@ -49,7 +50,7 @@ def street(stage: Stage) -> tuple[Plane, ...]:
         walls = tuple(skia.Path() for _ in WALLS)
         roofs = tuple(skia.Path() for _ in ROOFS)
         panes, doors, awnings = skia.Path(), skia.Path(), skia.Path()
-        for i, (left, right, row) in enumerate(tiles(stage, "houses", 0.62, 1.05, 4)):
+        for i, left, right, row in tiles(canvas, stage, "houses", (0.62, 1.05), 4):
             top = -0.28 - 0.42 * row[0]
             rect(walls[i % 4], left + 0.015, top, right - 0.015, BOTTOM)
             roof = roofs[int(3 * row[1])]
@@ -149,9 +150,12 @@ def _meadow(stage: Stage, colour: Colour, name: str, top: float) -> Plane:
         flat(canvas, near, LEFT, 1.3, RIGHT, BOTTOM)
         tufts, bright, blooms = skia.Path(), skia.Path(), skia.Path()
         count = 130 if scale < 100 else 600
+        first, last = in_view(canvas, 0.2)
         for i, (u, v, w) in enumerate(stage.table(name, count, 3)):
             depth = v * v
             x, y = LEFT + (RIGHT - LEFT) * u, top + 0.03 + 1.0 * depth
+            if not first < x < last:
+                continue
             size = ink.at_least(0.025 + 0.09 * depth, 1.0, scale) * (0.7 + 0.6 * w)
             path = bright if i % 3 else tufts
             path.moveTo(x - 0.6 * size, y)
@@ -200,8 +204,8 @@ def forest(stage: Stage) -> tuple[Plane, ...]:
     def trunks(name: str, parallax: float, width: float, colour: Colour) -> Plane:
         def draw(canvas: skia.Canvas) -> None:
             bark, light, shade, lit = (skia.Path() for _ in range(4))
-            for i, (left, right, row) in enumerate(
-                tiles(stage, name, 4.5 * width, 11 * width, 3)
+            for i, left, right, row in tiles(
+                canvas, stage, name, (4.5 * width, 11 * width), 3
             ):
                 x, half = (left + right) / 2, width * (0.35 + 0.3 * row[0])
                 lean = (row[1] - 0.5) * 0.35
@@ -319,8 +323,11 @@ def seaside(stage: Stage) -> tuple[Plane, ...]:
         graded(canvas, (water, mix(water, shallow, 0.5), shallow), -0.06, 0.34)
         flat(canvas, shallow, LEFT, 0.34, RIGHT, BOTTOM)
         glints = skia.Path()
+        first, last = in_view(canvas, 0.2)
         for u, v, w in stage.table("glitter", 110 if scale < 100 else 380, 3):
             x, y = LEFT + (RIGHT - LEFT) * u, -0.05 + 0.3 * v * v
+            if not first < x < last:
+                continue
             width = ink.at_least(0.04 + 0.12 * v * w, 1.4, scale)
             tall = ink.at_least(0.005 + 0.008 * v, 0.4, scale)
             ink.spindle(glints, (x - width / 2, y), (x + width / 2, y), tall)
@@ -400,7 +407,8 @@ def shrine(stage: Stage) -> tuple[Plane, ...]:
         flat(canvas, stage.palette.shade(stone), LEFT, 1.2, RIGHT, BOTTOM)
         slabs = skia.Path()
         for k, (top, bottom) in enumerate(((0.22, 0.29), (0.31, 0.42), (0.45, 0.62))):
-            for left, right, _ in tiles(stage, f"slabs{k}", 0.3 + 0.1 * k, 0.6, 1):
+            widths = (0.3 + 0.1 * k, 0.6)
+            for _, left, right, _ in tiles(canvas, stage, f"slabs{k}", widths, 1):
                 rect(slabs, left + 0.012, top, right - 0.012, bottom)
         canvas.drawPath(slabs, ink.fill(mix(stone, WHITE, 0.25), 0.8))
         texture(canvas, stage, "stone", 0.2, 1.0, 0.13)

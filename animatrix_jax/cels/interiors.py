@@ -79,10 +79,10 @@ def corridor(stage: Stage) -> tuple[Plane, ...]:
             ink.polygon(
                 patches,
                 [
-                    (x + 0.02, SKIRTING + 0.05),
-                    (x + 0.62, SKIRTING + 0.05),
-                    (x + 0.36, 0.52),
-                    (x - 0.34, 0.52),
+                    (x + 0.10, SKIRTING + 0.04),
+                    (x + 0.50, SKIRTING + 0.04),
+                    (x + 0.24, 0.44),
+                    (x - 0.26, 0.44),
                 ],
             )
             x += pitch

@@ -19,6 +19,7 @@ from animatrix_jax.cels.scenery import (
     WHITE,
     Plane,
     Stage,
+    in_view,
     rect,
 )
 
@@ -95,10 +96,13 @@ def flowers(stage: Stage) -> tuple[Plane, ...]:
         petals = (skia.Path(), skia.Path(), skia.Path())
         hearts = skia.Path()
         step = 0.62
+        first, last = in_view(canvas, 0.4)
         for i, (u, v, w, turn) in enumerate(stage.table("flowers", 14 * 9, 4)):
             x = LEFT + step * (i % 14 + 0.25 + 0.5 * u)
             y = TOP + step * (i // 14 + 0.25 + 0.5 * v)
             size = 0.13 + 0.16 * w
+            if not first < x < last:
+                continue
             _flower(petals[i % 3], x, y, size, math.tau * turn)
             hearts.addCircle(x, y, ink.at_least(0.2 * size, 0.5, scale))
         tint = stage.palette.accent
@@ -111,8 +115,20 @@ def flowers(stage: Stage) -> tuple[Plane, ...]:
 
 
 def _flower(path: skia.Path, x: float, y: float, size: float, turn: float) -> None:
+    """Append five round petals as one outline."""
     for k in range(5):
-        ink.petal(path, x, y, size, turn + math.tau * k / 5, 0.62)
+        left, right = turn + math.tau * (k - 0.5) / 5, turn + math.tau * (k + 0.5) / 5
+        if k == 0:
+            path.moveTo(x + 0.34 * size * math.cos(left), y + 0.34 * size * math.sin(left))
+        path.cubicTo(
+            x + 1.32 * size * math.cos(left + 0.1),
+            y + 1.32 * size * math.sin(left + 0.1),
+            x + 1.32 * size * math.cos(right - 0.1),
+            y + 1.32 * size * math.sin(right - 0.1),
+            x + 0.34 * size * math.cos(right),
+            y + 0.34 * size * math.sin(right),
+        )
+    path.close()
 
 
 def sparkles(stage: Stage) -> tuple[Plane, ...]:
@@ -122,9 +138,12 @@ def sparkles(stage: Stage) -> tuple[Plane, ...]:
         scale = ink.pixels_per_unit(canvas)
         glints, beads = skia.Path(), skia.Path()
         waist = 0.1 if scale > 100 else 0.22
+        first, last = in_view(canvas, 0.3)
         for i, (u, v, w) in enumerate(stage.table("sparkles", 13 * 8 * 2, 3)):
             x = LEFT + 0.68 * (i // 2 % 13 + u)
             y = TOP + 0.72 * (i // 26 + v)
+            if not first < x < last:
+                continue
             if i % 2:
                 beads.addCircle(x, y, ink.at_least(0.02 + 0.025 * w, 0.7, scale))
             else:
@@ -141,9 +160,12 @@ def bokeh(stage: Stage) -> tuple[Plane, ...]:
     def layer(name: str, size: float, alpha: float, parallax: float) -> Plane:
         def draw(canvas: skia.Canvas) -> None:
             warm, cool, pale = skia.Path(), skia.Path(), skia.Path()
+            first, last = in_view(canvas, 0.4)
             for i, (u, v, w) in enumerate(stage.table(name, 11 * 7, 3)):
                 x = LEFT + 0.8 * (i % 11 + u)
                 y = TOP + 0.82 * (i // 11 + v)
+                if not first < x < last:
+                    continue
                 path = (warm, pale, cool)[i % 3]
                 path.addCircle(x, y, size * (0.5 + 0.9 * w))
             tint = stage.palette.accent
@@ -168,19 +190,16 @@ def checks(stage: Stage) -> tuple[Plane, ...]:
     def draw(canvas: skia.Canvas) -> None:
         tint = stage.palette.accent
         canvas.drawPaint(ink.fill(mix(tint, WHITE, 0.72)))
+        # Bands both ways cancel where they cross: what is left is a checker.
         path = skia.Path()
-        side = 0.24
+        path.setFillType(skia.PathFillType.kEvenOdd)
+        side, reach = 0.24, 6.0
         cos, sin = math.cos(0.4), math.sin(0.4)
-        for i in range(-20, 21):
-            for j in range(-20, 21):
-                x, y = side * (i * cos - j * sin), side * (i * sin + j * cos)
-                if (i + j) % 2 or not (LEFT < x < RIGHT and TOP < y < BOTTOM):
-                    continue
-                path.moveTo(x, y)
-                path.lineTo(x + side * cos, y + side * sin)
-                path.lineTo(x + side * (cos - sin), y + side * (sin + cos))
-                path.lineTo(x - side * sin, y + side * cos)
-                path.close()
+        for ux, uy in ((cos, sin), (-sin, cos)):
+            for i in range(-11, 11):
+                near, far = side * 2 * i, side * (2 * i + 1)
+                corners = ((near, -reach), (far, -reach), (far, reach), (near, reach))
+                ink.polygon(path, [(a * ux - b * uy, a * uy + b * ux) for a, b in corners])
         canvas.drawPath(path, ink.fill(mix(tint, WHITE, 0.4)))
 
     return (Plane(parallax=0.3, draw=draw),)

@@ -102,16 +102,30 @@ def graded(
     canvas.drawRect(skia.Rect.MakeLTRB(LEFT, top, RIGHT, bottom), paint)
 
 
+def in_view(canvas: skia.Canvas, margin: float) -> tuple[float, float]:
+    """The span of x that the canvas' clip shows, and `margin` more on each side."""
+    bounds = canvas.getLocalClipBounds()
+    return bounds.left() - margin, bounds.right() + margin
+
+
 def tiles(
-    stage: Stage, name: str, low: float, high: float, columns: int
-) -> Iterator[tuple[float, float, ink.Row]]:
-    """(left, right, numbers) of parts of drawn width that fill the set's breadth."""
+    canvas: skia.Canvas,
+    stage: Stage,
+    name: str,
+    widths: tuple[float, float],
+    columns: int,
+) -> Iterator[tuple[int, float, float, ink.Row]]:
+    """(number, left, right, row) of parts of drawn width side by side, where seen."""
+    low, high = widths
+    first, last = in_view(canvas, 0.6)
     x = LEFT
-    for row in stage.table(name, math.ceil((RIGHT - LEFT) / low) + 1, columns + 1):
+    rows = stage.table(name, math.ceil((RIGHT - LEFT) / low) + 1, columns + 1)
+    for i, row in enumerate(rows):
         width = low + (high - low) * row[0]
-        yield x, x + width, row[1:]
+        if first < x + width and x < last:
+            yield i, x, x + width, row[1:]
         x += width
-        if x > RIGHT:
+        if x > min(last, RIGHT):
             return
 
 
@@ -131,8 +145,11 @@ def texture(
     count = 170 if scale < 100 else 1100
     size = ink.at_least(0.012, 0.8, scale)
     light, dark = skia.Path(), skia.Path()
+    first, last = in_view(canvas, 0.1)
     for i, (u, v, w) in enumerate(stage.table(name, count, 3)):
         x, y = LEFT + (RIGHT - LEFT) * u, top + (bottom - top) * v
+        if not first < x < last:
+            continue
         half = size * (0.5 + w)
         rect(dark if i % 2 else light, x - shape * half, y - half, x + shape * half, y)
     canvas.drawPath(light, ink.fill(WHITE, strength))
@@ -177,26 +194,29 @@ def _stars(canvas: skia.Canvas, stage: Stage) -> None:
 def _clouds(canvas: skia.Canvas, stage: Stage, count: int) -> None:
     """Summer cumulus: a flat base, heaped heads, lit from above in two tones."""
     shade, lit = skia.Path(), skia.Path()
-    rows = stage.table("clouds", max(count, 1), 4)
-    for i, (u, v, w, tower) in enumerate(rows[:count]):
+    detail = 5 if ink.pixels_per_unit(canvas) < 100 else 11
+    first, last = in_view(canvas, 1.0)
+    for i, (u, v, w, tower) in enumerate(stage.table("clouds", count, 4)):
         x = LEFT + (RIGHT - LEFT) * (i + 0.8 * u) / count
+        if not first < x < last:
+            continue
         base, size = -0.05 - 0.85 * v, 0.24 + 0.34 * w
-        heads = stage.table(f"cloud{i}", 7, 3)
+        heads = stage.table(f"cloud{i}", detail, 3)
         for j, (a, b, c) in enumerate(heads):
-            along = (j + 0.5) / len(heads) * 2.0 - 1.0
+            along = (j + 0.25 + 0.5 * c) / detail * 2.0 - 1.0
             heap = 1.0 - along * along
-            radius = size * (0.20 + 0.22 * heap + 0.1 * a)
-            cx = x + size * 1.25 * along
-            cy = base - size * (0.7 + 0.9 * tower) * heap * (0.35 + 0.65 * b)
+            radius = size * (0.14 + (0.18 + 0.12 * a) * heap)
+            if detail < 10:
+                radius *= 1.25
+            cx = x + size * 1.3 * along
+            # Heads in front sit on the base, those behind tower over them.
+            rise = 0.0 if j % 2 else (0.5 + 0.9 * tower) * heap * (0.4 + 0.6 * b)
+            cy = base - 0.6 * radius - size * rise
             shade.addCircle(cx, cy, radius)
-            lit.addCircle(cx - 0.12 * radius, cy - 0.2 * radius, radius * 0.86)
-        shade.addRRect(
-            skia.RRect.MakeRectXY(
-                skia.Rect.MakeLTRB(
-                    x - 1.5 * size, base - 0.1 * size, x + 1.5 * size, base + 0.17 * size
-                ),
-                0.13 * size,
-                0.13 * size,
+            lit.addCircle(cx - 0.10 * radius, cy - 0.22 * radius, 0.88 * radius)
+        shade.addOval(
+            skia.Rect.MakeLTRB(
+                x - 1.45 * size, base - 0.16 * size, x + 1.45 * size, base + 0.1 * size
             )
         )
     tones = {
@@ -261,8 +281,8 @@ def trees_plane(
 
     def draw(canvas: skia.Canvas) -> None:
         trunks, shade, lit = skia.Path(), skia.Path(), skia.Path()
-        for i, (left, right, row) in enumerate(
-            tiles(stage, name, 0.9 * size, 3.2 * size, 2)
+        for i, left, right, row in tiles(
+            canvas, stage, name, (0.9 * size, 3.2 * size), 2
         ):
             x, height = (left + right) / 2, size * (0.8 + 0.7 * row[0])
             rect(trunks, x - 0.06 * size, base - height, x + 0.06 * size, base + 0.02)
@@ -285,8 +305,8 @@ def skyline_plane(
     def draw(canvas: skia.Canvas) -> None:
         scale = ink.pixels_per_unit(canvas)
         near, far, windows = skia.Path(), skia.Path(), skia.Path()
-        pitch = ink.at_least(0.05, 2.0, scale)
-        for i, (left, right, row) in enumerate(tiles(stage, name, 0.16, 0.5, 2)):
+        pitch = ink.at_least(0.05, 2.6, scale)
+        for i, left, right, row in tiles(canvas, stage, name, (0.16, 0.5), 2):
             top = base - height * (0.3 + 0.7 * row[0])
             rect(near if i % 2 else far, left, top, right, BOTTOM)
             columns = int((right - left) / pitch)
@@ -310,7 +330,7 @@ def skyline_plane(
 def bushes(canvas: skia.Canvas, stage: Stage, name: str, base: float) -> None:
     """A hedge of low bushes standing on `base`."""
     shade, lit = skia.Path(), skia.Path()
-    for i, (left, right, _) in enumerate(tiles(stage, name, 0.2, 0.4, 1)):
+    for i, left, right, _ in tiles(canvas, stage, name, (0.2, 0.4), 1):
         rows = stage.table(f"{name}{i % 4}", 5, 1)
         foliage(shade, lit, (left + right) / 2, base - 0.02, 0.14, rows)
     leaf = stage.tone((0.30, 0.54, 0.28))

@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from animatrix_jax.cels import backgrounds, palettes
+from animatrix_jax.cels.actions import HIT
 from animatrix_jax.cels.defects import Defect, draw_defects
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.tagging import (
@@ -132,7 +133,6 @@ class ClipSpec:
         return self.values(key)[0]
 
 
-HIT = 0.56  # when, in a clip, the contact or the main accent falls
 GAIN = {"none": 0.0, "small": 0.5, "medium": 0.85, "large": 1.2, "extreme": 1.65}
 RATE = {"still": 0.0, "slow": 0.7, "normal": 1.0, "fast": 1.5, "explosive": 2.1}
 PAN = {"slow": 0.2, "normal": 0.38, "quick": 0.6, "flash": 0.85}
@@ -182,7 +182,7 @@ def draw_spec(
     character = _draw_character(draws.child("character"), values)
     art = draws.child("art").raw() >> 1
     place = backgrounds.draw_place(
-        Draws(art, "background"), values["style.background"][0]
+        Draws(art, "place"), values["style.background"][0]
     )
     effects = _draw_effects(draws.child("effects"), values, frames, character.facing)
     exposure = exposure_sheet(

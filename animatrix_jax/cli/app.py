@@ -20,6 +20,17 @@ FLAGS = flags.FLAGS
 flags.DEFINE_bool("json", False, "Make the last line of output one JSON object.")
 flags.DEFINE_bool("debug", False, "Show the traceback of user errors too.")
 
+# What absl and ml_collections raise for a flag, a config file or a field that is wrong.
+_PARSE_ERRORS = (
+    flags.Error,
+    AttributeError,
+    KeyError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+
 
 def run(main: Callable[[list[str]], Any], argv: Sequence[str] | None = None) -> None:
     """Parses flags, calls `main(argv)` with what is left, and exits the process."""
@@ -29,7 +40,7 @@ def run(main: Callable[[list[str]], Any], argv: Sequence[str] | None = None) -> 
         sys.exit(0)
     try:
         rest = FLAGS(argv)
-    except Exception as error:  # absl and ml_collections raise several unrelated kinds
+    except _PARSE_ERRORS as error:
         _fail(error, os.path.basename(argv[0]))
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)

@@ -119,7 +119,11 @@ class _Clock:
         if self._live:
             done = f"{self}, " if self._seconds else ""
             print(f"\r\033[K{done}{phase} ...", end="", file=sys.stderr, flush=True)
-        yield
+        try:
+            yield
+        except BaseException:
+            self.clear()  # the error's line stands alone
+            raise
         spent = time.perf_counter() - start
         self._seconds[phase] = self._seconds.get(phase, 0.0) + spent
 

@@ -71,12 +71,14 @@ class DataConfig:
     steps: int
     seed: int = 0
     fields: tuple[str, ...] = ("media", "text", "tags", "given")
-    tasks: tuple[tuple[str, float | int], ...] = (("t2i", 0.5), ("t2v", 0.3), ("i2v", 0.2))
+    tasks: tuple[tuple[str, float], ...] = (("t2i", 0.5), ("t2v", 0.3), ("i2v", 0.2))
     text_length: int = 48
     max_tags: int = 48
     time_stride: int = 4
-    corruption: CorruptionConfig | None = CorruptionConfig()
-    curriculum: CurriculumConfig = CurriculumConfig()
+    corruption: CorruptionConfig | None = dataclasses.field(
+        default_factory=CorruptionConfig
+    )
+    curriculum: CurriculumConfig = dataclasses.field(default_factory=CurriculumConfig)
     group: int = 1
     workers: int = 2
     prefetch: int = 4

@@ -51,9 +51,9 @@ class CurriculumConfig:
 
     mode: Mode = "plain"
     quantiles: int = 4
-    gamma: float | int = 8.0
-    beta: float | int = 0.25
-    power: float | int = 0.7
+    gamma: float = 8.0
+    beta: float = 0.25
+    power: float = 0.7
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def style_cluster(tags: Sequence[str]) -> str:
 
 
 def long_tail_weights(
-    tables: ClipTables, *, power: float | int = 0.7
+    tables: ClipTables, *, power: float = 0.7
 ) -> Float[np.ndarray, " n"]:
     """Equation 1, in float64."""
     log_counts = np.zeros(len(tables))
@@ -142,7 +142,7 @@ class PlainSampler:
         self._count = count
 
     def draw(
-        self, *, seed: int, step: int, slots: Int[np.ndarray, " s"], progress: float | int
+        self, *, seed: int, step: int, slots: Int[np.ndarray, " s"], progress: float
     ) -> Int64[np.ndarray, " s"]:
         """One clip a slot; `progress` makes no difference."""
         uniforms = slot_uniforms(seed=seed, step=step, slots=slots)
@@ -180,7 +180,7 @@ class CurriculumSampler:
         self._base = padded[self._starts]
         self.mass = padded[self._ends] - self._base
 
-    def bucket_probabilities(self, progress: float | int) -> Float[np.ndarray, " buckets"]:
+    def bucket_probabilities(self, progress: float) -> Float[np.ndarray, " buckets"]:
         """P(b) of equation 2, over the Q^3 buckets."""
         config = self._config
         match config.mode:
@@ -194,14 +194,14 @@ class CurriculumSampler:
         weighted = self.mass / (1.0 + np.exp(-ahead))
         return weighted / weighted.sum()
 
-    def probabilities(self, progress: float | int) -> Float[np.ndarray, " n"]:
+    def probabilities(self, progress: float) -> Float[np.ndarray, " n"]:
         """P(i) of every clip, for tests and reports."""
         # An empty bucket has no mass and no clip to ask for it.
         share = self.bucket_probabilities(progress) / np.maximum(self.mass, 1e-300)
         return share[self.buckets] * self.weights
 
     def draw(
-        self, *, seed: int, step: int, slots: Int[np.ndarray, " s"], progress: float | int
+        self, *, seed: int, step: int, slots: Int[np.ndarray, " s"], progress: float
     ) -> Int64[np.ndarray, " s"]:
         """One clip a slot: a pure function of (seed, step, slot) and the progress."""
         uniforms = slot_uniforms(seed=seed, step=step, slots=slots)

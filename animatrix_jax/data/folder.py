@@ -10,11 +10,11 @@ seconds that make no claim. A record is a window at a random time in its clip.
 import concurrent.futures
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import pathlib
 import threading
-from typing import Any
 
 import numpy as np
 import tqdm
@@ -25,7 +25,7 @@ from animatrix_jax.data.curriculum import ClipTables, build_tables, style_cluste
 from animatrix_jax.data.records import Record
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.directive import Directive
-from animatrix_jax.knowledge.tags import parse_tags
+from animatrix_jax.knowledge.labels import parse_label
 
 LABELS = "labels.jsonl"
 # Files longer than this are not decoded whole at the start, only at both ends.
@@ -63,12 +63,12 @@ class FolderSource:
         folder: str | os.PathLike,
         *,
         frames: int,
-        fps: float | int,
+        fps: video.Real,
         height: int,
         width: int,
         labels: str | os.PathLike | None = None,
         workdir: str | os.PathLike | None = None,
-        span_seconds: float | int = 10.0,
+        span_seconds: video.Real = 10.0,
     ):
         self._folder = pathlib.Path(folder)
         self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
@@ -124,7 +124,9 @@ class FolderSource:
                 index = int(rng.integers(len(self.clips)))
                 continue
             return self.narrative(index) | {"video": pixels}
-        raise UserError(f"{_REPLACEMENTS} clips in a row did not decode: {self._folder}")
+        raise UserError(
+            f"{_REPLACEMENTS} clips in a row did not decode: {self._folder}"
+        )
 
     def narrative(self, index: int) -> Record:
         """The labels of clip `index`."""
@@ -175,7 +177,7 @@ class FolderSource:
         """Seconds of each usable file, in the order of the names."""
         lengths = {}
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            checks = pool.map(functools.partial(self._check), paths)
+            checks = pool.map(self._check, paths)
             bar = tqdm.tqdm(
                 zip(paths, checks),
                 total=len(paths),
@@ -226,7 +228,7 @@ class FolderSource:
                 continue
             try:
                 clip = self._parse_label(line, lengths)
-            except ValueError as error:
+            except UserError as error:
                 self._put_aside(f"{path.name}:{number}", str(error))
                 continue
             if clip is not None:
@@ -235,31 +237,25 @@ class FolderSource:
 
     def _parse_label(self, line: str, lengths: dict[str, float]) -> FolderClip | None:
         """One label; None if its file is set aside already."""
-        label = json.loads(line)
-        if not isinstance(label, dict) or not isinstance(label.get("video"), str):
-            raise ValueError('expected an object with "video"')
-        full = self._folder / label["video"]
+        label = parse_label(line)
+        full = self._folder / label.video
         if not _is_inside(full, self._folder):
-            raise ValueError(f"{label['video']} is outside the folder")
+            raise UserError(f"{label.video} is outside the folder")
         # Both sides resolved, so that "./a.mp4" and "b/../a.mp4" are one file.
         path = full.resolve().relative_to(self._folder.resolve()).as_posix()
         if path not in lengths:
             if path in self.set_aside:
                 return None
-            raise ValueError(f"no such video: {label['video']}")
-        start = _number(label, "start", 0.0)
-        end = min(_number(label, "end", lengths[path]), lengths[path])
-        if not 0.0 <= start < end:
-            raise ValueError(f"expected start before end, got {start:g} and {end:g}")
+            raise UserError(f"no such video: {label.video!r}")
+        start = label.start or 0.0
+        end = lengths[path] if label.end is None else min(label.end, lengths[path])
         if end - start <= self._needed:
-            raise ValueError(
-                f"too short: {end - start:.2f} s, expected {self._needed:.2f} s"
+            seconds = max(0.0, end - start)
+            raise UserError(
+                f"too short: {seconds:.2f} s, expected {self._needed:.2f} s"
             )
-        tags = [t for t in label.get("tags", ()) if not str(t).endswith("=unknown")]
         directive = Directive(
-            tags=parse_tags(tags),
-            summary=str(label.get("summary") or ""),
-            description=str(label.get("description") or ""),
+            tags=label.tags, summary=label.summary, description=label.description
         )
         return FolderClip(path=path, start=start, end=end, directive=directive)
 
@@ -299,14 +295,5 @@ def _cut(path: str, seconds: float, span: float) -> list[FolderClip]:
     edges = np.linspace(0.0, seconds, count + 1).tolist()
     return [
         FolderClip(path=path, start=start, end=end, directive=nothing)
-        for start, end in zip(edges, edges[1:])
+        for start, end in itertools.pairwise(edges)
     ]
-
-
-def _number(label: dict[str, Any], name: str, default: float) -> float:
-    value = label.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected seconds for {name!r}, got {value!r}")
-    return float(value)

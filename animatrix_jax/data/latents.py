@@ -230,7 +230,7 @@ def _encode(encode_fn: EncodeFn, records: list[Record], batch: int) -> np.ndarra
     filled = np.resize(np.arange(len(videos)), batch)
     latents = np.asarray(encode_fn(videos[filled]))[: len(videos)]
     largest = float(np.abs(latents.astype(np.float32)).max())
-    if not largest < np.finfo(np.float16).max:
+    if not largest < float(np.finfo(np.float16).max):
         ids = [record["clip_id"] for record in records]
         raise ValueError(f"expected latents within float16, got {largest} in {ids}")
     return latents.astype(np.float16)

@@ -11,15 +11,16 @@ all motion left is the ground's, so a held cel under a pan is still held.
 """
 
 import dataclasses
+import itertools
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 # DIS matches 8-pixel patches over a pyramid: smaller frames are enlarged for it.
-_FLOW_HEIGHT = 96
+_FLOW_HEIGHT = 64
 _GRID = 24
-_FITS = 4
+_FITS = 3
 # In frame heights a frame. Below the first, motion is noise of the flow itself.
 _STILL = 6e-3
 _CADENCES = (("ones", 0.25), ("twos", 0.58), ("threes", 0.72), ("fours_plus", 0.9))
@@ -64,7 +65,7 @@ def measure(video: UInt8[np.ndarray, "t h w 3"]) -> Measures:
         u = flow.reshape(-1, 2)[grid.index] / height
         amplitudes.append(np.linalg.norm(u, axis=1).mean())
         layers = _affine_layers(u, grid.basis)
-        residuals.append(layers.min(axis=0).mean())
+        residuals.append(layers.min(axis=0)[_inside(layers, grid.shape)].mean())
         repeated += bool(np.array_equal(video[t], video[t + 1])) or bool(
             np.quantile(layers[0], 0.97) < _STILL
         )
@@ -91,7 +92,7 @@ def optical_flow(
     engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     engine.setFinestScale(1)
     flows = np.zeros((len(video) - 1, height, width, 2), np.float32)
-    for t, (first, second) in enumerate(zip(grey, grey[1:])):
+    for t, (first, second) in enumerate(itertools.pairwise(grey)):
         if np.array_equal(first, second):
             continue
         flow = engine.calc(first, second, None)
@@ -105,6 +106,7 @@ def optical_flow(
 class _Grid:
     index: np.ndarray  # the pixels that are looked at, as flat indices
     basis: np.ndarray  # [n 3]: one, x, y, centred, in frame heights
+    shape: tuple[int, int]
 
 
 def _grid(height: int, width: int) -> _Grid:
@@ -114,7 +116,8 @@ def _grid(height: int, width: int) -> _Grid:
     basis = np.stack(
         [np.ones(x.size), (x - width / 2) / height, (y - height / 2) / height], axis=1
     )
-    return _Grid(index=y * width + x, basis=basis)
+    shape = (len(rows), len(columns))
+    return _Grid(index=y * width + x, basis=basis, shape=shape)
 
 
 def _affine_layers(u: np.ndarray, basis: np.ndarray) -> np.ndarray:
@@ -130,6 +133,14 @@ def _affine_layers(u: np.ndarray, basis: np.ndarray) -> np.ndarray:
     for _ in range(_FITS):
         figure = _fit(u, basis, outside / (figure + 0.25 * _STILL))
     return np.stack([ground, figure])
+
+
+def _inside(layers: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Which pixels [n] lie off the borders of layers, where flow blends the two."""
+    figure = (layers[1] < layers[0]).reshape(shape).astype(np.uint8)
+    border = cv2.morphologyEx(figure, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    inside = border.ravel() == 0
+    return inside if inside.any() else ~inside
 
 
 def _fit(u: np.ndarray, basis: np.ndarray, weights: np.ndarray) -> np.ndarray:

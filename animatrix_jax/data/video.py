@@ -36,7 +36,11 @@ __all__ = [
 ]
 
 VIDEO_SUFFIXES = tuple(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .flv .wmv .ogv .gif".split()
+    f".{name}"
+    for name in (
+        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg"),
+        *("ts", "flv", "wmv", "ogv", "gif"),
+    )
 )
 _H264 = ("libx264", "libopenh264", "h264")
 # Matroska and FLV round timestamps to a millisecond.
@@ -44,6 +48,8 @@ _CLOCK_SLACK = 2e-3
 # Below this start time, decoding from the first frame is cheaper than a seek.
 _SEEK_FROM_SECONDS = 2.0
 Path = str | os.PathLike
+Real = float | int
+"""A rate or a time, as a person may write it."""
 
 
 class VideoError(UserError):
@@ -102,10 +108,10 @@ def read_video(
     path: Path,
     *,
     frames: int,
-    fps: float | int,
+    fps: Real,
     height: int,
     width: int,
-    start: float | int = 0.0,
+    start: Real = 0.0,
 ) -> UInt8[np.ndarray, "t h w 3"]:
     """Decodes `frames` frames at `fps` from `start` seconds on.
 
@@ -172,7 +178,7 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     Image.fromarray(image).save(path)
 
 
-def write_video(path: Path, video: UInt8[np.ndarray, "t h w 3"], fps: float | int) -> None:
+def write_video(path: Path, video: UInt8[np.ndarray, "t h w 3"], fps: Real) -> None:
     """Writes .mp4 (H.264, yuv420p), .gif (looping) or .png (a strip of frames).
 
     H.264 in yuv420p needs even sizes: an odd one repeats its last row or column.
@@ -231,9 +237,7 @@ def _is_cover(stream: av.VideoStream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _info(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> VideoInfo:
+def _info(container: av.container.InputContainer, stream: av.VideoStream) -> VideoInfo:
     rate = stream.average_rate or stream.guessed_rate or fractions.Fraction(25)
     if stream.duration is not None and stream.time_base is not None:
         seconds = float(stream.duration * stream.time_base)
@@ -318,7 +322,7 @@ def _pixels(frame: av.VideoFrame, *, height: int, width: int) -> np.ndarray:
     return fit(np.ascontiguousarray(image), height=height, width=width)
 
 
-def _write_mp4(path: pathlib.Path, video: np.ndarray, fps: float | int) -> None:
+def _write_mp4(path: pathlib.Path, video: np.ndarray, fps: Real) -> None:
     codec = next((name for name in _H264 if name in av.codecs_available), None)
     if codec is None:
         raise UserError("PyAV was built without an H.264 encoder: write a .gif instead")
@@ -341,7 +345,7 @@ def _write_mp4(path: pathlib.Path, video: np.ndarray, fps: float | int) -> None:
         output.mux(stream.encode(None))
 
 
-def _write_gif(path: pathlib.Path, video: np.ndarray, fps: float | int) -> None:
+def _write_gif(path: pathlib.Path, video: np.ndarray, fps: Real) -> None:
     # One palette for all frames, taken from the clip laid out as one image: a palette a
     # frame would make flat colours flicker. No dithering, for the same reason.
     t, h, w, _ = video.shape

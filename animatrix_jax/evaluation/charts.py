@@ -31,7 +31,7 @@ class Series:
 def smooth(values: Sequence[float], *, span: float = 0.08) -> list[float]:
     """A centred running mean over `span` of the points; the ends keep what they have."""
     array = np.asarray(values, np.float64)
-    half = int(round(len(array) * span / 2))
+    half = round(len(array) * span / 2)
     if half == 0:
         return array.tolist()
     total = np.concatenate([[0.0], np.cumsum(array)])
@@ -40,9 +40,7 @@ def smooth(values: Sequence[float], *, span: float = 0.08) -> list[float]:
     return ((total[high] - total[low]) / (high - low)).tolist()
 
 
-def line_chart(
-    series: Sequence[Series], *, width: int = 420, height: int = 190
-) -> str:
+def line_chart(series: Sequence[Series], *, width: int = 420, height: int = 190) -> str:
     """Curves over steps with ticks; the scale is logarithmic over two decades or more.
 
     Values that are not finite are left out.
@@ -91,7 +89,9 @@ def line_chart(
                 for px, py in points
             ]
         text = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
-        parts.append(f'<polyline class="{item.style}" points="{text}">{title}</polyline>')
+        parts.append(
+            f'<polyline class="{item.style}" points="{text}">{title}</polyline>'
+        )
     parts.append("</svg>")
     return "".join(parts)
 
@@ -179,9 +179,7 @@ def _limits(values: np.ndarray, log: bool) -> tuple[float, float]:
 
 
 def _finite(series: Series) -> Series:
-    pairs = [
-        (s, v) for s, v in zip(series.steps, series.values) if math.isfinite(v)
-    ]
+    pairs = [(s, v) for s, v in zip(series.steps, series.values) if math.isfinite(v)]
     return dataclasses.replace(
         series, steps=[s for s, _ in pairs], values=[v for _, v in pairs]
     )

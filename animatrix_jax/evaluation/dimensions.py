@@ -43,7 +43,8 @@ class Reading:
     """What the instruments say of one set of clips.
 
     Attributes:
-      agreement: [n f] agreement of the probe's reading with the tags asked for.
+      agreement: [n f] agreement of the probe's reading with the tags asked for; NaN
+        where a clip does not state the field.
       features: [n d] of the probe.
       motion: [n] log of the mean optical flow m(x).
       cadence: [n] share of frames that repeat the drawing before them.
@@ -92,35 +93,46 @@ class Dimension:
 def score_dimensions(evidence: Evidence, *, seed: int = 0) -> tuple[Dimension, ...]:
     """The dimensions that the evidence allows, in the paper's order."""
     parts = _parts(evidence)
-    count = len(evidence.majority)
     found = []
     for name in LABELS:
-        if name == "structural_stability":
-            if evidence.judge is None:
-                continue
-            heads = evidence.judge
-            score = bootstrap(
-                lambda index: float(np.clip(heads[index].mean(), 1.0, 5.0)),
-                size=count,
-                seed=seed,
-            )
-            values = {
-                "worst head": float(heads.min(axis=1).mean()),
-                "real clips": float(evidence.judge_real.mean())
-                if evidence.judge_real is not None
-                else float("nan"),
-            }
-        else:
-            members = parts[name]
-            score = bootstrap(
-                lambda index: 1.0 + 4.0 * _combined(members, index),
-                size=count,
-                seed=seed,
-            )
-            everything = np.arange(count)
-            values = {key: part(everything) for key, (_, part) in members.items()}
-        found.append(Dimension(name=name, score=score, parts=values))
+        if name != "structural_stability":
+            found.append(_relative(name, parts[name], evidence, seed))
+        elif evidence.judge is not None:
+            found.append(_judged(name, evidence.judge, evidence.judge_real, seed))
     return tuple(found)
+
+
+def _relative(
+    name: str, members: dict[str, tuple[float, "Part"]], evidence: Evidence, seed: int
+) -> Dimension:
+    count = len(evidence.majority)
+
+    def statistic(index: np.ndarray) -> float:
+        return 1.0 + 4.0 * sum(
+            weight * part(index) for weight, part in members.values()
+        )
+
+    everything = np.arange(count)
+    return Dimension(
+        name=name,
+        score=bootstrap(statistic, size=count, seed=seed),
+        parts={key: part(everything) for key, (_, part) in members.items()},
+    )
+
+
+def _judged(
+    name: str, heads: np.ndarray, real: np.ndarray | None, seed: int
+) -> Dimension:
+    parts = {"worst head": float(heads.min(axis=1).mean())}
+    if real is not None:
+        parts["real clips"] = float(real.mean())
+    return Dimension(
+        name=name,
+        score=bootstrap(
+            lambda index: float(heads[index].mean()), size=len(heads), seed=seed
+        ),
+        parts=parts,
+    )
 
 
 def closeness(value: float, *, chance: float, real: float, span: float = 1e-6) -> float:
@@ -152,7 +164,7 @@ def read_surface(video: UInt8[np.ndarray, "t h w 3"]) -> Float[np.ndarray, "3"]:
 
 def blur(videos: UInt8[np.ndarray, "n t h w 3"]) -> UInt8[np.ndarray, "n t h w 3"]:
     """Every frame at a quarter of its size and back: colours stay, drawing goes."""
-    n, t, height, width, _ = videos.shape
+    height, width = videos.shape[2:4]
     small = (max(width // 4, 1), max(height // 4, 1))
     frames = [
         cv2.resize(
@@ -168,13 +180,22 @@ def blur(videos: UInt8[np.ndarray, "n t h w 3"]) -> UInt8[np.ndarray, "n t h w 3
 def majority_agreement(
     truth: Bool[np.ndarray, "n v"], membership: Bool[np.ndarray, "f v"]
 ) -> Float[np.ndarray, "n f"]:
-    """Agreement of answering, for each field, the set of values that is most common."""
+    """Agreement of answering, for each field, the set of values that is most common.
+
+    NaN where a clip does not state the field.
+    """
     columns = []
     for member in membership:
-        answers, counts = np.unique(truth[:, member], axis=0, return_counts=True)
-        best = answers[counts.argmax()]
-        both = (truth[:, member] & best).sum(axis=1)
-        columns.append(both / np.maximum((truth[:, member] | best).sum(axis=1), 1))
+        part = truth[:, member]
+        stated = part.any(axis=1)
+        column = np.full(len(truth), np.nan)
+        if stated.any():
+            answers, counts = np.unique(part[stated], axis=0, return_counts=True)
+            best = answers[counts.argmax()]
+            both = (part & best).sum(axis=1)
+            either = np.maximum((part | best).sum(axis=1), 1)
+            column[stated] = (both / either)[stated]
+        columns.append(column)
     return np.stack(columns, axis=1)
 
 
@@ -192,9 +213,9 @@ def _parts(e: Evidence) -> dict[str, dict[str, tuple[float, Part]]]:
     def tags(columns: np.ndarray) -> Part:
         def part(index: np.ndarray) -> float:
             return closeness(
-                float(e.sample.agreement[index][:, columns].mean()),
-                chance=float(e.majority[index][:, columns].mean()),
-                real=float(e.real.agreement[index][:, columns].mean()),
+                float(np.nanmean(e.sample.agreement[index][:, columns])),
+                chance=float(np.nanmean(e.majority[index][:, columns])),
+                real=float(np.nanmean(e.real.agreement[index][:, columns])),
                 span=_LEAST_SPAN,
             )
 
@@ -203,9 +224,7 @@ def _parts(e: Evidence) -> dict[str, dict[str, tuple[float, Part]]]:
     def nearness(get: Callable[[Reading], np.ndarray], chance: str = "shift") -> Part:
         """Distance to the real clip, between the twin's and a stranger's."""
         target = get(e.real)
-        stranger = (
-            np.roll(target, 1, axis=0) if chance == "shift" else get(e.blurred)
-        )
+        stranger = np.roll(target, 1, axis=0) if chance == "shift" else get(e.blurred)
         sample, twin, other = (
             _gap(x, target) for x in (get(e.sample), get(e.twin), stranger)
         )
@@ -214,9 +233,7 @@ def _parts(e: Evidence) -> dict[str, dict[str, tuple[float, Part]]]:
             ends = float(other[index].mean()), float(twin[index].mean())
             if ends[0] <= ends[1]:  # the instrument cannot tell them apart
                 return 0.5
-            return closeness(
-                float(sample[index].mean()), chance=ends[0], real=ends[1]
-            )
+            return closeness(float(sample[index].mean()), chance=ends[0], real=ends[1])
 
         return part
 
@@ -246,9 +263,7 @@ def _parts(e: Evidence) -> dict[str, dict[str, tuple[float, Part]]]:
     }
 
 
-def frechet_distance(
-    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]
-) -> float:
+def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
     """Frechet distance of two Gaussians with diagonal covariance.
 
     The full covariance of a few dozen clips is singular; its diagonal is not.
@@ -260,7 +275,3 @@ def frechet_distance(
 def _gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Euclidean distance row by row."""
     return np.linalg.norm(a - b, axis=1)
-
-
-def _combined(members: dict[str, tuple[float, Part]], index: np.ndarray) -> float:
-    return sum(weight * part(index) for weight, part in members.values())

@@ -2,8 +2,9 @@
 
 It is the measuring instrument of the evaluation, trained only on real Cel World clips
 and never on samples. A frame and its two neighbours go through convolutions; the
-grid that is left is a set of tokens, with positions, for a transformer over space and
-time; three pools feed one linear layer with a logit for every value of the taxonomy:
+grid that is left is a set of tokens, with positions, for attention over time and over
+space in turn; three pools feed one linear layer with a logit for every value of the
+taxonomy:
 
     frames [b t h w 3] -> stem [b t h/8 w/8 d] -> blocks -> pools [b 3d] -> logits [b v]
 
@@ -17,23 +18,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from animatrix_jax.knowledge.taxonomy import Taxonomy
+from animatrix_jax.cels.tagging import WEIGHTS
+from animatrix_jax.knowledge.schema import Taxonomy
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """The probe's shape and what it reads.
+    """The probe's shape.
 
     Attributes:
-      fields: keys of the fields it was trained on, "axis.field".
-      num_values: size of the taxonomy.
+      num_values: size of the taxonomy; there is a logit for every value.
       frames, height, width: pixels of a clip.
-      dim: channels of a token; the stem has dim / 4 and dim / 2 before.
+      dim: channels of a token; the stem has dim / 3 and dim / 2 before.
     """
 
-    fields: tuple[str, ...]
     num_values: int
     frames: int = 17
     height: int = 32
@@ -69,6 +70,11 @@ class FieldTable:
                 owner[value.index] = position
         return cls(fields=fields, owner=owner, multiple=multiple)
 
+    @classmethod
+    def drawn(cls, taxonomy: Taxonomy | None = None) -> "FieldTable":
+        """The table of every field that Cel World draws."""
+        return cls.of(load_taxonomy() if taxonomy is None else taxonomy, tuple(WEIGHTS))
+
     @property
     def membership(self) -> np.ndarray:
         """[f v], true where value v belongs to field f."""
@@ -90,17 +96,18 @@ class Probe(nnx.Module):
     def __init__(self, config: ProbeConfig, *, rngs: nnx.Rngs):
         self.config = config
         dim = config.dim
-        widths = (9, dim // 4, dim // 2, dim)
+        # 2 x 2 pixels of a frame and its two differences; then twice a convolution.
+        self.embed = nnx.Linear(2 * 2 * 9, dim // 3, rngs=rngs)
         self.stem = nnx.List(
             [
                 nnx.Conv(i, o, kernel_size=(4, 4), strides=(2, 2), rngs=rngs)
-                for i, o in zip(widths, widths[1:])
+                for i, o in ((dim // 3, dim // 2), (dim // 2, dim))
             ]
         )
         grid = (config.frames, config.height // 8, config.width // 8)
         init = nnx.initializers.normal(0.02)
-        self.time = nnx.Param(init(rngs.params(), (grid[0], 1, 1, dim)))
-        self.space = nnx.Param(init(rngs.params(), (1, *grid[1:], dim)))
+        self.time = nnx.Param(init(rngs.params(), (grid[0], 1, dim)))
+        self.space = nnx.Param(init(rngs.params(), (grid[1] * grid[2], dim)))
         self.blocks = nnx.List(
             [_Block(dim, config.num_heads, rngs=rngs) for _ in range(config.num_layers)]
         )
@@ -125,15 +132,15 @@ class Probe(nnx.Module):
         before = jnp.concatenate([x[:, :1], x[:, :-1]], axis=1)
         after = jnp.concatenate([x[:, 1:], x[:, -1:]], axis=1)
         x = jnp.concatenate([x, 2.0 * (x - before), 2.0 * (after - x)], axis=-1)
-        b, t = x.shape[:2]
-        x = x.reshape(b * t, *x.shape[2:])
+        b, t, h, w, _ = x.shape
+        x = x.reshape(b * t, h // 2, 2, w // 2, 2, 9).swapaxes(2, 3)
+        x = nnx.gelu(self.embed(x.reshape(b * t, h // 2, w // 2, 36)))
         for conv in self.stem:
             x = nnx.gelu(conv(x))
-        x = x.reshape(b, t, *x.shape[1:]) + self.time[...] + self.space[...]
-        x = x.reshape(b, -1, c.dim)
+        x = x.reshape(b, t, -1, c.dim) + self.time[...] + self.space[...]
         for block in self.blocks:
             x = block(x)
-        x = self.norm(x)
+        x = self.norm(x).reshape(b, -1, c.dim)
         weight = jax.nn.softmax(x @ self.query[...] * c.dim**0.5, axis=1)
         pools = [x.mean(axis=1), x.max(axis=1), jnp.einsum("bn,bnd->bd", weight, x)]
         features = jnp.concatenate(pools, axis=-1)
@@ -141,23 +148,35 @@ class Probe(nnx.Module):
 
 
 class _Block(nnx.Module):
-    """A pre-norm transformer block."""
+    """Pre-norm attention over time within a cell, over space within a frame, MLP."""
 
     def __init__(self, dim: int, num_heads: int, *, rngs: nnx.Rngs):
-        self.num_heads = num_heads
-        self.norm1 = nnx.LayerNorm(dim, rngs=rngs)
-        self.qkv = nnx.Linear(dim, 3 * dim, rngs=rngs)
-        self.out = nnx.Linear(dim, dim, rngs=rngs)
-        self.norm2 = nnx.LayerNorm(dim, rngs=rngs)
+        self.over_time = _Attention(dim, num_heads, rngs=rngs)
+        self.over_space = _Attention(dim, num_heads, rngs=rngs)
+        self.norm = nnx.LayerNorm(dim, rngs=rngs)
         self.up = nnx.Linear(dim, 2 * dim, rngs=rngs)
         self.down = nnx.Linear(2 * dim, dim, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
-        b, n, d = x.shape
-        qkv = self.qkv(self.norm1(x)).reshape(b, n, 3, self.num_heads, -1)
+    def __call__(self, x: Float[Array, "b t n d"]) -> Float[Array, "b t n d"]:
+        x = x + self.over_time(x.swapaxes(1, 2)).swapaxes(1, 2)
+        x = x + self.over_space(x)
+        return x + self.down(nnx.gelu(self.up(self.norm(x))))
+
+
+class _Attention(nnx.Module):
+    """Self-attention over the last axis but one."""
+
+    def __init__(self, dim: int, num_heads: int, *, rngs: nnx.Rngs):
+        self.num_heads = num_heads
+        self.norm = nnx.LayerNorm(dim, rngs=rngs)
+        self.qkv = nnx.Linear(dim, 3 * dim, rngs=rngs)
+        self.out = nnx.Linear(dim, dim, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b m n d"]) -> Float[Array, "b m n d"]:
+        b, m, n, d = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(b * m, n, 3, self.num_heads, -1)
         y = jax.nn.dot_product_attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
-        x = x + self.out(y.reshape(b, n, d))
-        return x + self.down(nnx.gelu(self.up(self.norm2(x))))
+        return self.out(y.reshape(b, m, n, d))
 
 
 @jax.tree_util.register_dataclass
@@ -170,17 +189,23 @@ class ProbeTerms:
 
 
 def truth_matrix(
-    fields: np.ndarray | Array,
-    values: np.ndarray | Array,
-    mask: np.ndarray | Array,
+    values: Int[Array | np.ndarray, "b k"],
+    mask: Bool[Array | np.ndarray, "b k"],
     *,
     num_values: int,
 ) -> Bool[Array, "b v"]:
-    """Tag id batches [b k] as one flag a value."""
-    del fields
+    """Batches of tag ids as one flag a value."""
     one_hot = jax.nn.one_hot(jnp.asarray(values), num_values, dtype=jnp.float32)
     stated = jnp.einsum("bkv,bk->bv", one_hot, jnp.asarray(mask, jnp.float32))
     return stated > 0
+
+
+def stated_fields(
+    truth: Bool[Array, "b v"], *, table: FieldTable
+) -> Bool[Array, "b f"]:
+    """Which fields a clip's tags speak of; a field that cannot be seen is not stated."""
+    member = jnp.asarray(table.membership, jnp.float32)
+    return jnp.einsum("fv,bv->bf", member, truth.astype(jnp.float32)) > 0
 
 
 def probe_loss(
@@ -189,14 +214,13 @@ def probe_loss(
     """Mean over stated fields of softmax or (summed) sigmoid cross-entropy."""
     member = jnp.asarray(table.membership, jnp.float32)
     target = truth.astype(jnp.float32)
-    stated = jnp.einsum("fv,bv->bf", member, target) > 0
     log_z = field_log_normalizer(logits, table=table)
     chosen = jnp.einsum("fv,bv,bv->bf", member, target, logits)
     softmax = log_z - chosen
     each = jax.nn.softplus(logits) - target * logits
     sigmoid = jnp.einsum("fv,bv->bf", member, each)
     loss = jnp.where(jnp.asarray(table.multiple), sigmoid, softmax)
-    weight = stated.astype(jnp.float32)
+    weight = stated_fields(truth, table=table).astype(jnp.float32)
     total = jnp.maximum(jnp.sum(weight), 1.0)
     right = field_agreement(predict(logits, table=table), truth, table=table)
     return ProbeTerms(

@@ -42,9 +42,7 @@ def held_out_suite(
     count: int, *, frames: int, height: int, width: int, seed: int = _SEED
 ) -> Suite:
     """The first `count` prompts of the test split, with their real clips."""
-    world = CelWorld(
-        seed=seed, height=height, width=width, frames=frames, split="test"
-    )
+    world = CelWorld(seed=seed, height=height, width=width, frames=frames, split="test")
     prompts, real, twin = [], [], []
     for index in range(count):
         clip = world[index]

@@ -5,6 +5,7 @@ the file and the key: a key given twice, a text that is missing, an alias of two
 an exclusion that points nowhere. Exclusions are written once and made mutual here.
 """
 
+import dataclasses
 import functools
 import pathlib
 import re
@@ -45,6 +46,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue
             if key_node.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None,
@@ -236,11 +239,11 @@ def _mutual_excludes(
 
 
 def _with_excludes(field: Field, excludes: dict[str, list[str]]) -> Field:
-    values = [
-        Value(**{**vars(value), "excludes": tuple(excludes[value.tag])})
+    values = tuple(
+        dataclasses.replace(value, excludes=tuple(excludes[value.tag]))
         for value in field.values
-    ]
-    return Field(**{**vars(field), "values": tuple(values)})
+    )
+    return dataclasses.replace(field, values=values)
 
 
 def _check_names(field: Field, reader: _Reader) -> None:

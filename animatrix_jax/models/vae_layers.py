@@ -290,9 +290,7 @@ def causal_conv(
 
 def _conv_by_taps(x: Array, kernel: Array) -> Array:
     frames = x.shape[1] - 2
-    taps = [
-        _frame_conv(x[:, i : i + frames], kernel[i], (1, 1), 1) for i in range(3)
-    ]
+    taps = [_frame_conv(x[:, i : i + frames], kernel[i], (1, 1), 1) for i in range(3)]
     return taps[0] + taps[1] + taps[2]
 
 

@@ -20,8 +20,7 @@ A negative prompt stands in the place of the null text in v(0, 0).
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +28,8 @@ from jaxtyping import Array, Float
 
 from animatrix_jax.models.conditioning import Conditioning
 
-Order = Literal["text_first", "tag_first"]
-ORDERS: tuple[str, ...] = ("text_first", "tag_first")
+ORDERS = ("text_first", "tag_first")
+Weight = float | Float[Array, ""]
 VelocityFn = Callable[[Array, Array, Conditioning], Array]
 
 
@@ -40,17 +39,19 @@ class GuidanceConfig:
 
     text: float = 5.0
     tag: float = 2.0
-    order: Order = "text_first"
+    order: str = "text_first"
+
+    def __post_init__(self):
+        if self.order not in ORDERS:
+            raise ValueError(f"order must be one of {ORDERS}, got {self.order!r}")
 
 
 def branch_weights(config: GuidanceConfig) -> dict[str, float]:
     """Weight by branch ("none", "text" or "tags", "both"), zero weights left out."""
     if config.order == "text_first":
         first, second, middle = config.text, config.tag, "text"
-    elif config.order == "tag_first":
-        first, second, middle = config.tag, config.text, "tags"
     else:
-        raise ValueError(f"order must be one of {ORDERS}, got {config.order!r}")
+        first, second, middle = config.tag, config.text, "tags"
     weights = {"none": 1.0 - first, middle: first - second, "both": second}
     return {branch: weight for branch, weight in weights.items() if weight != 0.0}
 
@@ -69,7 +70,7 @@ def guided_velocity(
     *,
     conditioning: Conditioning,
     null: Conditioning,
-    config: GuidanceConfig,
+    weights: Mapping[str, Weight],
     negative: Conditioning | None = None,
 ) -> Float[Array, "b t h w c"]:
     """The guided velocity; one call of `velocity_fn` on all branches that count.
@@ -80,10 +81,10 @@ def guided_velocity(
       sigma: noise level of each latent frame.
       conditioning: text and tags.
       null: null text; its tags are not looked at.
-      config: scales and order.
+      weights: weight by branch, as `branch_weights` gives them; only the branches
+        are fixed when this is compiled, the weights may be traced.
       negative: text that takes the place of null text in v(0, 0).
     """
-    weights = branch_weights(config)
     given = {
         "none": without_tags(null if negative is None else negative),
         "text": without_tags(conditioning),

@@ -28,11 +28,11 @@ from animatrix_jax.models.functional import Params
 from animatrix_jax.models.presets import ModelPreset
 from animatrix_jax.sampling import programs
 from animatrix_jax.sampling.conditioning import first_frame
-from animatrix_jax.sampling.guidance import ORDERS
+from animatrix_jax.sampling.guidance import ORDERS, branch_weights
 from animatrix_jax.sampling.sampler import SamplerConfig
+from animatrix_jax.sampling.solvers import SOLVERS
 from animatrix_jax.training.weights import Component, load_component
 
-MAX_TAGS = 48
 COMPONENTS = ("generator", "vae", "text")
 
 
@@ -171,6 +171,10 @@ class Pipeline:
             raise UserError(
                 f"order must be one of {', '.join(ORDERS)}, got {request.order!r}"
             )
+        if request.solver not in SOLVERS:
+            raise UserError(
+                f"solver must be one of {', '.join(SOLVERS)}, got {request.solver!r}"
+            )
         text, tag = request.guidance_text, request.guidance_tag
         return SamplerConfig(
             steps=steps,
@@ -216,6 +220,10 @@ class Pipeline:
         )
         count = len(texts)
         size = min(count, self.max_batch)
+        # What is compiled depends on the branches that guidance needs, not on its scales.
+        unguided = dataclasses.replace(
+            config, guidance_text=0.0, guidance_tag=0.0, order=ORDERS[0]
+        )
         indices = first_index + np.arange(count)
         parts = []
         for start in range(0, count, size):
@@ -226,13 +234,14 @@ class Pipeline:
             if first_latents is not None:
                 given = first_frame(jnp.asarray(first_latents)[rows], frames=shape[0])
             latents = programs.sample(
-                (self.preset, config),
+                (self.preset, unguided),
                 self.params["generator"],
                 noise,
                 _take(conditioning, rows),
                 _broadcast(null, size),
                 None if negative is None else _broadcast(negative, size),
                 given,
+                branch_weights(config.guidance),
                 name="sample",
                 phase=self.phase,
             )
@@ -243,7 +252,7 @@ class Pipeline:
         self, tags: Sequence[Sequence[str]], texts: Sequence[str]
     ) -> Conditioning:
         """What the generator sees of each prompt."""
-        ids = [encode_tags(tuple(row), MAX_TAGS) for row in tags]
+        ids = [encode_tags(tuple(row)) for row in tags]
         return Conditioning(
             text=self.encode_text(texts),
             tag_fields=jnp.asarray(np.stack([row.fields for row in ids])),

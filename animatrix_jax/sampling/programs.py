@@ -95,8 +95,9 @@ def _sample(
     null: Conditioning,
     negative: Conditioning | None,
     frames: GivenFrames | None,
+    weights: dict[str, Float[Array, ""]],
 ) -> Float[Array, "b t h w c"]:
-    """Latents; see sampler.py."""
+    """Latents; see sampler.py. Guidance comes by `weights`, so a scale costs no compile."""
     preset, config = static
     generator = bind(lambda rngs: Generator(preset.dit, preset.tags, rngs=rngs), params)
     return sample_latents(
@@ -108,6 +109,7 @@ def _sample(
         clean=None if frames is None else frames.clean,
         given=None if frames is None else frames.given,
         negative=negative,
+        weights=weights,
     )
 
 

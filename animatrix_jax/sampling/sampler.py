@@ -12,6 +12,7 @@ whatever the network computes in.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +22,12 @@ from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.sampling import conditioning as frame_conditioning
 from animatrix_jax.sampling.guidance import (
     GuidanceConfig,
-    Order,
     VelocityFn,
+    Weight,
+    branch_weights,
     guided_velocity,
 )
-from animatrix_jax.sampling.solvers import SolverName, get_solver
+from animatrix_jax.sampling.solvers import get_solver
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,8 @@ class SamplerConfig:
     shift: float = 5.0
     guidance_text: float = 5.0
     guidance_tag: float = 2.0
-    order: Order = "text_first"
-    solver: SolverName = "euler"
+    order: str = "text_first"
+    solver: str = "euler"
 
     @property
     def guidance(self) -> GuidanceConfig:
@@ -56,6 +58,7 @@ def sample_latents(
     clean: Float[Array, "b t h w c"] | None = None,
     given: Bool[Array, "b t"] | None = None,
     negative: Conditioning | None = None,
+    weights: Mapping[str, Weight] | None = None,
 ) -> Float[Array, "b t h w c"]:
     """Latents sampled from `noise`.
 
@@ -68,12 +71,14 @@ def sample_latents(
       clean: latents to hold where `given`; both or neither.
       given: latent frames that are given.
       negative: text to move away from, in place of null text in v(0, 0).
+      weights: weight by branch, to trace what `config.guidance` would fix.
     """
     if (clean is None) != (given is None):
         raise ValueError("clean and given come together: one of them is missing")
     frames = None
     if clean is not None:
         frames = frame_conditioning.GivenFrames(clean=clean, given=given)
+    weights = branch_weights(config.guidance) if weights is None else weights
     solver = get_solver(config.solver)
     sigmas = solver.grid(config.steps, config.shift)
     rows = {"sigmas": sigmas[:-1], **solver.table(sigmas)}
@@ -89,7 +94,7 @@ def sample_latents(
             ),
             conditioning=conditioning,
             null=null,
-            config=config.guidance,
+            weights=weights,
             negative=negative,
         )
         after = solver.step(state, xt, velocity, row)

@@ -20,14 +20,14 @@ DPMSolverMultistep and UniPCMultistep schedulers with `use_flow_sigmas`.
 """
 
 import dataclasses
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-SolverName = Literal["euler", "dpm++2m", "unipc"]
+SOLVERS = ("euler", "dpm++2m", "unipc")
 Table = dict[str, np.ndarray]
 State = Any
 
@@ -93,10 +93,10 @@ def noise_grid(
     return np.append(sigmas, 0.0).astype(np.float32)
 
 
-def get_solver(name: SolverName) -> Solver:
-    """The solver of that name."""
+def get_solver(name: str) -> Solver:
+    """The solver of that name, one of `SOLVERS`."""
     if name not in _SOLVERS:
-        raise ValueError(f"unknown solver {name!r}: one of {', '.join(_SOLVERS)}")
+        raise ValueError(f"unknown solver {name!r}: one of {', '.join(SOLVERS)}")
     return _SOLVERS[name]
 
 
@@ -187,11 +187,7 @@ class UniPC:
         )
 
 
-_SOLVERS: dict[str, Solver] = {
-    "euler": Euler(),
-    "dpm++2m": DPMPlusPlus2M(),
-    "unipc": UniPC(),
-}
+_SOLVERS: dict[str, Solver] = dict(zip(SOLVERS, (Euler(), DPMPlusPlus2M(), UniPC())))
 
 
 def _combine(

@@ -7,6 +7,7 @@ refused by the ConfigDict, unknown values by the dataclasses.
 """
 
 import dataclasses
+import types
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -82,9 +83,19 @@ class BatchConfig:
 
 
 def base_config(
-    preset: str, stage: str, *, stages: Mapping[str, Mapping[str, Any]]
+    preset: str,
+    stage: str,
+    *,
+    stages: Mapping[str, Mapping[str, Any]],
+    later: Mapping[str, Any] = types.MappingProxyType({}),
 ) -> ml_collections.ConfigDict:
     """The schema with every default, then what `stages[stage]` sets.
+
+    Args:
+      preset: a name of models/presets.py.
+      stage: one of `stages`.
+      stages: what each stage changes, by section.
+      later: dataclasses of the sections that belong to later rooms.
 
     Raises:
       UserError: for a stage that is not in `stages`.
@@ -104,6 +115,7 @@ def base_config(
         "optimizer": OptimizerConfig(),
         "loop": LoopConfig(),
         "mesh": MeshConfig(),
+        **later,
     }
     config = ml_collections.ConfigDict(
         {"preset": preset, "stage": stage, "seed": 0, "profile": False, "model": model}

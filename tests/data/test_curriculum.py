@@ -120,7 +120,9 @@ def test_any_host_split_gives_the_same_global_draw(hosts):
     whole = sampler.draw(slots=np.arange(64), **draw)
     parts = [sampler.draw(slots=s, **draw) for s in np.split(np.arange(64), hosts)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    strided = [sampler.draw(slots=np.arange(h, 64, hosts), **draw) for h in range(hosts)]
+    strided = [
+        sampler.draw(slots=np.arange(h, 64, hosts), **draw) for h in range(hosts)
+    ]
     np.testing.assert_array_equal(np.stack(strided, 1).ravel(), whole)
 
 

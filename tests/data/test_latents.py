@@ -119,17 +119,17 @@ def test_a_killed_writer_leaves_no_cache(tmp_path, source):
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
 
-def test_latents_that_float16_cannot_hold_are_an_error(tmp_path, source):
-    for bad in (np.nan, 1e6):
-        with pytest.raises(ValueError, match="within float16"):
-            write_latents(
-                source,
-                lambda video: np.full((len(video), 1, 1, 1, 2), bad),
-                folder=tmp_path / "cache",
-                count=4,
-                fingerprint="f",
-                draw_workers=0,
-            )
+@pytest.mark.parametrize("bad", [np.nan, 1e6])
+def test_latents_that_float16_cannot_hold_are_an_error(tmp_path, source, bad):
+    with pytest.raises(ValueError, match="within float16"):
+        write_latents(
+            source,
+            lambda video: np.full((len(video), 1, 1, 1, 2), bad),
+            folder=tmp_path / "cache",
+            count=4,
+            fingerprint="f",
+            draw_workers=0,
+        )
 
 
 @pytest.fixture(scope="module")

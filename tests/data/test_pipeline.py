@@ -21,8 +21,8 @@ ALL_FIELDS = ("media", "text", "tags", "given", "scores")
 
 def _same(first: dict, second: dict) -> None:
     assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
 def test_a_batch_holds_what_was_asked_for(source, tokenizer):

@@ -50,9 +50,9 @@ def test_mp4_round_trip(tmp_path, fps, height, width):
     assert (info.height, info.width) == (height + height % 2, width + width % 2)
     assert info.codec == "h264"
     assert info.fps == pytest.approx(fps, rel=1e-6)
-    read = read_video(
-        path, frames=17, fps=fps, height=info.height, width=info.width
-    )[:, :height, :width]
+    read = read_video(path, frames=17, fps=fps, height=info.height, width=info.width)[
+        :, :height, :width
+    ]
     assert np.abs(read.astype(int) - video).mean() < 6
 
 

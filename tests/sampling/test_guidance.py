@@ -1,7 +1,5 @@
 """Dual guidance: its algebra on fake velocities, and how many branches it evaluates."""
 
-import dataclasses
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -52,7 +50,7 @@ def _velocity(config, *, fn=None, negative=None):
         sigma,
         conditioning=_conditioning(3.0, 7),
         null=_conditioning(1.0, 5),
-        config=config,
+        weights=branch_weights(config),
         negative=negative,
     )
     level = got - xt - sigma[:, :, None, None, None]
@@ -128,6 +126,5 @@ def test_a_contradicting_text_weighs_the_difference():
 
 
 def test_unknown_order_names_the_known_ones():
-    config = dataclasses.replace(GuidanceConfig(), order="tags")
     with pytest.raises(ValueError, match="text_first.*tag_first.*'tags'"):
-        branch_weights(config)
+        GuidanceConfig(order="tags")

@@ -53,7 +53,7 @@ def test_equals_diffusers_step_by_step(name, steps, shift):
         sigma = float(sigmas[i])
         velocity = _velocity(theirs, sigma, torch.sin)
         theirs = reference.step(velocity, reference.timesteps[i], theirs)[0]
-        row = {key: values[i] for key, values in table.items()}
+        row = {key: jnp.asarray(values[i]) for key, values in table.items()}
         after = step(state, ours, _velocity(ours, sigma, jnp.sin), row)
         ours, state = after.xt, after.state
         error = np.abs(np.asarray(ours) - theirs.numpy()).max()
@@ -65,7 +65,7 @@ def _solve(name, steps, x, velocity):
     sigmas = solver.grid(steps, 1.0)
     table, state = solver.table(sigmas), solver.init(x)
     for i in range(steps):
-        row = {key: values[i] for key, values in table.items()}
+        row = {key: jnp.asarray(values[i]) for key, values in table.items()}
         after = solver.step(state, x, velocity(x, sigmas[i]), row)
         x, state = after.xt, after.state
     return np.asarray(x)

@@ -1,9 +1,6 @@
 """The loop's promises, on a stage that trains in milliseconds."""
 
 import json
-import pathlib
-import sys
-
 import jax
 import numpy as np
 import pytest
@@ -15,8 +12,7 @@ from animatrix_jax.training.loop import LoopConfig, train
 from animatrix_jax.training.optimizer import OptimizerConfig
 from animatrix_jax.training.writers import read_metrics
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from toy import TRUTH, LeastSquares  # noqa: E402
+from toy_stage import TRUTH, LeastSquares
 
 OPTIMIZER = OptimizerConfig(
     learning_rate=0.1, warmup_steps=2, weight_decay=0.0, ema_decay=0.9

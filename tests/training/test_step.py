@@ -1,8 +1,5 @@
 """The train step against what its equations say."""
 
-import pathlib
-import sys
-
 import jax
 import numpy as np
 import optax
@@ -15,8 +12,7 @@ from animatrix_jax.training.optimizer import (
 )
 from animatrix_jax.training.step import init_state, make_train_step
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from toy import LeastSquares, make_batch  # noqa: E402
+from toy_stage import LeastSquares, make_batch
 
 
 def one_step(accumulation=1, poison=range(0), steps=1):

@@ -1,0 +1,187 @@
+"""The camera: framing, moves on ones, and how planes answer to them.
+
+A camera at (cx, cy) with zoom z and tilt r takes a world point to pixels by
+
+    C = T(w/2, h/2) S(h) R(r) S(z) T(-cx, -cy)
+
+for the plane of the character; a plane with parallax p answers with z**q and q (cx,
+cy), where q runs from 1 for every plane (a single plane) down to p itself (a
+multiplane stand). ``pan_left`` turns the camera left, so the picture's content moves
+right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from animatrix_jax.cels.actions import HIT
+from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.rig import Body
+from animatrix_jax.cels.spec import ClipSpec
+
+# How much of a plane's own parallax counts: q = 1 - share + share * p.
+DEPTH = {"single_plane": 0.0, "book_slide": 0.45, "multiplane": 0.85}
+# The set is photographed closer for closer shots: zoom and the height looked at.
+SET_ZOOM = {
+    "extreme_close_up": (2.1, -0.12),
+    "close_up": (1.75, -0.1),
+    "bust": (1.45, -0.07),
+    "waist": (1.3, -0.04),
+    "knee": (1.12, 0.0),
+    "full": (1.0, 0.02),
+    "long": (0.94, 0.03),
+    "extreme_long": (0.9, 0.03),
+}
+KEYSTONE = {"low": 0.42, "high": -0.42}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Framing:
+    """What part of a figure the picture holds, in figure units."""
+
+    view: float  # height of the picture
+    middle: float  # y of the point at the picture's middle
+    level: float  # world y of that point
+
+
+def frame_shot(shot: str, body: Body) -> Framing:
+    """Framing of a ``camera.shot_size``."""
+    crown, chin, waist = body.crown, body.chin, body.leg
+    if shot == "extreme_close_up":
+        return Framing(view=0.62, middle=-(chin + 0.42), level=0.0)
+    if shot == "close_up":
+        return Framing(view=1.34, middle=-(chin + 0.47), level=0.0)
+    bottom = {
+        "bust": max(chin - 0.78, 0.55 * waist),
+        "waist": max(waist - 0.05 * body.torso, 0.25),
+        "knee": 0.55 * waist,
+    }.get(shot, 0.0)
+    scale = {"long": 1.85, "extreme_long": 3.6}.get(shot, 1.0)
+    height = crown - bottom
+    room = 1.13 if shot in ("bust", "waist", "knee") else 1.2
+    view = height * room * scale
+    if shot in ("bust", "waist", "knee"):
+        # The bottom edge crops; air is left above the hair.
+        return Framing(view=view, middle=-(crown + 0.1 * height - 0.5 * view), level=0.0)
+    feet = {"full": 0.44, "long": 0.37, "extreme_long": 0.33}[shot]
+    return Framing(view=view, middle=0.0, level=feet)
+
+
+def figure_matrix(
+    spec: ClipSpec, framing: Framing
+) -> Float[np.ndarray, "3 3"]:
+    """Figure units to world."""
+    scale = 1.0 / framing.view
+    facing = spec.character.facing
+    place = np.array(
+        [
+            [facing * scale, 0.0, spec.camera.offset],
+            [0.0, scale, framing.level - scale * framing.middle],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    k = KEYSTONE.get(spec.camera.angle, 0.0)
+    if k:
+        # A low camera sees the head smaller than the feet; a high one the reverse.
+        middle = framing.level + (0.0 if framing.middle else -0.4)
+        lens = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, -k, 1.0]])
+        place = _shift(spec.camera.offset, middle) @ lens @ (
+            _shift(-spec.camera.offset, -middle) @ place
+        )
+    return place
+
+
+def _shift(x: float, y: float) -> np.ndarray:
+    return np.array([[1.0, 0, x], [0, 1.0, y], [0, 0, 1.0]])
+
+
+def _progress(speed: str, frames: int) -> np.ndarray:
+    """0..1 over the clip: even when slow, eased when quick, one burst for a flash."""
+    u = np.arange(frames) / max(frames - 1, 1)
+    if speed in ("slow", "normal"):
+        return u
+    width = 0.75 if speed == "quick" else 0.34
+    s = np.clip((u - HIT) / width + 0.5, 0.0, 1.0)
+    return s * s * (3.0 - 2.0 * s)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CameraTrack:
+    """Where the camera is at every frame."""
+
+    x: np.ndarray
+    y: np.ndarray
+    zoom: np.ndarray
+    tilt: np.ndarray
+    depth: str
+    set_zoom: float
+    set_level: float
+
+    def matrices(
+        self, *, height: int, width: int, parallax: float = 1.0, scenery: bool = False
+    ) -> Float[np.ndarray, "t 3 3"]:
+        """World to pixels for a plane, or for the character (``scenery`` false)."""
+        share = DEPTH[self.depth]
+        q = 1.0 - share + share * parallax
+        zoom = self.zoom**q * (self.set_zoom if scenery else 1.0)
+        cos, sin = np.cos(self.tilt), np.sin(self.tilt)
+        frames = len(self.x)
+        m = np.zeros((frames, 3, 3))
+        m[:, 0, 0] = m[:, 1, 1] = height * zoom * cos
+        m[:, 0, 1] = -height * zoom * sin
+        m[:, 1, 0] = height * zoom * sin
+        # Camera shifts are in picture heights: a closer set moves as far on screen.
+        closer = self.set_zoom if scenery else 1.0
+        x = q * self.x / closer
+        y = q * self.y / closer + (self.set_level if scenery else 0.0)
+        m[:, 0, 2] = width / 2 - m[:, 0, 0] * x - m[:, 0, 1] * y
+        m[:, 1, 2] = height / 2 - m[:, 1, 0] * x - m[:, 1, 1] * y
+        m[:, 2, 2] = 1.0
+        return m
+
+
+def camera_track(
+    spec: ClipSpec, follow: Float[np.ndarray, " t"]
+) -> CameraTrack:
+    """The camera of a clip; ``follow`` is where the figure is, in world units."""
+    camera, frames = spec.camera, spec.frames
+    p = _progress(camera.speed, frames)
+    x, y = np.zeros(frames), np.zeros(frames)
+    log_zoom, tilt = np.zeros(frames), np.full(frames, camera.dutch)
+    for move in camera.moves:
+        if move in ("pan_left", "pan_right"):
+            x += (1 if move == "pan_right" else -1) * camera.distance * (p - 0.5)
+        elif move in ("pan_up", "pan_down"):
+            sign = 1 if move == "pan_down" else -1
+            y += sign * 0.85 * camera.distance * (p - 0.5)
+        elif move in ("truck_up", "truck_back"):
+            sign = 1 if move == "truck_up" else -1
+            log_zoom += sign * camera.distance * (p - 0.5)
+        elif move == "roll":
+            tilt += camera.roll * (p - 0.5)
+        elif move == "follow":
+            x += follow
+        elif move == "shake":
+            draws = Draws(spec.art, "shake")
+            hit = spec.effects.hit
+            for t in range(frames):
+                size = camera.shake
+                if spec.effects.impact:
+                    size *= 1.7 * 0.8 ** (t - hit) if t >= hit else 0.25
+                flip = 1 if t % 2 else -1
+                y[t] += flip * size * draws.uniform(0.6, 1.0)
+                x[t] += size * draws.uniform(-0.7, 0.7)
+    zoom, level = SET_ZOOM[camera.shot]
+    level += {"low": -0.14, "high": 0.12}.get(camera.angle, 0.0)
+    return CameraTrack(
+        x=x,
+        y=y,
+        zoom=np.exp(log_zoom),
+        tilt=tilt,
+        depth=camera.depth,
+        set_zoom=zoom,
+        set_level=level,
+    )

@@ -1,0 +1,115 @@
+"""Intended deformation: what an animator bends on purpose, briefly, along the motion.
+
+Smears stretch a drawing along its path; multiples (obake) repeat it; squash and
+stretch trades height for breadth about a contact; a chibi shift swaps the model for a
+super-deformed one for a beat. All begin at ``deform.start``, last ``deform.length``
+frames, and return to model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from animatrix_jax.cels.rig import BONE, CHANNEL
+from animatrix_jax.cels.spec import ClipSpec, DeformSpec
+
+SMEAR = (1.0, 1.4, 1.75, 2.2)  # stretch by level
+SQUASH = (0.0, 0.2, 0.34, 0.5)  # log-scale by level
+ARMS = (1.0, 1.3, 1.6, 2.0)
+
+
+def window(
+    deform: DeformSpec, times: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, " d"]:
+    """Place within the deformed frames, 0..1; negative outside of them."""
+    place = (times - deform.start) / max(deform.length, 1)
+    return np.where((place >= 0) & (place < 1 - 1e-9), place, -1.0)
+
+
+def squash(
+    spec: ClipSpec, pose: Float[np.ndarray, "d c"], times: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, "d c"]:
+    """Stretch into the contact, squash on it."""
+    if "squash_stretch" not in spec.deform.kinds:
+        return pose
+    place = window(spec.deform, times)
+    size = SQUASH[spec.deform.level]
+    amount = np.where(place < 0, 0.0, np.where(place < 0.45, 0.8 * size, -size))
+    pose = pose.copy()
+    pose[:, CHANNEL["stretch"]] += amount
+    pose[:, CHANNEL["widen"]] -= 0.8 * amount
+    return pose
+
+
+def direction(spec: ClipSpec) -> tuple[float, float]:
+    """Where the smear goes, in figure units: facing is x."""
+    return {"jump_fly": (0.35, -0.94), "comic_reaction": (0.0, -1.0)}.get(
+        spec.action.style, (1.0, 0.0)
+    )
+
+
+def smear(
+    spec: ClipSpec,
+    bones: Float[np.ndarray, "b d 3 3"],
+    times: Float[np.ndarray, " d"],
+    *,
+    centre: float,
+) -> Float[np.ndarray, "b d 3 3"]:
+    """Bones with the whole figure drawn out along the motion, arms most of all."""
+    if "smear" not in spec.deform.kinds:
+        return bones
+    inside = window(spec.deform, times) >= 0
+    if not inside.any():
+        return bones
+    level = spec.deform.level
+    moving = spec.action.style in ("dash", "run", "walk", "jump_fly", "melee")
+    k = SMEAR[level] if moving else 1.0 + 0.7 * (SMEAR[level] - 1.0)
+    x, y = direction(spec)
+    # Along (x, y) by k, across by k**-0.35, about the middle of the figure.
+    a, b = k - k**-0.35, k**-0.35
+    middle = bones[BONE["root"], :, :2, 2] + np.array([0.0, centre])
+    stretch = np.zeros((len(times), 3, 3))
+    stretch[:, :2, :2] = a * np.outer([x, y], [x, y]) + b * np.eye(2)
+    stretch[:, 2, 2] = 1.0
+    # The far end stays where it is, the near end leads.
+    moved = middle - np.einsum("dij,dj->di", stretch[:, :2, :2], middle)
+    stretch[:, :2, 2] = moved + 0.25 * (k - 1.0) * np.array([x, y])
+    result = bones.copy()
+    longer = np.diag([1.0, ARMS[level], 1.0])
+    for side in ("near", "far"):
+        joint = bones[BONE[f"fore_{side}"]]
+        # The forearm is drawn longer, and takes the hand to its end.
+        result[BONE[f"fore_{side}"]][inside] = (joint @ longer)[inside]
+        tip = (joint @ longer @ np.linalg.inv(joint)) @ bones[BONE[f"hand_{side}"]]
+        result[BONE[f"hand_{side}"]][inside] = tip[inside]
+    result[:, inside] = stretch[inside] @ result[:, inside]
+    return result
+
+
+def ghosts(spec: ClipSpec, time: float) -> tuple[tuple[float, float], ...]:
+    """(time, opacity) of the repeated drawings behind the one at ``time``."""
+    if "multiples" not in spec.deform.kinds:
+        return ()
+    if window(spec.deform, np.array([float(time)]))[0] < 0:
+        return ()
+    count = 1 + spec.deform.level
+    return tuple(
+        (time - 1.1 * (i + 1), 0.62 - 0.1 * i) for i in reversed(range(count))
+    )
+
+
+def drawn_stretch(spec: ClipSpec) -> float:
+    """Share of deformation that points on the model do not show, per frame.
+
+    Multiples and chibi shifts redraw the figure: this stands for their size in d(x).
+    """
+    share = spec.deform.length / max(spec.frames, 1)
+    amount = 0.0
+    if "multiples" in spec.deform.kinds:
+        amount += 0.02 * spec.deform.level
+    if "chibi_shift" in spec.deform.kinds:
+        amount += 0.05
+    if "smear" in spec.deform.kinds:
+        amount += 0.01 * spec.deform.level
+    return amount * share

@@ -1,0 +1,304 @@
+"""The anime face: head outline, big eyes with lashes and highlights, small features.
+
+Head coordinates: the origin is the middle of the head, x runs to the side it faces,
+the chin is at y = 0.5, and the skull is about 0.82 wide. A turn of 0..1 moves the
+features towards the facing side and narrows the far eye (a three-quarter view).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import skia
+
+from animatrix_jax.cels.look import RED, Look, blob, moved, oval, polygon, taper
+from animatrix_jax.cels.palettes import mix
+
+WHITE = (0.995, 0.995, 1.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expression:
+    """What an emotion does to a face."""
+
+    brow: float = 0.0  # slant: positive lowers the inner end
+    lid: float = 0.0  # share of the eye that the upper lid covers
+    eye: float = 1.0  # size of the eye
+    iris: float = 1.0
+    mouth: str = "line"
+    closed: str = ""  # "happy": closed in arcs
+
+
+EXPRESSIONS = {
+    "neutral": Expression(),
+    "joy": Expression(brow=-0.05, mouth="smile"),
+    "anger": Expression(brow=0.3, lid=0.2, mouth="shout", iris=0.9),
+    "sorrow": Expression(brow=-0.28, lid=0.12, mouth="frown"),
+    "fear": Expression(brow=-0.26, eye=1.08, iris=0.7, mouth="wave"),
+    "surprise": Expression(brow=-0.08, eye=1.16, iris=0.76, mouth="round"),
+    "embarrassment": Expression(brow=-0.22, mouth="wave"),
+    "resolve": Expression(brow=0.2, lid=0.12, mouth="firm"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FacePlan:
+    """How one character's face is drawn."""
+
+    turn: float
+    eye: float  # size
+    tilt: float
+    jaw: float  # breadth of the chin
+    length: float  # 1 is the standard; more is an older face
+    emotion: str
+    talking: bool
+    happy_eyes: bool
+    glasses: bool
+    lashes: float
+
+
+def head_path(plan: FacePlan) -> skia.Path:
+    """Skull, cheeks and chin."""
+    t, j = plan.turn, plan.jaw
+    chin = 0.5 * plan.length
+    cx = 0.075 * t
+    path = skia.Path()
+    path.moveTo(-0.405, -0.06)
+    path.cubicTo(-0.415, 0.12, -0.375 + 0.3 * cx, 0.24, -0.275 + cx, 0.335 * plan.length)
+    path.cubicTo(-0.2 + cx, 0.41 * plan.length, -j + cx, chin, cx, chin)
+    path.cubicTo(j + cx, chin, 0.2 + cx, 0.41 * plan.length, 0.285 + cx, 0.31)
+    path.cubicTo(0.37 + 0.4 * cx, 0.22, 0.41 - 0.02 * t, 0.1, 0.405, -0.06)
+    path.cubicTo(0.41, -0.6, -0.41, -0.6, -0.405, -0.06)
+    path.close()
+    return path
+
+
+def draw_head(look: Look, plan: FacePlan, ear: bool) -> None:
+    """The head without its features and hair."""
+    skin, shade = look.palette.skin, look.palette.skin_shade
+    if ear and look.medium:
+        x = -0.4 + 0.1 * plan.turn
+        look.shape("head", oval(x, 0.1, 0.075, 0.115), skin)
+        look.shade("head", oval(x + 0.01, 0.1, 0.04, 0.07), shade)
+    path = head_path(plan)
+    look.shape("head", path, skin)
+    if look.medium:
+        # The cheek turned from the light.
+        t = plan.turn
+        side = skia.Path()
+        side.moveTo(-0.405, -0.06)
+        side.cubicTo(-0.415, 0.12, -0.375 + 0.02 * t, 0.24, -0.275 + 0.075 * t, 0.335)
+        side.cubicTo(-0.2, 0.42, -0.1 + 0.07 * t, 0.49, 0.03 + 0.07 * t, 0.5)
+        side.cubicTo(-0.14, 0.42, -0.3, 0.3, -0.33, 0.0)
+        side.close()
+        look.shade("head", side, shade)
+    if look.rendering == "rough_genga" and look.fine:
+        cross = skia.Path()
+        taper((-0.4, 0.1), (0.06, 0.17), (0.4, 0.1), 0.008, cross)
+        x = 0.1 * plan.turn
+        taper((x, -0.5), (x + 0.09, 0.0), (0.07 * plan.turn, 0.48), 0.008, cross)
+        look.flat("head", cross, mix(RED, (1, 1, 1), 0.3))
+
+
+def fringe_shadow(look: Look, plan: FacePlan, tips: float) -> None:
+    """The shadow that the fringe throws on the forehead."""
+    if not look.medium:
+        return
+    y = tips + 0.05
+    points = [(-0.4, -0.2), (0.0, -0.45), (0.4, -0.2), (0.4, y - 0.02), (0.24, y + 0.03)]
+    points += [(0.08, y - 0.04), (-0.08, y + 0.03), (-0.24, y - 0.03), (-0.4, y + 0.04)]
+    look.shade("head", polygon(points), look.palette.skin_shade)
+
+
+def draw_face(look: Look, plan: FacePlan) -> None:
+    """Eyes, brows, nose and mouth."""
+    expression = EXPRESSIONS[plan.emotion]
+    t = plan.turn
+    small = 1.0 if look.pixels > 20 else 1.14
+    for side in (-1, 1):
+        far = side > 0
+        x = side * 0.205 + (0.055 if far else 0.115) * t
+        width = 0.104 * plan.eye * small * (1 - (0.24 if far else 0.04) * t)
+        height = 0.135 * plan.eye * expression.eye * small
+        _eye(look, plan, expression, x, side, width, height)
+    _nose(look, plan)
+    _mouth(look, plan, expression)
+    if plan.emotion == "embarrassment" and look.medium:
+        for x in (-0.22 + 0.1 * t, 0.25 + 0.05 * t):
+            warm = mix(look.palette.skin, look.palette.cel((0.98, 0.4, 0.42)), 0.45)
+            look.flat("face", oval(x, 0.27, 0.09, 0.04), warm)
+    if plan.glasses and look.medium:
+        paint_width = max(0.016, 0.5 / look.pixels)
+        rims = skia.Path()
+        for x, r in ((-0.205 + 0.11 * t, 0.155), (0.205 + 0.055 * t, 0.155 - 0.03 * t)):
+            for rx in (r, r - paint_width):
+                rims.addOval(skia.Rect(x - rx, 0.115 - rx * 0.92, x + rx, 0.115 + rx * 0.92))
+        rims.setFillType(skia.PathFillType.kEvenOdd)
+        taper((-0.06 + 0.1 * t, 0.1), (0.02 + 0.1 * t, 0.07), (0.08 + 0.07 * t, 0.1), 0.015, rims)
+        look.flat("face", rims, look.palette.line)
+
+
+def _eye(
+    look: Look,
+    plan: FacePlan,
+    expression: Expression,
+    x: float,
+    side: int,
+    w: float,
+    h: float,
+) -> None:
+    """One eye; y is measured from the line of the eyes, where its bone sits."""
+    palette = look.palette
+    line = look.pen(palette.hair_shade)
+    outer, tilt = side, plan.tilt * 0.5
+    dark = mix(line, palette.eye, 0.1)
+
+    def p(u: float, v: float) -> tuple[float, float]:
+        """u: -1 inner .. 1 outer corner; v in eye heights, down."""
+        return (x + outer * u * w, v * h - tilt * u * w * 2.0)
+
+    if plan.happy_eyes:
+        arc = taper(p(-1.1, 0.25), p(0.0, -1.35), p(1.25, 0.3), 0.045)
+        look.flat("eyes", arc, dark)
+        return _brow(look, plan, expression, x, side, w)
+    if not look.medium:
+        # A dark eye of two or three pixels that still has its colour.
+        look.flat("eyes", oval(x, 0.01, 0.9 * w, 0.95 * h), mix(line, palette.eye, 0.3))
+        return None
+    top = -1.0 + 1.25 * expression.lid
+    slant = 0.9 * max(expression.brow, 0.0) if expression.lid else 0.0
+    white = skia.Path()
+    white.moveTo(*p(-1.0, 0.15))
+    white.cubicTo(*p(-0.85, top + slant), *p(0.15, top - 0.22), *p(1.02, -0.25))
+    white.cubicTo(*p(1.0, 0.5), *p(0.6, 0.95), *p(0.1, 0.97))
+    white.cubicTo(*p(-0.4, 0.98), *p(-0.85, 0.7), *p(-1.0, 0.15))
+    white.close()
+    look.flat("eyes", white, mix(WHITE, palette.skin_shade, 0.06))
+    if look.fine and look.rendering != "tiedown":
+        band = moved(white, 0.0, 0.0)
+        band = _cut(band, polygon([p(-1.2, -1.4), p(1.2, -1.4), p(1.2, -0.38), p(-1.2, -0.3)]))
+        look.flat("eyes", band, mix(WHITE, palette.shadow_tint, 0.3))
+
+    # The iris: dark above, light below, a pupil, two highlights.
+    ix = x + 0.1 * w * plan.turn - 0.05 * outer * w
+    iw, ih = 0.64 * w * expression.iris, 0.98 * h * expression.iris
+    iy = 0.02 * h
+    iris = oval(ix, iy, iw, ih)
+    deep = mix(palette.eye, dark, 0.62)
+    bright = mix(palette.eye, (1.0, 1.0, 1.0), 0.42)
+    if look.fine:
+        iris = _cut(iris, white)
+        look.flat("eyes", iris, mix(palette.eye, dark, 0.75))
+        inner = _cut(oval(ix, iy + 0.05 * h, 0.86 * iw, 0.88 * ih), white)
+        look.flat("eyes", inner, palette.eye)
+        upper = _cut(oval(ix, iy - 0.42 * h, 0.95 * iw, 0.72 * ih), inner)
+        look.flat("eyes", upper, deep)
+        lower = _cut(oval(ix, iy + 0.62 * ih, 0.62 * iw, 0.3 * ih), inner)
+        look.flat("eyes", lower, bright)
+        look.flat("eyes", oval(ix, iy - 0.05 * h, 0.42 * iw, 0.44 * ih), dark)
+    else:
+        look.flat("eyes", oval(ix, iy, 1.1 * iw, 0.95 * ih), mix(palette.eye, dark, 0.15))
+        look.flat("eyes", oval(ix, iy - 0.3 * h, iw, 0.6 * ih), mix(dark, palette.eye, 0.12))
+    glint = 0.36 * iw if look.fine else 0.5 * iw
+    look.flat("eyes", oval(ix - 0.36 * iw, iy - 0.42 * ih, glint, 1.25 * glint), WHITE)
+    if look.fine:
+        look.flat("eyes", oval(ix + 0.42 * iw, iy + 0.42 * ih, 0.17 * iw, 0.2 * iw), WHITE)
+        if plan.emotion in ("sorrow", "embarrassment", "fear"):
+            look.flat("eyes", oval(ix - 0.3 * iw, iy + 0.55 * ih, 0.26 * iw, 0.2 * iw), WHITE)
+
+    # Upper lash: thick, with a flick at the outer corner.
+    thick = (0.2 if look.fine else 0.3) * plan.lashes
+    lash = skia.Path()
+    lash.moveTo(*p(-1.12, 0.22))
+    lash.cubicTo(*p(-0.9, top + slant - thick), *p(0.1, top - 0.3 - thick), *p(1.02, -0.42 - 0.3 * thick))
+    lash.lineTo(*p(1.34, -0.5 * plan.lashes - 0.1))
+    lash.cubicTo(*p(1.25, -0.2), *p(1.12, 0.0), *p(1.0, 0.2))
+    lash.cubicTo(*p(0.9, -0.25), *p(0.2, top + 0.02), *p(-0.1, top + 0.06 + 0.5 * slant))
+    lash.cubicTo(*p(-0.6, top + slant + 0.16), *p(-0.95, -0.1 + 0.5 * slant), *p(-1.12, 0.22))
+    lash.close()
+    look.flat("eyes", lash, dark)
+    if look.fine:
+        lower = taper(p(-0.35, 1.0), p(0.45, 1.16), p(1.0, 0.42), 0.1 * h)
+        look.flat("eyes", lower, mix(dark, palette.skin_shade, 0.3))
+        if look.pixels > 60:
+            lid = taper(p(-0.7, top - 0.32), p(0.15, top - 0.62), p(0.95, -0.78), 0.05 * h)
+            look.flat("eyes", lid, mix(dark, palette.skin_shade, 0.45))
+            if plan.lashes > 1.05:
+                flick = taper(p(0.8, -0.55), p(1.2, -0.6), p(1.5, -0.95), 0.1 * h)
+                look.flat("eyes", flick, dark)
+    return _brow(look, plan, expression, x, side, w)
+
+
+def _brow(
+    look: Look, plan: FacePlan, expression: Expression, x: float, side: int, w: float
+) -> None:
+    """Brows are drawn over the fringe's shadow, as animators do."""
+    slant = expression.brow
+    thick = max(0.021, 0.42 / look.pixels)
+    inner = (x - side * 0.95 * w, 0.03 + 0.3 * slant)
+    outer = (x + side * 1.15 * w, 0.03 - 0.22 * slant)
+    bend = (x + side * 0.2 * w, -0.06 + 0.04 * slant)
+    colour = mix(look.palette.hair_shade, look.palette.line, 0.55)
+    look.flat("brows", taper(inner, bend, outer, thick), colour)
+
+
+def _nose(look: Look, plan: FacePlan) -> None:
+    if not look.medium:
+        return
+    x = 0.13 * plan.turn + 0.005
+    if look.fine:
+        nose = taper((x + 0.004, 0.2), (x + 0.034, 0.235), (x + 0.006, 0.25), 0.012)
+        look.stroke("face", nose, look.palette.skin_shade)
+        side = polygon([(x - 0.002, 0.2), (x - 0.02, 0.262), (x + 0.02, 0.258)])
+        look.shade("face", side, look.palette.skin_shade)
+    else:
+        look.flat("face", oval(x, 0.235, 0.02, 0.018), look.palette.skin_shade)
+
+
+def _mouth(look: Look, plan: FacePlan, expression: Expression) -> None:
+    """Mouth coordinates: the origin is the middle of the mouth."""
+    palette = look.palette
+    kind = expression.mouth
+    if plan.talking:
+        kind = "talk" if kind in ("line", "smile", "firm", "round") else kind
+        kind = "shout" if kind in ("shout", "frown", "wave") else kind
+    line = look.pen(palette.skin_shade)
+    inside = mix(palette.cel((0.62, 0.18, 0.2)), line, 0.15)
+    tongue = palette.cel((0.95, 0.5, 0.5))
+    thick = max(0.012, 0.34 / look.pixels)
+    path = skia.Path()
+    if kind in ("smile", "talk"):
+        w = 0.115 if kind == "smile" else 0.085
+        path.moveTo(-w, -0.03)
+        path.quadTo(0, 0.0, w, -0.03)
+        path.cubicTo(0.8 * w, 0.1, -0.8 * w, 0.1, -w, -0.03)
+        path.close()
+    elif kind == "shout":
+        path = blob([(-0.1, -0.03), (0.0, -0.055), (0.1, -0.03), (0.085, 0.055), (-0.085, 0.055)])
+    elif kind == "round":
+        path = oval(0, 0.015, 0.048, 0.066)
+    else:
+        ends = {
+            "line": ((-0.06, -0.002), (0.0, 0.025), (0.06, -0.004)),
+            "firm": ((-0.065, 0.005), (0.0, -0.005), (0.065, 0.0)),
+            "frown": ((-0.06, 0.02), (0.0, -0.035), (0.06, 0.02)),
+            "wave": ((-0.075, 0.012), (-0.035, -0.035), (0.0, 0.004)),
+        }[kind]
+        taper(*ends, thick, path)
+        if kind == "wave":
+            taper((0.0, 0.004), (0.035, 0.035), (0.075, -0.008), thick, path)
+        look.flat("mouth", path, line)
+        return
+    outline = skia.Path(path)
+    look.outline("mouth", outline, palette.skin_shade)
+    look.flat("mouth", path, inside)
+    if look.fine:
+        look.flat("mouth", _cut(oval(0.01, 0.07, 0.06, 0.035), path), tongue)
+        if kind in ("smile", "shout", "talk"):
+            teeth = polygon([(-0.08, -0.06), (0.08, -0.06), (0.07, -0.012), (-0.07, -0.012)])
+            look.flat("mouth", _cut(teeth, path), WHITE)
+
+
+def _cut(path: skia.Path, to: skia.Path) -> skia.Path:
+    """The part of ``path`` inside ``to``."""
+    return skia.Op(path, to, skia.PathOp.kIntersect_PathOp)

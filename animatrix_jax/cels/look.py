@@ -1,0 +1,288 @@
+"""From shapes to painted cels: what a rendering and a line style do to every part.
+
+A figure is a list of :class:`Op`, each a path on a bone with its paint, drawn in order.
+:class:`Look` makes them: it knows the tags ``style.rendering`` and ``style.line``, the
+palette, and how many pixels a head has, so that a small figure is drawn with fewer and
+bigger shapes. Outlines are strokes *under* the fills, shifted a little away from the
+light: limbs of several segments merge, and the line swells on the shadow side as a
+drawn one does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import skia
+
+from animatrix_jax.cels import ink
+from animatrix_jax.cels.palettes import Colour, Palette, mix
+from animatrix_jax.cels.rig import BONE
+
+PAPER: Colour = (0.985, 0.98, 0.965)
+PENCIL: Colour = (0.22, 0.22, 0.27)
+BLUE: Colour = (0.36, 0.55, 0.93)
+RED: Colour = (0.90, 0.35, 0.32)
+WEIGHTS = {
+    "thin_clean": 0.75,
+    "bold_clean": 1.75,
+    "tapered": 1.15,
+    "rough": 0.95,
+    "color_trace": 1.2,
+    "lineless": 0.0,
+}
+Points = Sequence[tuple[float, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    """One path to draw; ``opaque`` ops decide which part a pixel shows."""
+
+    bone: int
+    path: skia.Path
+    paint: skia.Paint
+    opaque: bool = True
+
+
+def blob(points: Points, path: skia.Path | None = None) -> skia.Path:
+    """A closed smooth curve through the points (Catmull-Rom)."""
+    path = skia.Path() if path is None else path
+    count = len(points)
+    path.moveTo(*points[0])
+    for i in range(count):
+        ax, ay = points[i - 1]
+        bx, by = points[i]
+        cx, cy = points[(i + 1) % count]
+        dx, dy = points[(i + 2) % count]
+        path.cubicTo(
+            bx + (cx - ax) / 6,
+            by + (cy - ay) / 6,
+            cx - (dx - bx) / 6,
+            cy - (dy - by) / 6,
+            cx,
+            cy,
+        )
+    path.close()
+    return path
+
+
+def polygon(points: Points, path: skia.Path | None = None) -> skia.Path:
+    path = skia.Path() if path is None else path
+    ink.polygon(path, points)
+    return path
+
+
+def oval(x: float, y: float, rx: float, ry: float) -> skia.Path:
+    path = skia.Path()
+    path.addOval(skia.Rect(x - rx, y - ry, x + rx, y + ry))
+    return path
+
+
+def taper(
+    start: tuple[float, float],
+    bend: tuple[float, float],
+    end: tuple[float, float],
+    width: float,
+    path: skia.Path | None = None,
+) -> skia.Path:
+    """A pen stroke along a quadratic curve, pointed at both ends."""
+    path = skia.Path() if path is None else path
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    length = max((dx * dx + dy * dy) ** 0.5, 1e-6)
+    nx, ny = -dy / length * width, dx / length * width
+    path.moveTo(*start)
+    path.quadTo(bend[0] + nx, bend[1] + ny, *end)
+    path.quadTo(bend[0] - nx, bend[1] - ny, *start)
+    path.close()
+    return path
+
+
+def capsule(length: float, top: float, bottom: float, belly: float = 0.0) -> skia.Path:
+    """A limb segment from (0, 0) down to (0, length), half as thick as given."""
+    path = skia.Path()
+    mid = 0.5 * (top + bottom) + belly
+    path.moveTo(-top, 0)
+    path.quadTo(-2 * mid + 0.5 * (top + bottom), 0.45 * length, -bottom, length)
+    path.cubicTo(
+        -bottom,
+        length + 1.3 * bottom,
+        bottom,
+        length + 1.3 * bottom,
+        bottom,
+        length,
+    )
+    path.quadTo(2 * mid - 0.5 * (top + bottom), 0.45 * length, top, 0)
+    path.cubicTo(top, -1.3 * top, -top, -1.3 * top, -top, 0)
+    path.close()
+    return path
+
+
+def moved(path: skia.Path, dx: float, dy: float) -> skia.Path:
+    copy = skia.Path(path)
+    copy.offset(dx, dy)
+    return copy
+
+
+class Look:
+    """Paints one figure's shapes into a list of ops.
+
+    Args:
+      palette: colours.
+      rendering: value of ``style.rendering``.
+      line: value of ``style.line``.
+      pixels: height of the head in pixels, for the level of detail.
+      head: size of the head in figure units over that of a full-grown drawing.
+    """
+
+    def __init__(self, palette: Palette, *, rendering: str, line: str, pixels: float):
+        self.palette = palette
+        self.rendering = rendering
+        self.line = line
+        self.pixels = pixels
+        # A line is about a sixtieth of the head, and never thinner than can be seen.
+        weight = WEIGHTS[line]
+        width = max(0.0145, 0.42 / pixels) if pixels < 60 else max(0.0125, 0.9 / pixels)
+        self.width = width * weight
+        self.sketch = rendering in ("rough_genga", "tiedown")
+        self.drift = self.width * (0.55 if line in ("tapered", "color_trace") else 0.1)
+        self.ops: list[Op] = []
+
+    @property
+    def fine(self) -> bool:
+        """Room for lashes, folds, fingers."""
+        return self.pixels >= 34
+
+    @property
+    def medium(self) -> bool:
+        """Room for whites of eyes, shine, collars."""
+        return self.pixels >= 9.5
+
+    def tone(self, colour: Colour) -> Colour:
+        """The local colour under this rendering."""
+        if self.rendering == "rough_genga":
+            return mix(colour, PAPER, 0.84)
+        if self.rendering == "tiedown":
+            return mix(colour, PAPER, 0.93)
+        return colour
+
+    def pen(self, beside: Colour) -> Colour:
+        """The colour of a line around a part of the given local colour."""
+        if self.rendering == "rough_genga":
+            return PENCIL
+        if self.line == "color_trace":
+            r, g, b = beside
+            return mix((0.42 * r, 0.36 * g, 0.42 * b), self.palette.line, 0.15)
+        return self.palette.line
+
+    def paint(self, path: skia.Path, colour: Colour) -> skia.Paint:
+        colour = self.tone(colour)
+        if self.pixels >= 9.5 and self.rendering in ("illustration_look", "watercolor"):
+            box = path.getBounds()
+            if self.rendering == "illustration_look":
+                dark = mix(colour, self.palette.shade(colour), 0.9)
+                return ink.linear(
+                    (box.left(), box.top()),
+                    (0.35 * box.left() + 0.65 * box.right(), box.bottom()),
+                    [mix(colour, (1, 1, 1), 0.22), colour, dark],
+                )
+            centre = (
+                0.6 * box.left() + 0.4 * box.right(),
+                0.65 * box.top() + 0.35 * box.bottom(),
+            )
+            radius = 0.62 * max(box.width(), box.height())
+            wash = mix(colour, PAPER, 0.62)
+            return ink.radial(
+                centre, radius, [wash, mix(colour, PAPER, 0.34), mix(colour, PAPER, 0.1)]
+            )
+        return ink.fill(colour)
+
+    def outline(self, bone: str, path: skia.Path, beside: Colour) -> None:
+        """The line around a shape, to be covered by the shape itself."""
+        if not self.width:
+            return
+        alpha = 0.75 if self.rendering == "watercolor" else 1.0
+        paint = ink.stroke(self.pen(beside), 2 * self.width, alpha)
+        if self.line == "rough" and self.pixels > 12:
+            # Two passes of a searching pencil.
+            step = 0.16
+            for seed, dev in ((1, 0.012), (7, 0.022)):
+                rough = skia.Paint(paint)
+                rough.setStrokeWidth(1.3 * self.width)
+                rough.setPathEffect(skia.DiscretePathEffect.Make(step, dev, seed))
+                self.ops.append(Op(BONE[bone], path, rough))
+            return
+        under = moved(path, 0.5 * self.drift, self.drift) if self.drift > 0.002 else path
+        self.ops.append(Op(BONE[bone], under, paint))
+
+    def fill(self, bone: str, path: skia.Path, colour: Colour) -> None:
+        """A shape without an outline."""
+        self.ops.append(Op(BONE[bone], path, self.paint(path, colour)))
+
+    def flat(self, bone: str, path: skia.Path, colour: Colour) -> None:
+        """A shape in exactly this colour: eyes, ink, highlights."""
+        self.ops.append(Op(BONE[bone], path, ink.fill(colour)))
+
+    def shape(self, bone: str, path: skia.Path, colour: Colour) -> None:
+        """A shape with its outline."""
+        self.outline(bone, path, colour)
+        self.fill(bone, path, colour)
+
+    def group(self, parts: Sequence[tuple[str, skia.Path, Colour]]) -> None:
+        """Shapes that merge: one outline around them all."""
+        for bone, path, colour in parts:
+            self.outline(bone, path, colour)
+        for bone, path, colour in parts:
+            self.fill(bone, path, colour)
+
+    def stroke(self, bone: str, path: skia.Path, beside: Colour) -> None:
+        """An inner line, given as a filled taper; it stays where outlines are off."""
+        colour = self.pen(beside)
+        if self.line == "lineless":
+            colour = mix(self.tone(beside), self.palette.line, 0.45)
+        self.ops.append(Op(BONE[bone], path, ink.fill(colour)))
+
+    def shade(self, bone: str, path: skia.Path, colour: Colour) -> None:
+        """A shadow with a hard edge, where the rendering has shadows."""
+        if self.rendering == "flat_cel":
+            return
+        if self.rendering == "tiedown":
+            if self.medium:
+                paint = ink.stroke(BLUE, 0.8 * max(self.width, 0.008), 0.8)
+                self.ops.append(Op(BONE[bone], path, paint))
+            return
+        if self.rendering == "rough_genga":
+            paint = ink.fill(mix(BLUE, PAPER, 0.55), 0.55)
+        elif self.rendering == "mono_manga" and self.pixels > 110:
+            paint = _screentone(colour, 0.028)
+        elif self.rendering in ("watercolor", "illustration_look"):
+            paint = ink.fill(colour, 0.62)
+        else:
+            paint = ink.fill(colour)
+        self.ops.append(Op(BONE[bone], path, paint))
+
+    def deep(self, bone: str, path: skia.Path, colour: Colour) -> None:
+        """The second shadow tone of a multi-tone cel."""
+        if self.rendering in ("multi_tone_cel", "illustration_look"):
+            second = mix(colour, self.palette.shadow_tint, 0.4)
+            self.ops.append(Op(BONE[bone], path, ink.fill(second)))
+
+    def light(self, bone: str, path: skia.Path, colour: Colour) -> None:
+        """The light tone of a multi-tone cel."""
+        if self.rendering in ("multi_tone_cel", "illustration_look"):
+            self.ops.append(Op(BONE[bone], path, ink.fill(mix(colour, (1, 1, 1), 0.45))))
+
+
+def _screentone(colour: Colour, pitch: float) -> skia.Paint:
+    """Dots of manga, as a pattern that moves with the part."""
+    dark = mix(colour, (0.0, 0.0, 0.0), 0.35)
+    recorder = skia.PictureRecorder()
+    cell = skia.Rect(0, 0, pitch, pitch)
+    canvas = recorder.beginRecording(cell)
+    canvas.drawColor(skia.Color4f(*mix(colour, (1.0, 1.0, 1.0), 0.35), 1.0))
+    for x, y in ((0.25, 0.25), (0.75, 0.75)):
+        canvas.drawCircle(x * pitch, y * pitch, 0.25 * pitch, ink.fill(dark))
+    picture = recorder.finishRecordingAsPicture()
+    shader = picture.makeShader(
+        skia.TileMode.kRepeat, skia.TileMode.kRepeat, skia.FilterMode.kLinear
+    )
+    return skia.Paint(AntiAlias=True, Shader=shader)

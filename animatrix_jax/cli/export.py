@@ -1,0 +1,73 @@
+"""From runs to a packaged model: bf16 safetensors, one config, the tokenizer.
+
+    python -m animatrix_jax.cli.export --workdir=runs/towers --name=pico \
+        --components=vae,text,probe
+
+Components that the package has already stay as they are unless named.
+"""
+
+import json
+import pathlib
+import shutil
+
+from absl import flags
+
+from animatrix_jax.cli import app
+from animatrix_jax.errors import UserError
+from animatrix_jax.training import weights
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "The run's folder.")
+flags.DEFINE_string("name", None, "The packaged model's name.")
+flags.DEFINE_list("components", ["generator"], "What to export.")
+
+
+def export(
+    workdir: pathlib.Path, *, folder: pathlib.Path, components: list[str]
+) -> dict[str, int]:
+    """Writes components of a run into `folder`; returns bytes by component.
+
+    Raises:
+      UserError: if the run has not trained a component.
+    """
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    sizes = {}
+    for name in components:
+        component = weights.load_component(str(workdir), name)
+        params = component.params
+        if name == "text":  # the decoder has served its purpose
+            params = {"encoder": params["encoder"]}
+        weights.save_component(folder, name, params)
+        sizes[name] = (folder / f"{name}.safetensors").stat().st_size
+        if name == "text" and component.tokenizer is not None:
+            shutil.copyfile(component.tokenizer, folder / "tokenizer.json")
+        trained = component.config["model"]
+        if not config:
+            config = {"preset": component.config["preset"], "model": trained}
+        keys = {"generator": ("dit", "tags")}.get(name, (name,))
+        config["model"] |= {key: trained[key] for key in keys if key in trained}
+        config.setdefault("trained", {})[name] = {
+            "stage": component.config["stage"],
+            "seed": component.config["seed"],
+            "steps": component.config["loop"]["steps"],
+        }
+    path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    return sizes
+
+
+def main(argv: list[str]) -> None:
+    """Exports what the flags name."""
+    del argv
+    if not FLAGS.workdir or not FLAGS.name:
+        raise UserError("both --workdir=DIR and --name=NAME are needed")
+    folder = weights.PACKAGED / FLAGS.name
+    sizes = export(
+        pathlib.Path(FLAGS.workdir), folder=folder, components=FLAGS.components
+    )
+    for name, size in sizes.items():
+        print(f"{folder / name}.safetensors: {size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,29 @@
+"""The whole config schema: training's sections, and those of the rooms after it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+from animatrix_jax.judge.model import JudgeConfig
+from animatrix_jax.judge.pairs import CandidateConfig
+from animatrix_jax.objectives.preference import PreferenceConfig
+from animatrix_jax.objectives.reward import RewardConfig
+from animatrix_jax.training import config as training_config
+
+
+def base_config(
+    preset: str, stage: str, *, stages: Mapping[str, Mapping[str, Any]]
+) -> ml_collections.ConfigDict:
+    """What config files start from; see `training.config.base_config`."""
+    return training_config.base_config(
+        preset,
+        stage,
+        stages=stages,
+        later={
+            "judge": JudgeConfig(),
+            "reward": RewardConfig(),
+            "candidates": CandidateConfig(),
+            "preference": PreferenceConfig(),
+        },
+    )

@@ -1,0 +1,165 @@
+"""Text to token ids: a SentencePiece-like Unigram model, in T5's layout.
+
+Ids 0, 1 and 2 are <pad>, </s> and <unk>; the sentinels of span corruption are the last,
+<extra_id_0> being the very last, as in T5. What the vocabulary lacks is spelled in bytes,
+so any script and any emoji comes through whole. A tokenizer is one `tokenizer.json` of
+Hugging Face's `tokenizers`; umT5's own loads as well as one trained here.
+"""
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tokenizers
+from jaxtyping import Bool, Int32
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+from animatrix_jax.errors import UserError
+
+PAD, EOS, UNKNOWN = 0, 1, 2
+NUM_SENTINELS = 32
+_SPECIAL = ("<pad>", "</s>", "<unk>")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Padded token ids; `mask` is True on the text and its </s>."""
+
+    tokens: Int32[np.ndarray, "b s"]
+    mask: Bool[np.ndarray, "b s"]
+
+
+class Tokenizer:
+    """Token ids of texts. Safe to hand to worker processes."""
+
+    def __init__(self, definition: str):
+        """Args: definition: the JSON text of a tokenizer.json."""
+        self._definition = definition
+        self._model = tokenizers.Tokenizer.from_str(definition)
+        self._model.no_padding()
+        self._model.no_truncation()
+        self.vocab_size = self._model.get_vocab_size()
+        self._eos = self._model.token_to_id("</s>")
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> "Tokenizer":
+        """The tokenizer of a tokenizer.json.
+
+        Raises:
+          UserError: if it cannot be read, or has no </s>.
+        """
+        try:
+            tokenizer = cls(pathlib.Path(path).read_text(encoding="utf-8"))
+        except Exception as error:  # the library raises plain Exceptions
+            raise UserError(
+                f"{path} is not a tokenizer.json of Hugging Face: {error}"
+            ) from error
+        if tokenizer._eos is None:
+            raise UserError(f"the tokenizer {path} has no token </s>")
+        return tokenizer
+
+    def __reduce__(self):
+        return type(self), (self._definition,)
+
+    def encode(self, texts: Sequence[str], length: int) -> Tokens:
+        """Ids of each text, then </s>, then padding; a text too long keeps its </s>."""
+        tokens = np.full((len(texts), length), PAD, np.int32)
+        mask = np.zeros((len(texts), length), bool)
+        encoded = self._model.encode_batch(list(texts), add_special_tokens=False)
+        for row, (ids, text) in enumerate(zip(tokens, encoded, strict=True)):
+            kept = text.ids[: length - 1]
+            ids[: len(kept) + 1] = [*kept, self._eos]
+            mask[row, : len(kept) + 1] = True
+        return Tokens(tokens=tokens, mask=mask)
+
+    def decode(self, tokens: Sequence[int] | Int32[np.ndarray, " s"]) -> str:
+        """The text of ids; padding and </s> are left out."""
+        return self._model.decode([int(token) for token in tokens])
+
+    def sentinel(self, index: int) -> int:
+        """The id of the span corruption's sentinel `index`.
+
+        Raises:
+          ValueError: if the vocabulary has none of that number.
+        """
+        token = self._model.token_to_id(f"<extra_id_{index}>")
+        if token is None:
+            raise ValueError(f"the vocabulary has no sentinel {index}")
+        return token
+
+
+def train_tokenizer(
+    corpus: Iterable[str], vocab_size: int, path: str | os.PathLike[str]
+) -> Tokenizer:
+    """Trains on texts, writes `path` in one move, and gives the tokenizer.
+
+    The same corpus gives the same file. Special tokens, 256 bytes and the sentinels are
+    part of `vocab_size`; a corpus too small for the rest is filled up with unused ids, so
+    that the size is what was asked for.
+
+    Raises:
+      ValueError: if `vocab_size` leaves no room for pieces.
+    """
+    byte_pieces = [f"<0x{byte:02X}>" for byte in range(256)]
+    fixed = len(_SPECIAL) + len(byte_pieces) + NUM_SENTINELS
+    if vocab_size <= fixed:
+        raise ValueError(f"expected a vocabulary over {fixed}, got {vocab_size}")
+    pieces = _learn_pieces(corpus, vocab_size - fixed)
+    unused = vocab_size - fixed - len(pieces)
+    lowest = min((score for _, score in pieces), default=0.0) - 10.0
+    vocabulary = [
+        *((token, 0.0) for token in _SPECIAL),
+        *((token, lowest) for token in byte_pieces),
+        *pieces,
+        *((f"<unused_{i}>", lowest) for i in range(unused)),
+        *((f"<extra_id_{i}>", 0.0) for i in reversed(range(NUM_SENTINELS))),
+    ]
+    model = tokenizers.Tokenizer(
+        models.Unigram(vocabulary, unk_id=UNKNOWN, byte_fallback=True)
+    )
+    _prepare(model)
+    model.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="always")]
+    )
+    sentinels = [f"<extra_id_{i}>" for i in range(NUM_SENTINELS)]
+    model.add_special_tokens([*_SPECIAL, *sentinels])
+    definition = model.to_str(pretty=True)
+    _write(pathlib.Path(path), definition)
+    return Tokenizer(definition)
+
+
+def _learn_pieces(corpus: Iterable[str], count: int) -> list[tuple[str, float]]:
+    """The `count` best pieces with their log probabilities, in a fixed order."""
+    learner = tokenizers.Tokenizer(models.Unigram())
+    _prepare(learner)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=count + 1, special_tokens=["<unk>"], unk_token="<unk>"
+    )
+    trainer.show_progress = False
+    learner.train_from_iterator(corpus, trainer)
+    definition = learner.model.__getstate__()
+    return definition
+
+
+def _prepare(model: tokenizers.Tokenizer) -> None:
+    """Compatibility forms folded and blanks joined, as SentencePiece does."""
+    model.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Replace(tokenizers.Regex(r"\s+"), " "),
+            normalizers.Strip(),
+        ]
+    )
+    model.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, delete=False
+    ) as file:
+        file.write(text)
+    os.replace(file.name, path)

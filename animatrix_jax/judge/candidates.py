@@ -1,0 +1,251 @@
+"""Candidates of the preference stage: the policy samples, the judge scores.
+
+    N clips a prompt -> scores, and d(x) of their pixels -> ranked pairs (pairs.py)
+
+Kept in the run's folder: `pairs.npz` (latents, indices, directives), `aside.jsonl` and
+`aside/*.mp4`, the closest pairs for people to decide.
+"""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data.measures import measure
+from animatrix_jax.data.video import write_video
+from animatrix_jax.errors import UserError
+from animatrix_jax.judge.pairs import (
+    CandidateConfig,
+    PairSet,
+    RankedPairs,
+    rank_pairs,
+    split_held_out,
+    write_aside,
+)
+from animatrix_jax.judge.scoring import Scorer, composite, rejected
+from animatrix_jax.models.functional import tree_digest
+from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+
+# Prompts come from a world of their own: not the stages', not the evaluation's.
+_WORLD_SEED = 4_000_003
+
+
+def candidate_pairs(
+    pipeline: Pipeline,
+    scorer: Scorer,
+    *,
+    folder: pathlib.Path,
+    config: CandidateConfig,
+    seed: int,
+) -> PairSet:
+    """The pairs in `folder`, made first if they are not there.
+
+    Pairs that another generator, judge or setting made are made anew.
+
+    Raises:
+      UserError: if no pair survives.
+    """
+    made_from = _made_from(pipeline, scorer, config, seed)
+    path = folder / "pairs.npz"
+    if path.exists():
+        pairs = PairSet.load(path)
+        if pairs.made_from == made_from:
+            return pairs
+        logging.info("%s is of other weights or settings: made anew", path)
+    world = CelWorld(
+        seed=_WORLD_SEED + seed,
+        size=config.prompts,
+        height=pipeline.preset.height,
+        width=pipeline.preset.width,
+        frames=pipeline.preset.frames,
+    )
+    narratives = [world.narrative(i) for i in range(config.prompts)]
+    texts = tuple(narrative.summary for narrative in narratives)
+    tags = tuple(tuple(world.spec(i).tags) for i in range(config.prompts))
+    latents = _sample(
+        pipeline,
+        texts,
+        tags,
+        config=config,
+        seed=seed,
+        candidates=config.candidates,
+    )
+    flat = latents.reshape(-1, *latents.shape[2:])
+    repeated = [clip for clip in tags for _ in range(config.candidates)]
+    scores = scorer(flat, repeated).reshape(*latents.shape[:2], -1)
+    videos = pipeline.decode(flat)
+    measures = [measure(video) for video in videos]
+    shape = latents.shape[:2]
+    deformation = np.array([m.deformation for m in measures]).reshape(shape)
+    motion = np.array([m.motion for m in measures]).reshape(shape)
+    ranked = rank_pairs(scores, deformation, config=config)
+    logging.info(
+        "%d candidates: %d pairs to train on, %d for people, dropped %s",
+        len(flat),
+        len(ranked.train),
+        len(ranked.aside),
+        ranked.dropped,
+    )
+    if not len(ranked.train):
+        raise UserError(
+            f"none of {len(flat)} candidates makes a pair (dropped: {ranked.dropped}); "
+            "train the judge longer or sample more prompts"
+        )
+    train, held_out = split_held_out(
+        ranked.train, prompts=config.prompts, share=config.held_out
+    )
+    pairs = PairSet(
+        latents=latents,
+        train=train,
+        held_out=held_out,
+        texts=texts,
+        tags=tags,
+        scores=scores,
+        deformation=deformation,
+        motion=motion,
+        made_from=made_from,
+        counts={
+            "pairs": len(train),
+            "pairs_held_out": len(held_out),
+            "pairs_aside": len(ranked.aside),
+        },
+    )
+    _write_aside(folder, ranked, videos, pairs, config, fps=pipeline.preset.fps)
+    pairs.save(path)
+    return pairs
+
+
+def _sample(
+    pipeline: Pipeline,
+    texts: tuple[str, ...],
+    tags: tuple[tuple[str, ...], ...],
+    *,
+    config: CandidateConfig,
+    seed: int,
+    candidates: int,
+) -> np.ndarray:
+    """Latents [p n t h w c]; every candidate has noise of its own."""
+    request = GenerateRequest(steps=config.steps or None)
+    sampler = pipeline.sampler_config(request)
+    # Candidate-major: the first candidates of all prompts have noise 0, 1, 2, ...
+    rows = np.tile(np.arange(len(texts)), candidates)
+    turn = pipeline.max_batch
+    parts = []
+    with tqdm(total=len(rows), desc="candidates", unit="clip", mininterval=1.0) as bar:
+        for start in range(0, len(rows), turn):
+            some = rows[start : start + turn]
+            parts.append(
+                pipeline.sample_latents_for(
+                    [tags[i] for i in some],
+                    [texts[i] for i in some],
+                    seed=seed,
+                    config=sampler,
+                    first_index=start,
+                )
+            )
+            bar.update(len(some))
+    latents = np.concatenate(parts)
+    latents = latents.reshape(candidates, len(texts), *latents.shape[1:])
+    return latents.swapaxes(0, 1)
+
+
+def before_and_after(
+    pipeline: Pipeline,
+    scorer: Scorer,
+    *,
+    pairs: PairSet,
+    config: CandidateConfig,
+    seed: int,
+) -> dict[str, dict[str, float]]:
+    """What the stage did: means over one clip a prompt, from the same noise.
+
+    Args:
+      pipeline: with the trained generator.
+      scorer: the judge that ranked the candidates.
+      pairs: whose first candidates are the clips of before.
+      config, seed: as the candidates were made with.
+    """
+    latents = _sample(
+        pipeline, pairs.texts, pairs.tags, config=config, seed=seed, candidates=1
+    )[:, 0]
+    measures = [measure(video) for video in pipeline.decode(latents)]
+    scores = scorer(latents, pairs.tags)
+    return {
+        "before": _means(
+            pairs.scores[:, 0], pairs.deformation[:, 0], pairs.motion[:, 0]
+        ),
+        "after": _means(
+            scores,
+            np.array([m.deformation for m in measures]),
+            np.array([m.motion for m in measures]),
+        ),
+    }
+
+
+def _means(
+    scores: np.ndarray, deformation: np.ndarray, motion: np.ndarray
+) -> dict[str, float]:
+    return {
+        "score": round(float(composite(scores).mean()), 4),
+        "rejected": round(float(rejected(scores).mean()), 4),
+        "deformation": round(float(deformation.mean()), 6),
+        "motion": round(float(motion.mean()), 6),
+    }
+
+
+def _write_aside(
+    folder: pathlib.Path,
+    ranked: RankedPairs,
+    videos: np.ndarray,
+    pairs: PairSet,
+    config: CandidateConfig,
+    *,
+    fps: float,
+) -> None:
+    written: set[str] = set()
+    lines = []
+
+    def clip(prompt: int, candidate: int) -> str:
+        name = f"aside/{prompt:05d}-{candidate}.mp4"
+        if name not in written:
+            (folder / "aside").mkdir(parents=True, exist_ok=True)
+            video = videos[prompt * config.candidates + candidate]
+            write_video(folder / name, video, fps)
+            written.add(name)
+        return name
+
+    aside = ranked.aside
+    for prompt, winner, loser, gap in zip(
+        aside.prompt.tolist(), aside.winner.tolist(), aside.loser.tolist(), aside.gap
+    ):
+        # Which clip the judge preferred is kept apart, so that a page can hide it.
+        lines.append(
+            {
+                "prompt": pairs.texts[prompt],
+                "tags": list(pairs.tags[prompt]),
+                "clips": [clip(prompt, c) for c in sorted((winner, loser))],
+                "judge_prefers": sorted((winner, loser)).index(winner),
+                "gap": round(float(gap), 4),
+            }
+        )
+    write_aside(folder / "aside.jsonl", lines)
+
+
+def _made_from(
+    pipeline: Pipeline, scorer: Scorer, config: CandidateConfig, seed: int
+) -> str:
+    parts: dict[str, Any] = {
+        name: tree_digest(dict(pipeline.params[name])) for name in pipeline.params
+    }
+    parts |= {
+        "judge": tree_digest(scorer.params),
+        "config": dataclasses.asdict(config),
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,228 @@
+"""Pairs for the preference stage: which of a prompt's candidates beats which.
+
+All pairs of a prompt's N candidates, by the judge's composite score, of which stay those
+
+    min head(winner) >= 2.0          a rejected clip may lose but never win
+    d(winner) >= 0.8 d(loser)        preference must not drift to still video
+
+The pairs whose scores lie closest, 30% of them, are set aside for people: there the
+judge knows least. (AniMatrix: "experts label the closest 30%".)
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from animatrix_jax.judge.scoring import REJECT_BELOW, composite, rejected
+
+_ARRAYS = ("latents", "scores", "deformation", "motion")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CandidateConfig:
+    """How candidates are made and paired.
+
+    Attributes:
+      prompts: prompts, each with `candidates` clips of its own noise.
+      steps: solver steps of a candidate; 0 for the model's default.
+      reject_below: a candidate whose worst head is under this never wins.
+      keep_deformation: least d(winner) / d(loser).
+      aside: share of pairs, the closest ones, left to people.
+      held_out: share of prompts whose pairs measure, and never train.
+    """
+
+    prompts: int = 64
+    candidates: int = 4
+    steps: int = 0
+    reject_below: float = REJECT_BELOW
+    keep_deformation: float = 0.8
+    aside: float = 0.3
+    held_out: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.candidates < 2:
+            raise ValueError(f"a pair needs 2 candidates, got {self.candidates}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PairTable:
+    """Pairs as indices: row r says candidate `winner[r]` beats `loser[r]`.
+
+    Attributes:
+      prompt: which prompt.
+      winner, loser: which of the prompt's candidates.
+      gap: difference of their composite scores, above zero.
+    """
+
+    prompt: Int[np.ndarray, "r"]
+    winner: Int[np.ndarray, "r"]
+    loser: Int[np.ndarray, "r"]
+    gap: Float[np.ndarray, "r"]
+
+    def __len__(self) -> int:
+        return len(self.prompt)
+
+    def take(self, rows: np.ndarray) -> "PairTable":
+        """Some of the rows."""
+        return PairTable(
+            prompt=self.prompt[rows],
+            winner=self.winner[rows],
+            loser=self.loser[rows],
+            gap=self.gap[rows],
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RankedPairs:
+    """What ranking gives, and why pairs were dropped.
+
+    Attributes:
+      train: pairs to learn from.
+      aside: the closest pairs, for people.
+      dropped: number of pairs by reason.
+    """
+
+    train: PairTable
+    aside: PairTable
+    dropped: dict[str, int]
+
+
+def rank_pairs(
+    scores: Float[np.ndarray, "p n 4"],
+    deformation: Float[np.ndarray, "p n"],
+    *,
+    config: CandidateConfig,
+) -> RankedPairs:
+    """Every pair of every prompt, ranked, filtered and split.
+
+    Args:
+      scores: the judge's, of n candidates for each of p prompts.
+      deformation: d(x) of the decoded candidates.
+      config: thresholds.
+    """
+    total = composite(scores)
+    bad = rejected(scores, below=config.reject_below)
+    dropped = {"tied": 0, "winner_rejected": 0, "winner_stiller": 0}
+    rows = []
+    first, second = np.triu_indices(scores.shape[1], k=1)
+    for prompt in range(len(scores)):
+        for a, b in zip(first.tolist(), second.tolist()):
+            gap = float(total[prompt, a] - total[prompt, b])
+            winner, loser = (a, b) if gap > 0 else (b, a)
+            still = deformation[prompt, winner] < (
+                config.keep_deformation * deformation[prompt, loser]
+            )
+            if gap == 0.0:
+                dropped["tied"] += 1
+            elif bad[prompt, winner]:
+                dropped["winner_rejected"] += 1
+            elif still:
+                dropped["winner_stiller"] += 1
+            else:
+                rows.append((prompt, winner, loser, abs(gap)))
+    table = _table(rows)
+    order = np.argsort(table.gap, kind="stable")
+    close = round(config.aside * len(order))
+    return RankedPairs(
+        train=table.take(np.sort(order[close:])),
+        aside=table.take(np.sort(order[:close])),
+        dropped=dropped,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PairSet:
+    """Stored pairs: candidates' latents once, and rows that point at them.
+
+    Attributes:
+      latents: [p n t h w c] of all candidates.
+      train, held_out: pairs by indices.
+      texts: narrative of each prompt.
+      tags: tags of each prompt.
+      scores, deformation, motion: the judge's heads, d(x) and m(x) of each candidate.
+      made_from: names generator, judge and settings; another one is not resumed.
+      counts: numbers of pairs, for the log.
+    """
+
+    latents: Float[np.ndarray, "p n t h w c"]
+    train: PairTable
+    held_out: PairTable
+    texts: tuple[str, ...]
+    tags: tuple[tuple[str, ...], ...]
+    scores: Float[np.ndarray, "p n 4"]
+    deformation: Float[np.ndarray, "p n"]
+    motion: Float[np.ndarray, "p n"]
+    made_from: str
+    counts: dict[str, int]
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes one npz, whole or not at all. Nothing in it is pickled."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header = {
+            "texts": self.texts,
+            "tags": self.tags,
+            "made_from": self.made_from,
+            "counts": self.counts,
+        }
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        for name in ("train", "held_out"):
+            table = dataclasses.asdict(getattr(self, name))
+            arrays |= {f"{name}_{column}": value for column, value in table.items()}
+        arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
+        np.savez(temporary, **arrays)
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: pathlib.Path) -> "PairSet":
+        """Reads what `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(file["header"].tobytes().decode())
+            columns = [field.name for field in dataclasses.fields(PairTable)]
+            tables = {
+                name: PairTable(**{c: file[f"{name}_{c}"] for c in columns})
+                for name in ("train", "held_out")
+            }
+            return cls(
+                **{name: file[name] for name in _ARRAYS},
+                texts=tuple(header["texts"]),
+                tags=tuple(tuple(tags) for tags in header["tags"]),
+                made_from=header["made_from"],
+                counts=header["counts"],
+                **tables,
+            )
+
+
+def split_held_out(table: PairTable, *, prompts: int, share: float) -> list[PairTable]:
+    """[training pairs, held-out pairs]: the last prompts are held out, whole.
+
+    Both have a pair if the table has two prompts.
+    """
+    present = np.unique(table.prompt)
+    count = min(max(round(share * prompts), 1), len(present) - 1)
+    last = present[len(present) - count :]
+    held = np.isin(table.prompt, last)
+    return [table.take(~held), table.take(held)]
+
+
+def write_aside(path: pathlib.Path, lines: Iterable[dict[str, Any]]) -> None:
+    """Writes the pairs left to people as JSON lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
+
+
+def _table(rows: list[tuple[int, int, int, float]]) -> PairTable:
+    columns = list(zip(*rows)) if rows else [(), (), (), ()]
+    return PairTable(
+        prompt=np.asarray(columns[0], np.int64),
+        winner=np.asarray(columns[1], np.int64),
+        loser=np.asarray(columns[2], np.int64),
+        gap=np.asarray(columns[3], np.float64),
+    )

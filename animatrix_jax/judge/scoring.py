@@ -1,0 +1,110 @@
+"""Scores of clips: a trained judge as a function of latents and tags.
+
+    scorer = Scorer.load("runs/local")
+    scores = scorer(latents, tags)            # [n 4], 1 to 5
+    composite(scores), rejected(scores)
+
+The composite is the mean of the heads. A clip whose worst head is under 2 is rejected:
+it may lose a comparison but never win one.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from animatrix_jax.data.batches import stack_tags
+from animatrix_jax.errors import UserError
+from animatrix_jax.judge.model import Judge, JudgeConfig
+from animatrix_jax.models.config import DiTConfig, TagEncoderConfig, from_dict
+from animatrix_jax.models.functional import Params, bind
+from animatrix_jax.training.weights import Component, load_component
+
+MAX_TAGS = 48
+REJECT_BELOW = 2.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """A judge with its parameters; `batch` clips are scored at once."""
+
+    config: JudgeConfig
+    dit: DiTConfig
+    tags: TagEncoderConfig
+    params: Params
+    batch: int = 16
+
+    @classmethod
+    def load(cls, checkpoint: str, stage: str = "") -> "Scorer":
+        """The judge of a checkpoint.
+
+        Raises:
+          UserError: if it has none.
+        """
+        return cls.from_component(load_component(checkpoint, "judge", stage=stage))
+
+    @classmethod
+    def from_component(cls, component: Component) -> "Scorer":
+        """The judge of a loaded component, with the config it was trained under."""
+        config = component.config
+        try:
+            return cls(
+                config=from_dict(JudgeConfig, config.get("judge", {})),
+                dit=from_dict(DiTConfig, config["model"]["dit"]),
+                tags=from_dict(TagEncoderConfig, config["model"]["tags"]),
+                params=component.params,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"the judge of {component.source} has a config that this version "
+                f"cannot read: {error}"
+            ) from error
+
+    def build(self, rngs: nnx.Rngs) -> Judge:
+        """Builds the judge."""
+        return Judge(self.config, self.dit, self.tags, rngs=rngs)
+
+    def __call__(
+        self,
+        latents: Float[np.ndarray, "n t h w c"] | Float[Array, "n t h w c"],
+        tags: Sequence[Sequence[str]],
+    ) -> Float[np.ndarray, "n 4"]:
+        """Scores of clips under the tags they were asked to have, clipped to [1, 5]."""
+        if len(latents) != len(tags):
+            raise ValueError(f"expected {len(latents)} lists of tags, got {len(tags)}")
+        ids = stack_tags([tuple(clip) for clip in tags], MAX_TAGS)
+        scores = []
+        for start in range(0, len(latents), self.batch):
+            # The last batch is filled up with its own last clip: one shape, one program.
+            rows = np.minimum(np.arange(start, start + self.batch), len(latents) - 1)
+            part = self._program(
+                self.params,
+                jnp.asarray(latents)[rows],
+                {name: jnp.asarray(value[rows]) for name, value in ids.items()},
+            )
+            scores.append(np.asarray(part)[: len(latents) - start])
+        return np.clip(np.concatenate(scores), 1.0, 5.0)
+
+    @functools.cached_property
+    def _program(self):
+        def score(params, latents, ids):
+            return bind(self.build, params)(latents.astype(jnp.float32), **ids)
+
+        return jax.jit(score)
+
+
+def composite(scores: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n"]:
+    """One score a clip: the mean of its heads."""
+    return scores.mean(axis=-1)
+
+
+def rejected(
+    scores: Float[np.ndarray, "*n 4"], *, below: float = REJECT_BELOW
+) -> Bool[np.ndarray, "*n"]:
+    """Whether a clip's worst head is under `below`."""
+    return scores.min(axis=-1) < below

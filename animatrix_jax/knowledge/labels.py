@@ -1,0 +1,102 @@
+"""Label lines: one JSON object a clip, as people, tools and AniCaption write them.
+
+    {"video": "a.mp4", "start": 0.0, "end": 1.4, "tags": ["motion.timing=twos"],
+     "confidence": {"motion.timing": 0.9}, "summary": "...", "description": "..."}
+
+Times are seconds, the end exclusive. Only `tags` is required; a field of which nothing
+is claimed says `unknown` or is left out. Other keys are let pass, unless they look like
+one of these misspelt.
+"""
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.schema import Taxonomy
+from animatrix_jax.knowledge.tags import Tag, parse_tags
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
+
+_KEYS = ("video", "start", "end", "tags", "confidence", "summary", "description")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Label:
+    """One checked label line; `start` and `end` in seconds, None where not given."""
+
+    tags: tuple[Tag, ...]
+    video: str = ""
+    start: float | None = None
+    end: float | None = None
+    confidence: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    summary: str = ""
+    description: str = ""
+
+
+def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:
+    """Reads and checks one line.
+
+    Raises:
+      UserError: what is wrong with it, in one line; unknown tags name the nearest.
+    """
+    taxonomy = load_taxonomy() if taxonomy is None else taxonomy
+    try:
+        label = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"not JSON: {error.msg} at column {error.colno}") from None
+    if not isinstance(label, dict):
+        raise UserError(f"expected a JSON object, got {type(label).__name__}")
+    for key in label.keys() - set(_KEYS):
+        if near := difflib.get_close_matches(key, _KEYS, 1, 0.75):
+            raise UserError(f"unknown key {key!r}; nearest: {near[0]}")
+    tags = label.get("tags")
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise UserError(f"tags: expected a list of axis.field=value, got {tags!r}")
+    start, end = _seconds(label, "start"), _seconds(label, "end")
+    if start is not None and end is not None and not start < end:
+        raise UserError(f"end must come after start, got {start:g} to {end:g}")
+    return Label(
+        tags=parse_tags(tags, taxonomy),
+        video=_text(label, "video"),
+        start=start,
+        end=end,
+        confidence=_confidence(label.get("confidence", {}), taxonomy),
+        summary=_text(label, "summary"),
+        description=_text(label, "description"),
+    )
+
+
+def _text(label: dict[str, Any], key: str) -> str:
+    value = label.get(key, "")
+    if not isinstance(value, str):
+        raise UserError(f"{key}: expected text, got {value!r}")
+    return value
+
+
+def _seconds(label: dict[str, Any], key: str) -> float | None:
+    value = label.get(key)
+    if value is None:
+        return None
+    if not _is_number(value) or value < 0:
+        raise UserError(f"{key}: expected seconds from 0 on, got {value!r}")
+    return float(value)
+
+
+def _confidence(entries: Any, taxonomy: Taxonomy) -> dict[str, float]:
+    if not isinstance(entries, dict):
+        raise UserError(f"confidence: expected an object by field, got {entries!r}")
+    for key, value in entries.items():
+        if key not in taxonomy.fields_by_key:
+            raise UserError(f"confidence: no field {key!r}")
+        if not _is_number(value) or not 0 <= value <= 1:
+            raise UserError(f"confidence of {key}: expected 0 to 1, got {value!r}")
+    return {key: float(value) for key, value in entries.items()}
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)

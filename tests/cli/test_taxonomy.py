@@ -1,0 +1,119 @@
+"""`animatrix taxonomy`: every action, its JSON, its one-line errors and exit codes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from animatrix_jax.cli import taxonomy as verb
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
+
+
+def call(capsys, *args, **given):
+    """What an action prints and returns, and the JSON of its last line."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(json=True, **given):
+        code = verb.main(["taxonomy", *args])
+    text = capsys.readouterr().out
+    return code, text, json.loads(text.splitlines()[-1])
+
+
+def test_list(capsys):
+    code, text, data = call(capsys, "list")
+    assert code is None and "camera.camera_motion*" in text
+    assert sum(map(len, data["fields"].values())) == load_taxonomy().num_values
+    _, text, data = call(capsys, "list", "vfx")
+    assert all(key.startswith("vfx.") for key in data["fields"])
+    assert "missile_swarm" in text
+    _, text, data = call(capsys, "list", "motion.timing")
+    assert list(data["fields"]) == ["motion.timing"]
+    assert "A new drawing every second frame." in text
+
+
+def test_search(capsys):
+    _, text, data = call(capsys, "search", "Obake")
+    assert data["tags"] == ["motion.deformation=multiples"]
+    assert text.startswith("motion.deformation=multiples  ")
+    _, _, data = call(capsys, "search", "透過光")
+    assert data["tags"] == ["vfx.composite=transmitted_light"]
+
+
+def test_explain(capsys):
+    _, text, data = call(capsys, "explain", "camera.camera_motion=Pan Left")
+    assert data["tag"] == "camera.camera_motion=pan_left"
+    assert "camera.camera_motion=pan_right" in data["excludes"]
+    assert "the camera pans left" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ((), "expected one of list, search"),
+        (("lst",), "no action 'lst'"),
+        (("list", "camra"), "camera"),
+        (("list", "a", "b"), "expected: animatrix taxonomy list"),
+        (("search",), "expected: animatrix taxonomy search WORD"),
+        (("search", "smeer"), "motion.deformation=smear"),
+        (("explain", "camera.camera_motion=pan_lft"), "camera.camera_motion=pan_left"),
+        (("explain", "camera.angle=unknown"), "makes no claim"),
+        (("validate", "absent.jsonl"), "cannot read absent.jsonl"),
+        (("reference", "docs/taxonomy.md"), "reference --out=FILE.md"),
+    ],
+)
+def test_errors(capsys, args, expected):
+    with pytest.raises(UserError) as caught:
+        call(capsys, *args)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_validate(capsys, tmp_path):
+    path = tmp_path / "labels.jsonl"
+    good = '{"video": "a.mp4", "tags": ["motion.timing=twos"]}'
+    path.write_text(f"{good}\n\n{good}\n", encoding="utf-8")
+    code, _, data = call(capsys, "validate", str(path))
+    assert code is None and data["good"] == 2 and data["bad"] == []
+
+    bad = '{"tags": ["camera.camera_motion=pan_lft"]}'
+    path.write_text(f"\ufeff{good}\r\n{bad}\n\n{{\n", encoding="utf-8")
+    code, text, data = call(capsys, "validate", str(path))
+    assert code == 2 and data["good"] == 1
+    assert [entry["line"] for entry in data["bad"]] == [2, 4]
+    assert "camera.camera_motion=pan_left" in data["bad"][0]["error"]
+    assert f"{path}:2: unknown tag" in text
+
+
+def test_validate_bytes(tmp_path, capsys):
+    path = tmp_path / "labels.jsonl"
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(UserError, match="not UTF-8 at byte 0"):
+        call(capsys, "validate", str(path))
+
+
+def test_reference(capsys, tmp_path):
+    out = tmp_path / "deep" / "taxonomy.md"
+    _, _, data = call(capsys, "reference", out=str(out))
+    assert data == {"out": str(out), "fields": 28, "values": 192}
+    page = out.read_text(encoding="utf-8")
+    assert page.startswith("# Taxonomy 1.0\n")
+    _, text, data = call(capsys, "reference", out=None)
+    assert text.startswith(page) and data["out"] is None
+    with pytest.raises(UserError, match="cannot write"):
+        call(capsys, "reference", out=str(tmp_path))
+
+
+def test_as_a_program():
+    module = [sys.executable, "-m", "animatrix_jax.cli.taxonomy"]
+    done = subprocess.run(
+        [*module, "explain", "camera.camera_motion=pan_lft"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "camera.camera_motion=pan_left" in done.stderr

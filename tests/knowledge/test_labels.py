@@ -1,0 +1,66 @@
+"""Label lines are read whole or refused in one line."""
+
+import json
+
+import pytest
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.labels import Label, parse_label
+
+LINE = {
+    "video": "a.mp4",
+    "start": 0,
+    "end": 1.5,
+    "tags": ["vfx.lines=unknown", "motion.deformation=obake"],
+    "confidence": {"motion.deformation": 0.9},
+    "summary": "A cat.",
+    "description": "It leaps.",
+}
+
+
+def test_a_whole_line():
+    assert parse_label(json.dumps(LINE)) == Label(
+        tags=("motion.deformation=multiples",),
+        video="a.mp4",
+        start=0.0,
+        end=1.5,
+        confidence={"motion.deformation": 0.9},
+        summary="A cat.",
+        description="It leaps.",
+    )
+
+
+def test_tags_alone_will_do():
+    assert parse_label('{"tags": []}') == Label(tags=())
+    assert parse_label('{"tags": [], "clip": 3}') == Label(tags=())
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"tags": ["motion.timing=two"]}, "motion.timing=twos"),
+        ({"tags": "motion.timing=twos"}, "tags: expected a list"),
+        ({"tags": None}, "tags: expected a list"),
+        ({"tags": [3]}, "tags: expected a list"),
+        ({"start": 2}, "end must come after start, got 2 to 1.5"),
+        ({"end": "late"}, "end: expected seconds"),
+        ({"start": -1}, "start: expected seconds"),
+        ({"start": True}, "start: expected seconds"),
+        ({"end": float("nan")}, "end: expected seconds"),
+        ({"confidence": {"motion.timming": 1}}, "no field 'motion.timming'"),
+        ({"confidence": {"motion.timing": 1.1}}, "expected 0 to 1, got 1.1"),
+        ({"confidence": [1]}, "expected an object by field"),
+        ({"summary": 5}, "summary: expected text"),
+        ({"descripton": "x"}, "unknown key 'descripton'; nearest: description"),
+    ],
+)
+def test_bad_lines(change, expected):
+    with pytest.raises(UserError) as caught:
+        parse_label(json.dumps(LINE | change))
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "3", ""])
+def test_not_an_object(line):
+    with pytest.raises(UserError):
+        parse_label(line)

@@ -1,0 +1,55 @@
+"""The table places every leaf, and says so when it cannot."""
+
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from animatrix_jax.parallel import sharding
+from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+
+
+@pytest.mark.parametrize(
+    "path,ndim,spec",
+    [
+        ("generator/dit/blocks/ffn/up/kernel", 3, P(None, "fsdp", "tensor")),
+        ("generator/dit/blocks/ffn/down/kernel", 3, P(None, "tensor", "fsdp")),
+        ("generator/dit/blocks/ffn/down/bias", 2, P(None, None)),
+        ("optimizer/1/0/mu/generator/dit/head/kernel", 2, P("fsdp", "tensor")),
+        ("ema/vae/encoder/conv/kernel", 5, P(*[None] * 5)),
+        ("step", 0, P()),
+    ],
+)
+def test_rules(path, ndim, spec):
+    assert sharding.partition_spec(path, ndim) == spec
+
+
+def test_a_leaf_without_a_rule_is_an_error():
+    with pytest.raises(ValueError, match="no sharding rule for generator/dit/mystery"):
+        sharding.partition_spec("generator/dit/mystery", 2)
+
+
+def test_put_keeps_values():
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    tree = {"generator": {"head": {"kernel": np.arange(6.0).reshape(2, 3)}}}
+    placed = sharding.put(tree, sharding.tree_shardings(tree, mesh))
+    np.testing.assert_array_equal(
+        placed["generator"]["head"]["kernel"], tree["generator"]["head"]["kernel"]
+    )
+
+
+def test_every_shipped_config_places_every_leaf_on_8_devices():
+    """In a process of its own, since device counts are fixed at start-up."""
+    script = pathlib.Path(__file__).parent / "place_all_configs.py"
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert len(lines) >= 25
+    assert any(line.startswith("wan22_a14b ct") for line in lines)
+    assert all(int(line.split()[2]) > 0 for line in lines)

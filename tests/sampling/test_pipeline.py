@@ -1,0 +1,172 @@
+"""The pipeline on a tiny random model: what depends on what, and what is refused."""
+
+import collections
+import contextlib
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.sampler import SamplerConfig
+
+RUN = ("motion.motion_style=run", "camera.camera_motion=pan_left")
+WALK = ("motion.motion_style=walk", "camera.camera_motion=pan_left")
+
+
+def _latents(pipeline, tags=RUN, text="a girl runs", **options):
+    got = pipeline.sample_latents_for([tags], [text], **{"seed": 0, **options})
+    assert got.shape[1:] == (3, 4, 4, 4) and np.isfinite(got).all()
+    return got
+
+
+def _differ(a, b):
+    return float(np.abs(a - b).max()) > 1e-3
+
+
+def test_generates_clips_of_the_models_size(pipeline):
+    videos = pipeline.generate(GenerateRequest(prompt="a girl runs", tags=RUN, num=2))
+    assert videos.shape == (2, 9, 16, 16, 3) and videos.dtype == np.uint8
+    assert _differ(videos[0].astype(float), videos[1].astype(float))
+
+
+def test_a_clip_depends_on_seed_and_index_not_on_its_company(pipeline):
+    together = pipeline.sample_latents_for([RUN] * 3, ["a girl runs"] * 3, seed=5)
+    in_turns = dataclasses.replace(pipeline, max_batch=2).sample_latents_for(
+        [RUN] * 3, ["a girl runs"] * 3, seed=5
+    )
+    for i in range(3):
+        alone = _latents(pipeline, seed=5, first_index=i)
+        np.testing.assert_allclose(together[i], alone[0], atol=2e-4)
+        np.testing.assert_allclose(in_turns[i], alone[0], atol=2e-4)
+    assert _differ(together[0], together[1])
+    assert _differ(_latents(pipeline, seed=6), together[:1])
+
+
+def test_same_request_gives_the_same_bits(pipeline):
+    np.testing.assert_array_equal(_latents(pipeline), _latents(pipeline))
+
+
+@pytest.mark.parametrize("order", ["text_first", "tag_first"])
+def test_text_tags_and_negative_prompt_all_count(pipeline, order):
+    config = SamplerConfig(steps=3, order=order)
+    base = _latents(pipeline, config=config)
+    assert _differ(_latents(pipeline, tags=WALK, config=config), base)
+    assert _differ(_latents(pipeline, tags=(), config=config), base)
+    assert _differ(_latents(pipeline, text="a boy jumps", config=config), base)
+    negative = _latents(pipeline, config=config, negative_prompt="rain at night")
+    assert _differ(negative, base)
+
+
+def test_without_guidance_no_text_no_tags_is_the_null_branch(pipeline):
+    plain = SamplerConfig(steps=3, guidance_text=1.0, guidance_tag=1.0)
+    null = SamplerConfig(steps=3, guidance_text=0.0, guidance_tag=0.0)
+    np.testing.assert_allclose(
+        _latents(pipeline, tags=(), text="", config=plain),
+        _latents(pipeline, config=null),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("solver", ["euler", "dpm++2m", "unipc"])
+def test_solvers_agree_with_many_steps(pipeline, solver):
+    config = SamplerConfig(steps=48, solver=solver, guidance_text=1, guidance_tag=1)
+    reference = dataclasses.replace(config, solver="unipc", steps=96)
+    got = _latents(pipeline, config=config)
+    exact = _latents(pipeline, config=reference)
+    tolerance = 0.08 if solver == "euler" else 0.03
+    assert np.abs(got - exact).max() < tolerance * np.abs(exact).max()
+
+
+def test_image_is_the_first_latent_frame(pipeline):
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    first = pipeline.encode_frames(image[None, None])
+    assert first.shape == (1, 1, 4, 4, 4)
+    latents = _latents(pipeline, first_latents=first[:, 0])
+    np.testing.assert_array_equal(latents[:, 0], first[:, 0])
+    assert _differ(latents[:, 1:], _latents(pipeline)[:, 1:])
+    videos = pipeline.generate(
+        GenerateRequest(prompt="a girl runs", tags=RUN, image=image)
+    )
+    np.testing.assert_array_equal(videos, pipeline.decode(latents))
+
+
+def test_latents_are_normalised_and_decode_undoes_it(pipeline):
+    """Decoding normalised latents of a still picture equals decoding raw ones."""
+    from animatrix_jax.models.functional import bind
+    from animatrix_jax.models.vae import VAE
+
+    image = np.random.default_rng(1).integers(0, 256, (1, 1, 16, 16, 3), np.uint8)
+    vae = bind(lambda rngs: VAE(pipeline.preset.vae, rngs=rngs), pipeline.params["vae"])
+    raw = vae.encode(np.float32(image) / 127.5 - 1.0).mean
+    latents = pipeline.encode_frames(image)
+    mean, std = np.asarray([0.1, -0.1, 0.0, 0.2]), np.asarray([0.5, 1.0, 2.0, 1.0])
+    np.testing.assert_allclose(latents, (raw - mean) / std, atol=1e-4)
+    expected = (np.asarray(vae.decode(raw)) + 1.0) * 127.5
+    assert np.abs(pipeline.decode(latents) - expected).max() <= 0.51
+
+
+def test_frames_choose_the_length(pipeline):
+    videos = pipeline.generate(GenerateRequest(frames=5))
+    assert videos.shape == (1, 5, 16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (GenerateRequest(frames=6), "multiple of 4, got 6"),
+        (GenerateRequest(num=0), "at least 1, got 0"),
+        (GenerateRequest(steps=0), "at least 1, got 0"),
+        (GenerateRequest(order="tags"), "text_first, tag_first, got 'tags'"),
+        (GenerateRequest(solver="heun"), "unipc, got 'heun'"),
+        (GenerateRequest(tags=("camera.camera_motion=pan_lft",)), "pan_left"),
+        (GenerateRequest(image=np.zeros((8, 8, 3), np.uint8)), r"\(16, 16, 3\)"),
+    ],
+)
+def test_impossible_requests_are_one_line(pipeline, request_, message):
+    with pytest.raises(UserError, match=message) as caught:
+        pipeline.generate(request_)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_model_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no checkpoint .*nowhere"):
+        Pipeline.load(str(tmp_path / "nowhere"))
+
+
+def test_compiles_once_for_each_shape(pipeline):
+    phases = collections.Counter()
+
+    @contextlib.contextmanager
+    def phase(name):
+        phases[name] += 1
+        yield
+
+    watched = dataclasses.replace(pipeline, phase=phase)
+    request = GenerateRequest(prompt="a boy waves", num=2, steps=2)
+    watched.generate(request)
+    assert phases["compile"] >= 1
+    phases.clear()
+    watched.generate(dataclasses.replace(request, prompt="rain", seed=9, tags=RUN))
+    assert phases["compile"] == 0 and phases["sample"] == 1
+
+
+def test_other_generator_weights_are_used(pipeline):
+    import jax
+
+    doubled = jax.tree.map(lambda leaf: 2.0 * leaf, pipeline.params["generator"])
+    assert _differ(_latents(pipeline.with_generator(doubled)), _latents(pipeline))
+
+
+def test_sampling_imports_no_tensorflow_and_no_torch():
+    code = (
+        "import sys, animatrix_jax.sampling.pipeline, animatrix_jax.sampling.validation;"
+        "print([m for m in ('tensorflow', 'torch', 'clu') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,94 @@
+"""Components from packaged folders and from runs, and one line when there is none."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+from animatrix_jax.training import weights
+from animatrix_jax.training.loop import LoopConfig, train
+from animatrix_jax.training.optimizer import OptimizerConfig
+from toy_stage import LeastSquares
+
+CONFIG = {"preset": "pico", "stage": "vae", "model": {"vae": {"base_dim": 8}}}
+
+
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packaged")
+    params = {"a": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}}
+    weights.save_component(folder, "vae", params)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    (folder / "tokenizer.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    train(
+        LeastSquares(4),
+        LoopConfig(steps=4, checkpoint_every=2),
+        optimizer=OptimizerConfig(),
+        workdir=workdir,
+        mesh=make_mesh(MeshConfig(), jax.devices()[:1]),
+        run_config=CONFIG | {"stage": "ct", "init": {"text": "@text", "judge": ""}},
+    )
+    (workdir / "toy").rename(workdir / "ct")
+    return workdir
+
+
+def test_packaged_round_trip(packaged):
+    component = weights.load_component(str(packaged), "vae")
+    kernel = component.params["a"]["kernel"]
+    np.testing.assert_array_equal(kernel, np.arange(6).reshape(2, 3))
+    assert kernel.dtype == np.float32
+    assert component.config == CONFIG
+    assert component.tokenizer == packaged / "tokenizer.json"
+
+
+def test_a_run_gives_its_ema(run):
+    component = weights.load_component(str(run), "vae")
+    assert component.params["kernel"].shape == (3, 1)
+    assert component.config["stage"] == "ct"
+    same = weights.load_component("@ct", "vae", workdir=run)
+    np.testing.assert_array_equal(same.params["kernel"], component.params["kernel"])
+    stage = weights.load_component(str(run / "ct"), "vae")
+    np.testing.assert_array_equal(stage.params["kernel"], component.params["kernel"])
+
+
+def test_what_training_settled_joins_the_config(run):
+    path = run / "ct" / "model.json"
+    path.write_text(json.dumps({"vae": {"base_dim": 8, "latents_mean": [1.0]}}))
+    model = weights.load_component(str(run), "vae").config["model"]
+    path.unlink()
+    assert model["vae"]["latents_mean"] == [1.0]
+
+
+@pytest.mark.parametrize(
+    "ref,name,message",
+    [
+        ("no/such/place", "vae", "neither a folder nor one of the shipped models"),
+        ("PACKAGED", "judge", "has no judge; it has vae"),
+        ("EMPTY", "vae", "no stage has saved one there"),
+        ("RUN", "judge", "neither .* nor what it started from has a 'judge'"),
+        ("RUN", "text", "stage 'text' has no checkpoint"),
+        ("@sft", "vae", "stage 'sft' has no checkpoint"),
+    ],
+)
+def test_errors_are_one_clear_line(ref, name, message, packaged, run, tmp_path):
+    places = {"PACKAGED": packaged, "RUN": run, "EMPTY": tmp_path}
+    with pytest.raises(UserError, match=message) as error:
+        weights.load_component(str(places.get(ref, ref)), name, workdir=run)
+    assert "\n" not in str(error.value)
+
+
+def test_a_truncated_file_is_named(packaged, tmp_path):
+    whole = (packaged / "vae.safetensors").read_bytes()
+    (tmp_path / "vae.safetensors").write_bytes(whole[:-7])
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="cannot read .*vae.safetensors"):
+        weights.load_component(str(tmp_path), "vae")
