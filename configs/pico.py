@@ -23,7 +23,7 @@ STAGES = {
         "loop": {"steps": 6000, "validate_every": 500, "checkpoint_every": 250},
     },
     "text": {
-        "data": {"cached": False, "clips": 1 << 20, "held_out": 256},
+        "data": {"clips": 20_000, "held_out": 256},
         "batch": {"size": 64},
         "optimizer": {"learning_rate": 3e-3},
         "loop": {"steps": 2000, "validate_every": 500},

@@ -2,16 +2,16 @@
 
 A background is a stack of static planes, back to front, each with its parallax, as the
 background department delivers painted boards and books for a multiplane stand. Sets
-are in `exteriors` and `interiors`, moods and abstractions in `patterns`.
+are in `exteriors`, `streets` and `interiors`, moods and abstractions in `patterns`.
 """
 
 import dataclasses
 from collections.abc import Callable
 
-from animatrix_jax.cels import exteriors, interiors, patterns
+from animatrix_jax.cels import exteriors, interiors, patterns, streets
 from animatrix_jax.cels.palettes import Palette
 from animatrix_jax.cels.random import Draws
-from animatrix_jax.cels.scenery import GROUND, HORIZON, Plane, Stage
+from animatrix_jax.cels.scenery import Plane, Stage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,12 +27,12 @@ class Place:
 
 # Keys are noun phrases that a narrative can use as they are.
 SETS: dict[str, Place] = {
-    "a city street": Place(build=exteriors.street, at="on", along="along"),
+    "a city street": Place(build=streets.street, at="on", along="along"),
     "a city street at night": Place(
-        build=exteriors.street, at="on", along="along", hour="night", weight=0.7
+        build=streets.street, at="on", along="along", hour="night", weight=0.7
     ),
     "a quiet street at sunset": Place(
-        build=exteriors.street, at="on", along="along", hour="sunset", weight=0.5
+        build=streets.street, at="on", along="along", hour="sunset", weight=0.5
     ),
     "a school corridor": Place(build=interiors.corridor, at="in", along="along"),
     "a classroom": Place(build=interiors.classroom, at="in", along="through"),
@@ -52,12 +52,8 @@ SETS: dict[str, Place] = {
     "a shrine path": Place(build=exteriors.shrine, at="on", along="along"),
 }
 MOODS: dict[str, Place] = {
-    "a floral pattern": Place(
-        build=patterns.flowers, at="against", along="across"
-    ),
-    "a pattern of stars": Place(
-        build=patterns.sparkles, at="against", along="across"
-    ),
+    "a floral pattern": Place(build=patterns.flowers, at="against", along="across"),
+    "a pattern of stars": Place(build=patterns.sparkles, at="against", along="across"),
     "a backdrop of soft lights": Place(
         build=patterns.bokeh, at="against", along="across"
     ),

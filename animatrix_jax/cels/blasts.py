@@ -63,9 +63,7 @@ def fire(air: Air) -> None:
         air.canvas.drawPath(path, ink.fill(air.palette.light(tone)))
 
 
-def _tongue(
-    path: skia.Path, x: float, half: float, height: float, sway: float
-) -> None:
+def _tongue(path: skia.Path, x: float, half: float, height: float, sway: float) -> None:
     tip_x, tip_y = x + 1.7 * sway, 1.0 - height
     path.moveTo(x - half, 1.06)
     path.cubicTo(
@@ -115,7 +113,11 @@ def smoke(air: Air) -> None:
         puffs.append((x, 1.04 - 1.05 * age, radius))
     puffs.sort(key=lambda puff: puff[1])
     tone = air.palette.light
-    tones = (tone((0.30, 0.29, 0.34)), tone((0.50, 0.49, 0.54)), tone((0.72, 0.71, 0.75)))
+    tones = (
+        tone((0.30, 0.29, 0.34)),
+        tone((0.50, 0.49, 0.54)),
+        tone((0.72, 0.71, 0.75)),
+    )
     _billow(air, puffs, tones, 0.95)
 
 
@@ -160,7 +162,11 @@ def explosion(air: Air) -> None:
         "yellow": ((1.0, 0.92, 0.55), 0.42, 0.40),
     }
     for name, (tone, reach, size) in tones.items():
-        cool = 1.0 if name in ("smoke", "ash") else max(0.0, 1.0 - (0.55 + 0.6 * (1 - reach)) * age * age * 1.6)
+        cool = (
+            1.0
+            if name in ("smoke", "ash")
+            else max(0.0, 1.0 - (0.55 + 0.6 * (1 - reach)) * age * age * 1.6)
+        )
         if cool < 0.35:
             continue
         lift = 0.02 if name == "ash" else 0.0
@@ -207,7 +213,10 @@ def debris(air: Air) -> None:
         for k, stretch in enumerate((1.0, 0.7, 1.1, 0.85, 0.95)):
             angle = turn + math.tau * k / 5
             points.append(
-                (x + size * stretch * math.cos(angle), y + size * stretch * math.sin(angle))
+                (
+                    x + size * stretch * math.cos(angle),
+                    y + size * stretch * math.sin(angle),
+                )
             )
         ink.polygon(shade, points)
         ink.polygon(lit, [points[0], points[1], (x, y), points[4]])

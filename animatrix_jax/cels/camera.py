@@ -10,14 +10,12 @@ multiplane stand). ``pan_left`` turns the camera left, so the picture's content 
 right.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
 from jaxtyping import Float
 
-from animatrix_jax.cels.actions import HIT
+from animatrix_jax.cels.keyposes import HIT
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import Body
 from animatrix_jax.cels.spec import ClipSpec
@@ -45,15 +43,16 @@ class Framing:
     view: float  # height of the picture
     middle: float  # y of the point at the picture's middle
     level: float  # world y of that point
+    pivot: float  # y about which the figure leans: its feet, or the lower edge
 
 
-def frame_shot(shot: str, body: Body) -> Framing:
+def frame_shot(shot: str, body: Body, *, leaps: bool = False) -> Framing:
     """Framing of a ``camera.shot_size``."""
     crown, chin, waist = body.crown, body.chin, body.leg
     if shot == "extreme_close_up":
-        return Framing(view=0.62, middle=-(chin + 0.42), level=0.0)
+        return Framing(view=0.62, middle=-(chin + 0.42), level=0.0, pivot=-chin)
     if shot == "close_up":
-        return Framing(view=1.34, middle=-(chin + 0.47), level=0.0)
+        return Framing(view=1.34, middle=-(chin + 0.47), level=0.0, pivot=-chin)
     bottom = {
         "bust": max(chin - 0.78, 0.55 * waist),
         "waist": max(waist - 0.05 * body.torso, 0.25),
@@ -65,14 +64,15 @@ def frame_shot(shot: str, body: Body) -> Framing:
     view = height * room * scale
     if shot in ("bust", "waist", "knee"):
         # The bottom edge crops; air is left above the hair.
-        return Framing(view=view, middle=-(crown + 0.1 * height - 0.5 * view), level=0.0)
+        middle = -(crown + 0.1 * height - 0.5 * view)
+        return Framing(view=view, middle=middle, level=0.0, pivot=-bottom)
+    if leaps and shot == "full":
+        view *= 1.2
     feet = {"full": 0.44, "long": 0.37, "extreme_long": 0.33}[shot]
-    return Framing(view=view, middle=0.0, level=feet)
+    return Framing(view=view, middle=0.0, level=feet, pivot=0.0)
 
 
-def figure_matrix(
-    spec: ClipSpec, framing: Framing
-) -> Float[np.ndarray, "3 3"]:
+def figure_matrix(spec: ClipSpec, framing: Framing) -> Float[np.ndarray, "3 3"]:
     """Figure units to world."""
     scale = 1.0 / framing.view
     facing = spec.character.facing
@@ -88,8 +88,10 @@ def figure_matrix(
         # A low camera sees the head smaller than the feet; a high one the reverse.
         middle = framing.level + (0.0 if framing.middle else -0.4)
         lens = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, -k, 1.0]])
-        place = _shift(spec.camera.offset, middle) @ lens @ (
-            _shift(-spec.camera.offset, -middle) @ place
+        place = (
+            _shift(spec.camera.offset, middle)
+            @ lens
+            @ (_shift(-spec.camera.offset, -middle) @ place)
         )
     return place
 
@@ -143,9 +145,7 @@ class CameraTrack:
         return m
 
 
-def camera_track(
-    spec: ClipSpec, follow: Float[np.ndarray, " t"]
-) -> CameraTrack:
+def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack:
     """The camera of a clip; ``follow`` is where the figure is, in world units."""
     camera, frames = spec.camera, spec.frames
     p = _progress(camera.speed, frames)

@@ -6,8 +6,6 @@ ones change how a figure is drawn (``figure``), line ones how it is inked, and m
 ones its poses; this file draws them and says what they do to poses.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

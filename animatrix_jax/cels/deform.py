@@ -6,16 +6,14 @@ super-deformed one for a beat. All begin at ``deform.start``, last ``deform.leng
 frames, and return to model.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float
 
 from animatrix_jax.cels.rig import BONE, CHANNEL
 from animatrix_jax.cels.spec import ClipSpec, DeformSpec
 
-SMEAR = (1.0, 1.4, 1.75, 2.2)  # stretch by level
-SQUASH = (0.0, 0.2, 0.34, 0.5)  # log-scale by level
+SMEAR = (1.0, 1.35, 1.6, 1.9)  # stretch by level
+SQUASH = (0.0, 0.18, 0.3, 0.44)  # log-scale by level
 ARMS = (1.0, 1.3, 1.6, 2.0)
 
 
@@ -35,7 +33,7 @@ def squash(
         return pose
     place = window(spec.deform, times)
     size = SQUASH[spec.deform.level]
-    amount = np.where(place < 0, 0.0, np.where(place < 0.45, 0.8 * size, -size))
+    amount = np.where(place < 0, 0.0, np.where(place < 0.45, 0.62 * size, -size))
     pose = pose.copy()
     pose[:, CHANNEL["stretch"]] += amount
     pose[:, CHANNEL["widen"]] -= 0.8 * amount
@@ -94,9 +92,7 @@ def ghosts(spec: ClipSpec, time: float) -> tuple[tuple[float, float], ...]:
     if window(spec.deform, np.array([float(time)]))[0] < 0:
         return ()
     count = 1 + spec.deform.level
-    return tuple(
-        (time - 1.1 * (i + 1), 0.62 - 0.1 * i) for i in reversed(range(count))
-    )
+    return tuple((time - 1.1 * (i + 1), 0.62 - 0.1 * i) for i in reversed(range(count)))
 
 
 def drawn_stretch(spec: ClipSpec) -> float:

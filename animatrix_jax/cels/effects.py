@@ -67,7 +67,8 @@ def apply_after(
         age = frame - hit_frame(effects, frames)
         if "shockwave" in effects.impact and 0 <= age < SHOCK_FRAMES:
             _shockwave(canvas, effects, age, draws, palette, focus)
-        if 0 <= age < SPARK_FRAMES:
+        # A flash by itself is light, not a blow.
+        if 0 <= age < SPARK_FRAMES and effects.impact != ("flash",):
             _spark(canvas, effects, age, draws, palette, focus)
 
 
@@ -130,7 +131,9 @@ def _speed_lines(
         dx = 1.0
     reach = abs(dx) * aspect + abs(dy) + 1.0
     span = abs(dy) * aspect + abs(dx)
-    count = round((7 if near else 10) * _strength(effects) * (1.6 if scale > 100 else 1))
+    count = round(
+        (7 if near else 10) * _strength(effects) * (1.6 if scale > 100 else 1)
+    )
     light, dark = skia.Path(), skia.Path()
     for i, row in enumerate(ink.table(draws, f"speed{near}", count, 5)):
         across = (i + row[0]) / count - 0.5
@@ -171,7 +174,7 @@ def _focus_lines(
     for i, row in enumerate(ink.table(draws, f"focus{hollow}{drawing}", count, 4)):
         angle = math.tau * (i + 0.7 * row[0]) / count
         inner = hollow * (1.0 + 0.55 * row[1]) / _strength(effects)
-        half = (0.2 + 0.8 * row[2]) * math.pi / count * 0.62
+        half = (0.2 + 0.8 * row[2]) * math.pi / count * 0.74
         half = max(half, 0.6 / (scale * outer))
         cos, sin = math.cos(angle), math.sin(angle)
         path = light if i % 4 == 0 else dark
@@ -202,20 +205,20 @@ def _streaks(
         dx = 1.0
     base = palette.scene(mix(palette.accent, (0.2, 0.3, 0.7), 0.45))
     tones = (
-        mix(base, WHITE, 0.75),
-        mix(base, WHITE, 0.35),
-        mix(base, palette.shadow_tint, 0.6),
+        mix(base, WHITE, 0.85),
+        mix(base, WHITE, 0.4),
+        mix(base, palette.shadow_tint, 0.7),
     )
     canvas.drawPaint(ink.fill(base))
     reach = abs(dx) * aspect + abs(dy) + 1.6
     span = abs(dy) * aspect + abs(dx)
-    count = 15 if scale < 100 else 42
+    count = 21 if scale < 100 else 54
     paths = (skia.Path(), skia.Path(), skia.Path())
     for i, row in enumerate(ink.table(draws, "streak", count, 5)):
         across = ((i + row[0]) / count - 0.5) * span * 1.05
         length = 0.8 + 0.9 * row[1]
         along = (row[2] * reach - (0.7 + 0.4 * row[3]) * frame) % reach - 0.62 * reach
-        width = ink.at_least((0.25 + 1.5 * row[4]) / count, 1.1, scale)
+        width = ink.at_least((0.4 + 1.7 * row[4]) / count, 1.3, scale)
         x = aspect / 2 + along * dx - across * dy
         y = 0.5 + along * dy + across * dx
         end = (x + length * dx, y + length * dy)
@@ -332,11 +335,13 @@ def _impact_frame(
     x = (np.arange(width, dtype=np.float32)[None] + 0.5) / height - focus[0]
     radius = np.hypot(x, y)
     angle = np.arctan2(y, x) / math.tau + 0.5
-    rows = np.asarray(ink.table(draws, "impact", 28, 2), np.float32)
-    sector = np.minimum((angle * 28).astype(np.int32), 27)
+    count = 14 if height < 100 else 32
+    rows = np.asarray(ink.table(draws, "impact", count, 2), np.float32)
+    sector = np.minimum((angle * count).astype(np.int32), count - 1)
     # A ray fills a part of its sector that grows outwards, so it tapers to the focus.
-    within = np.abs(angle * 28 - sector - 0.5)
-    ray = within < rows[sector, 0] * (radius - 0.22 - 0.25 * rows[sector, 1])
+    within = np.abs(angle * count - sector - 0.5)
+    reach = (radius - 0.2 - 0.2 * rows[sector, 1]).clip(0.0, 0.45)
+    ray = within < rows[sector, 0] * reach
     bright ^= ray
     if age % 2:
         bright = ~bright

@@ -59,7 +59,9 @@ def _rain(air: Air) -> None:
         speed = (0.36 if front else 0.26) + 0.05 * w
         y = (v * 1.4 + speed * air.frame) % 1.4 - 0.3
         x = u * (air.aspect + slant) - slant * y
-        width = ink.at_least(0.011 if front else 0.007, 1.5 if front else 1.1, air.scale)
+        width = ink.at_least(
+            0.011 if front else 0.007, 1.5 if front else 1.1, air.scale
+        )
         path = near if front else far
         ink.spindle(path, (x + slant * length, y - length), (x, y), width, 0.7)
     tone = air.palette.light((0.80, 0.90, 1.0))
@@ -179,7 +181,9 @@ def _liquid(air: Air) -> None:
         age = ((air.frame + 5 + 7 * k) % period) / period
         leap = math.sin(math.pi * min(age * 1.15, 1.0))
         side = 0.2 + 0.62 * k
-        splash = _Splash(x=side * air.aspect, width=0.34 + 0.3 * age, height=0.52 * leap)
+        splash = _Splash(
+            x=side * air.aspect, width=0.34 + 0.3 * age, height=0.52 * leap
+        )
         _crown(air, body, splash, k, 1.0)
         _crown(air, shade, splash, k, 0.55)
         for i, (u, v, w) in enumerate(air.table(f"drops{k}", air.count(5, 14), 3)):

@@ -1,4 +1,4 @@
-"""Outdoor sets: streets by day and night, field, forest, rooftop, seaside, shrine."""
+"""Outdoor sets: field, forest, rooftop, seaside, shrine."""
 
 import math
 
@@ -9,7 +9,6 @@ from animatrix_jax.cels.palettes import Colour, mix
 from animatrix_jax.cels.scenery import (
     BOTTOM,
     GROUND,
-    HORIZON,
     LEFT,
     RIGHT,
     TOP,
@@ -29,114 +28,6 @@ from animatrix_jax.cels.scenery import (
     tiles,
     trees_plane,
 )
-
-WALLS: tuple[Colour, ...] = (
-    (0.93, 0.88, 0.78),
-    (0.80, 0.66, 0.56),
-    (0.72, 0.79, 0.83),
-    (0.90, 0.76, 0.66),
-)
-ROOFS: tuple[Colour, ...] = (
-    (0.36, 0.42, 0.56),
-    (0.66, 0.36, 0.30),
-    (0.40, 0.44, 0.44),
-)
-
-
-def street(stage: Stage) -> tuple[Plane, ...]:
-    """A row of houses and shops, poles with wires, a kerb and a road."""
-
-    def draw_houses(canvas: skia.Canvas) -> None:
-        walls = tuple(skia.Path() for _ in WALLS)
-        roofs = tuple(skia.Path() for _ in ROOFS)
-        panes, doors, awnings = skia.Path(), skia.Path(), skia.Path()
-        for i, left, right, row in tiles(canvas, stage, "houses", (0.62, 1.05), 4):
-            top = -0.28 - 0.42 * row[0]
-            rect(walls[i % 4], left + 0.015, top, right - 0.015, BOTTOM)
-            roof = roofs[int(3 * row[1])]
-            if row[2] < 0.6:
-                ink.polygon(
-                    roof,
-                    [
-                        (left - 0.05, top + 0.02),
-                        (left + 0.14, top - 0.18),
-                        (right - 0.14, top - 0.18),
-                        (right + 0.05, top + 0.02),
-                    ],
-                )
-            else:
-                rect(roof, left, top - 0.05, right, top + 0.02)
-            width = right - left
-            for k in (0.16, 0.58):
-                x = left + k * width
-                rect(panes, x, top + 0.1, x + 0.26 * width, top + 0.28)
-            if row[3] < 0.5:
-                rect(awnings, left + 0.06, -0.14, right - 0.06, -0.06)
-                rect(panes, left + 0.10, -0.06, right - 0.10, 0.12)
-            else:
-                rect(doors, left + 0.2, -0.12, left + 0.38, 0.2)
-                rect(panes, left + 0.48 * width, -0.1, right - 0.1, 0.05)
-        for path, colour in zip(walls, WALLS, strict=True):
-            canvas.drawPath(path, ink.fill(stage.tone(colour)))
-        for path, colour in zip(roofs, ROOFS, strict=True):
-            canvas.drawPath(path, ink.fill(stage.tone(colour)))
-        pane = (
-            stage.tone((0.46, 0.62, 0.74))
-            if stage.hour == "day"
-            else stage.lamp((1.0, 0.83, 0.45))
-        )
-        canvas.drawPath(doors, ink.fill(stage.tone((0.42, 0.29, 0.24))))
-        canvas.drawPath(panes, ink.fill(pane))
-        cloth = stage.tone((0.86, 0.33, 0.28))
-        canvas.drawPath(awnings, ink.fill(cloth))
-        if stage.hour == "night":
-            glow = ((*stage.lamp((1.0, 0.8, 0.5)), 0.0), (*pane, 0.22))
-            graded(canvas, glow, -0.4, 0.16)
-        texture(canvas, stage, "brick", -0.75, 0.16, 0.13)
-
-    def draw_poles(canvas: skia.Canvas) -> None:
-        scale = ink.pixels_per_unit(canvas)
-        poles, wires, lamps = skia.Path(), skia.Path(), skia.Path()
-        half = ink.at_least(0.017, 0.5, scale)
-        x, pitch = LEFT + 0.9, 1.55
-        while x < RIGHT + pitch:
-            rect(poles, x - half, -1.05, x + half, 0.24)
-            rect(poles, x - 0.15, -0.93, x + 0.15, -0.93 + 1.4 * half)
-            rect(poles, x + 0.03, -0.8, x + 0.1, -0.66)
-            for y in (-0.92, -0.84):
-                wires.moveTo(x - pitch, y)
-                wires.quadTo(x - pitch / 2, y + 0.2, x, y)
-            lamps.addCircle(x + 0.07, -0.55, 0.035)
-            x += pitch
-        ink_tone = stage.tone((0.30, 0.30, 0.36))
-        canvas.drawPath(wires, ink.stroke(ink_tone, ink.at_least(0.006, 0.45, scale)))
-        canvas.drawPath(poles, ink.fill(ink_tone))
-        if stage.hour == "night":
-            canvas.drawPath(lamps, ink.fill(stage.lamp((1.0, 0.94, 0.7))))
-
-    def draw_road(canvas: skia.Canvas) -> None:
-        path_tone = stage.tone((0.80, 0.78, 0.74))
-        road = stage.tone((0.50, 0.51, 0.56))
-        flat(canvas, mix(path_tone, WHITE, 0.12), LEFT, HORIZON, RIGHT, 0.27)
-        flat(canvas, stage.palette.shade(path_tone), LEFT, 0.25, RIGHT, 0.28)
-        graded(canvas, (mix(road, WHITE, 0.12), road), 0.28, 0.9)
-        flat(canvas, road, LEFT, 0.9, RIGHT, BOTTOM)
-        marks = skia.Path()
-        for i in range(-5, 6):
-            x = 0.86 * i
-            ink.polygon(
-                marks, [(x, 0.47), (x + 0.46, 0.47), (x + 0.42, 0.505), (x - 0.05, 0.505)]
-            )
-        canvas.drawPath(marks, ink.fill(stage.tone((0.96, 0.96, 0.94)), 0.9))
-        texture(canvas, stage, "asphalt", HORIZON, 1.0, 0.12)
-
-    return (
-        sky_plane(stage),
-        skyline_plane(stage, "downtown", 0.25, HORIZON, 1.0),
-        Plane(parallax=0.72, draw=draw_houses),
-        Plane(parallax=0.86, draw=draw_poles),
-        Plane(parallax=1.0, draw=draw_road),
-    )
 
 
 def _meadow(stage: Stage, colour: Colour, name: str, top: float) -> Plane:
@@ -169,7 +60,7 @@ def _meadow(stage: Stage, colour: Colour, name: str, top: float) -> Plane:
         canvas.drawPath(bright, ink.fill(mix(grass, stage.tone((0.9, 1.0, 0.5)), 0.25)))
         canvas.drawPath(tufts, ink.fill(near))
         canvas.drawPath(blooms, ink.fill(stage.tone((1.0, 0.97, 0.86))))
-        texture(canvas, stage, name + "blades", top, 1.0, 0.13, 0.8)
+        texture(canvas, stage, name + "blades", top, 1.0, 0.18, 0.8)
 
     return Plane(parallax=1.0, draw=draw)
 
@@ -197,7 +88,8 @@ def forest(stage: Stage) -> tuple[Plane, ...]:
         for u, v in stage.table("shafts", 11, 2):
             x, width = LEFT + (RIGHT - LEFT) * u, 0.08 + 0.16 * v
             ink.polygon(
-                shafts, [(x, TOP), (x + width, TOP), (x + width - 1.2, 0.4), (x - 1.5, 0.4)]
+                shafts,
+                [(x, TOP), (x + width, TOP), (x + width - 1.2, 0.4), (x - 1.5, 0.4)],
             )
         canvas.drawPath(shafts, ink.fill(WHITE, 0.24))
 
@@ -238,7 +130,7 @@ def forest(stage: Stage) -> tuple[Plane, ...]:
             canvas.drawPath(light, ink.fill(mix(tone, WHITE, 0.2)))
             canvas.drawPath(shade, ink.fill(stage.palette.shade(leaf)))
             canvas.drawPath(lit, ink.fill(leaf))
-            texture(canvas, stage, name + "bark", -0.9, 0.2, 0.12, 0.6)
+            texture(canvas, stage, name + "bark", -0.9, 0.2, 0.17, 0.6)
 
         return Plane(parallax=parallax, draw=draw)
 
@@ -278,9 +170,7 @@ def rooftop(stage: Stage) -> tuple[Plane, ...]:
             x += 0.62
         for y in (-0.38, 0.1):
             rect(posts, LEFT, y - half, RIGHT, y + half)
-        canvas.drawPath(
-            mesh, ink.stroke(tone, ink.at_least(0.005, 0.35, scale), 0.6)
-        )
+        canvas.drawPath(mesh, ink.stroke(tone, ink.at_least(0.005, 0.35, scale), 0.6))
         canvas.drawPath(posts, ink.fill(tone))
 
     def draw_roof(canvas: skia.Canvas) -> None:
@@ -303,7 +193,7 @@ def rooftop(stage: Stage) -> tuple[Plane, ...]:
                 ],
             )
         canvas.drawPath(joints, ink.fill(stage.palette.shade(floor), 0.8))
-        texture(canvas, stage, "concrete", 0.15, 1.0, 0.13)
+        texture(canvas, stage, "concrete", 0.15, 1.0, 0.18)
 
     return (
         sky_plane(stage, 6),
@@ -352,9 +242,10 @@ def seaside(stage: Stage) -> tuple[Plane, ...]:
         canvas.drawPath(foam, ink.fill(stage.tone((1.0, 1.0, 1.0)), 0.95))
         wet = stage.palette.shade(sand)
         canvas.drawPath(
-            shore, ink.linear((0.0, 0.2), (0.0, 1.2), (wet, sand, wet), (0.0, 0.12, 1.0))
+            shore,
+            ink.linear((0.0, 0.2), (0.0, 1.2), (wet, sand, wet), (0.0, 0.12, 1.0)),
         )
-        texture(canvas, stage, "sand", 0.26, 1.1, 0.12)
+        texture(canvas, stage, "sand", 0.26, 1.1, 0.17)
 
     return (
         sky_plane(stage, 9),
@@ -411,7 +302,7 @@ def shrine(stage: Stage) -> tuple[Plane, ...]:
             for _, left, right, _ in tiles(canvas, stage, f"slabs{k}", widths, 1):
                 rect(slabs, left + 0.012, top, right - 0.012, bottom)
         canvas.drawPath(slabs, ink.fill(mix(stone, WHITE, 0.25), 0.8))
-        texture(canvas, stage, "stone", 0.2, 1.0, 0.13)
+        texture(canvas, stage, "stone", 0.2, 1.0, 0.18)
 
     def draw_bushes(canvas: skia.Canvas) -> None:
         bushes(canvas, stage, "hedge", 0.19)

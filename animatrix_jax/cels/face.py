@@ -5,8 +5,6 @@ the chin is at y = 0.5, and the skull is about 0.82 wide. A turn of 0..1 moves t
 features towards the facing side and narrows the far eye (a three-quarter view).
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import skia
@@ -64,7 +62,9 @@ def head_path(plan: FacePlan) -> skia.Path:
     cx = 0.075 * t
     path = skia.Path()
     path.moveTo(-0.405, -0.06)
-    path.cubicTo(-0.415, 0.12, -0.375 + 0.3 * cx, 0.24, -0.275 + cx, 0.335 * plan.length)
+    path.cubicTo(
+        -0.415, 0.12, -0.375 + 0.3 * cx, 0.24, -0.275 + cx, 0.335 * plan.length
+    )
     path.cubicTo(-0.2 + cx, 0.41 * plan.length, -j + cx, chin, cx, chin)
     path.cubicTo(j + cx, chin, 0.2 + cx, 0.41 * plan.length, 0.285 + cx, 0.31)
     path.cubicTo(0.37 + 0.4 * cx, 0.22, 0.41 - 0.02 * t, 0.1, 0.405, -0.06)
@@ -105,7 +105,13 @@ def fringe_shadow(look: Look, plan: FacePlan, tips: float) -> None:
     if not look.medium:
         return
     y = tips + 0.05
-    points = [(-0.4, -0.2), (0.0, -0.45), (0.4, -0.2), (0.4, y - 0.02), (0.24, y + 0.03)]
+    points = [
+        (-0.4, -0.2),
+        (0.0, -0.45),
+        (0.4, -0.2),
+        (0.4, y - 0.02),
+        (0.24, y + 0.03),
+    ]
     points += [(0.08, y - 0.04), (-0.08, y + 0.03), (-0.24, y - 0.03), (-0.4, y + 0.04)]
     look.shade("head", polygon(points), look.palette.skin_shade)
 
@@ -118,8 +124,8 @@ def draw_face(look: Look, plan: FacePlan) -> None:
     for side in (-1, 1):
         far = side > 0
         x = side * 0.205 + (0.055 if far else 0.115) * t
-        width = 0.104 * plan.eye * small * (1 - (0.24 if far else 0.04) * t)
-        height = 0.135 * plan.eye * expression.eye * small
+        width = 0.112 * plan.eye * small * (1 - (0.24 if far else 0.04) * t)
+        height = 0.142 * plan.eye * expression.eye * small
         _eye(look, plan, expression, x, side, width, height)
     _nose(look, plan)
     _mouth(look, plan, expression)
@@ -132,9 +138,17 @@ def draw_face(look: Look, plan: FacePlan) -> None:
         rims = skia.Path()
         for x, r in ((-0.205 + 0.11 * t, 0.155), (0.205 + 0.055 * t, 0.155 - 0.03 * t)):
             for rx in (r, r - paint_width):
-                rims.addOval(skia.Rect(x - rx, 0.115 - rx * 0.92, x + rx, 0.115 + rx * 0.92))
+                rims.addOval(
+                    skia.Rect(x - rx, 0.115 - rx * 0.92, x + rx, 0.115 + rx * 0.92)
+                )
         rims.setFillType(skia.PathFillType.kEvenOdd)
-        taper((-0.06 + 0.1 * t, 0.1), (0.02 + 0.1 * t, 0.07), (0.08 + 0.07 * t, 0.1), 0.015, rims)
+        taper(
+            (-0.06 + 0.1 * t, 0.1),
+            (0.02 + 0.1 * t, 0.07),
+            (0.08 + 0.07 * t, 0.1),
+            0.015,
+            rims,
+        )
         look.flat("face", rims, look.palette.line)
 
 
@@ -176,12 +190,14 @@ def _eye(
     look.flat("eyes", white, mix(WHITE, palette.skin_shade, 0.06))
     if look.fine and look.rendering != "tiedown":
         band = moved(white, 0.0, 0.0)
-        band = _cut(band, polygon([p(-1.2, -1.4), p(1.2, -1.4), p(1.2, -0.38), p(-1.2, -0.3)]))
+        band = _cut(
+            band, polygon([p(-1.2, -1.4), p(1.2, -1.4), p(1.2, -0.38), p(-1.2, -0.3)])
+        )
         look.flat("eyes", band, mix(WHITE, palette.shadow_tint, 0.3))
 
     # The iris: dark above, light below, a pupil, two highlights.
     ix = x + 0.1 * w * plan.turn - 0.05 * outer * w
-    iw, ih = 0.64 * w * expression.iris, 0.98 * h * expression.iris
+    iw, ih = 0.76 * w * expression.iris, 0.98 * h * expression.iris
     iy = 0.02 * h
     iris = oval(ix, iy, iw, ih)
     deep = mix(palette.eye, dark, 0.62)
@@ -197,31 +213,49 @@ def _eye(
         look.flat("eyes", lower, bright)
         look.flat("eyes", oval(ix, iy - 0.05 * h, 0.42 * iw, 0.44 * ih), dark)
     else:
-        look.flat("eyes", oval(ix, iy, 1.1 * iw, 0.95 * ih), mix(palette.eye, dark, 0.15))
-        look.flat("eyes", oval(ix, iy - 0.3 * h, iw, 0.6 * ih), mix(dark, palette.eye, 0.12))
+        look.flat(
+            "eyes", oval(ix, iy, 1.1 * iw, 0.95 * ih), mix(palette.eye, dark, 0.15)
+        )
+        look.flat(
+            "eyes", oval(ix, iy - 0.3 * h, iw, 0.6 * ih), mix(dark, palette.eye, 0.12)
+        )
     glint = 0.36 * iw if look.fine else 0.5 * iw
     look.flat("eyes", oval(ix - 0.36 * iw, iy - 0.42 * ih, glint, 1.25 * glint), WHITE)
     if look.fine:
-        look.flat("eyes", oval(ix + 0.42 * iw, iy + 0.42 * ih, 0.17 * iw, 0.2 * iw), WHITE)
+        look.flat(
+            "eyes", oval(ix + 0.42 * iw, iy + 0.42 * ih, 0.17 * iw, 0.2 * iw), WHITE
+        )
         if plan.emotion in ("sorrow", "embarrassment", "fear"):
-            look.flat("eyes", oval(ix - 0.3 * iw, iy + 0.55 * ih, 0.26 * iw, 0.2 * iw), WHITE)
+            look.flat(
+                "eyes", oval(ix - 0.3 * iw, iy + 0.55 * ih, 0.26 * iw, 0.2 * iw), WHITE
+            )
 
     # Upper lash: thick, with a flick at the outer corner.
     thick = (0.2 if look.fine else 0.3) * plan.lashes
     lash = skia.Path()
     lash.moveTo(*p(-1.12, 0.22))
-    lash.cubicTo(*p(-0.9, top + slant - thick), *p(0.1, top - 0.3 - thick), *p(1.02, -0.42 - 0.3 * thick))
+    lash.cubicTo(
+        *p(-0.9, top + slant - thick),
+        *p(0.1, top - 0.3 - thick),
+        *p(1.02, -0.42 - 0.3 * thick),
+    )
     lash.lineTo(*p(1.34, -0.5 * plan.lashes - 0.1))
     lash.cubicTo(*p(1.25, -0.2), *p(1.12, 0.0), *p(1.0, 0.2))
-    lash.cubicTo(*p(0.9, -0.25), *p(0.2, top + 0.02), *p(-0.1, top + 0.06 + 0.5 * slant))
-    lash.cubicTo(*p(-0.6, top + slant + 0.16), *p(-0.95, -0.1 + 0.5 * slant), *p(-1.12, 0.22))
+    lash.cubicTo(
+        *p(0.9, -0.25), *p(0.2, top + 0.02), *p(-0.1, top + 0.06 + 0.5 * slant)
+    )
+    lash.cubicTo(
+        *p(-0.6, top + slant + 0.16), *p(-0.95, -0.1 + 0.5 * slant), *p(-1.12, 0.22)
+    )
     lash.close()
     look.flat("eyes", lash, dark)
     if look.fine:
         lower = taper(p(-0.35, 1.0), p(0.45, 1.16), p(1.0, 0.42), 0.1 * h)
         look.flat("eyes", lower, mix(dark, palette.skin_shade, 0.3))
         if look.pixels > 60:
-            lid = taper(p(-0.7, top - 0.32), p(0.15, top - 0.62), p(0.95, -0.78), 0.05 * h)
+            lid = taper(
+                p(-0.7, top - 0.32), p(0.15, top - 0.62), p(0.95, -0.78), 0.05 * h
+            )
             look.flat("eyes", lid, mix(dark, palette.skin_shade, 0.45))
             if plan.lashes > 1.05:
                 flick = taper(p(0.8, -0.55), p(1.2, -0.6), p(1.5, -0.95), 0.1 * h)
@@ -274,7 +308,15 @@ def _mouth(look: Look, plan: FacePlan, expression: Expression) -> None:
         path.cubicTo(0.8 * w, 0.1, -0.8 * w, 0.1, -w, -0.03)
         path.close()
     elif kind == "shout":
-        path = blob([(-0.1, -0.03), (0.0, -0.055), (0.1, -0.03), (0.085, 0.055), (-0.085, 0.055)])
+        path = blob(
+            [
+                (-0.1, -0.03),
+                (0.0, -0.055),
+                (0.1, -0.03),
+                (0.085, 0.055),
+                (-0.085, 0.055),
+            ]
+        )
     elif kind == "round":
         path = oval(0, 0.015, 0.048, 0.066)
     else:
@@ -295,7 +337,9 @@ def _mouth(look: Look, plan: FacePlan, expression: Expression) -> None:
     if look.fine:
         look.flat("mouth", _cut(oval(0.01, 0.07, 0.06, 0.035), path), tongue)
         if kind in ("smile", "shout", "talk"):
-            teeth = polygon([(-0.08, -0.06), (0.08, -0.06), (0.07, -0.012), (-0.07, -0.012)])
+            teeth = polygon(
+                [(-0.08, -0.06), (0.08, -0.06), (0.07, -0.012), (-0.07, -0.012)]
+            )
             look.flat("mouth", _cut(teeth, path), WHITE)
 
 

@@ -4,8 +4,6 @@ Sits between the rig, which moves bones, and the renderer, which draws ops under
 bones' matrices. Structural defects are built in here.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -13,6 +11,7 @@ import skia
 
 from animatrix_jax.cels import clothes, face, hair, ink
 from animatrix_jax.cels.defects import Defect
+from animatrix_jax.cels.garments import Outfit, make_outfit
 from animatrix_jax.cels.look import Look, Op, oval, polygon, taper
 from animatrix_jax.cels.palettes import Palette, mix
 from animatrix_jax.cels.random import Draws
@@ -96,9 +95,7 @@ def make_figure(
         reach=min(1.75, 0.55 + 0.8 * body.torso),
     )
     sword = spec.action.style == "melee" and spec.action.variant == 2
-    outfit = clothes.make_outfit(
-        look, kind=who.cloth_kind, gender=who.gender, sword=sword
-    )
+    outfit = make_outfit(look, kind=who.cloth_kind, gender=who.gender, sword=sword)
     draws = Draws(spec.art, "hair")
 
     hair.draw_back(look, cut, draws.child("back"))
@@ -118,7 +115,7 @@ def make_figure(
     for defect in defects:
         if defect.family == "face_topology":
             features = _spoil_face(features, defect)
-    look.ops[before:] = features
+    look.ops[before:] = _paired(features)
     # The fringe hangs over the brows' ends; brows show through it, as in anime.
     brows = [op for op in features if op.bone == BONE["brows"]]
     hair.draw_front(look, cut, draws.child("front"))
@@ -151,6 +148,26 @@ def smear_ops(
         colour = colours[0] if u < 0.25 else colours[1 + i % 3]
         ops.append(Op(BONE["root"], path, ink.fill(colour, 0.9)))
     return tuple(ops)
+
+
+def _paired(ops: list[Op]) -> list[Op]:
+    """The two eyes (and brows) drawn layer by layer as one: half as many paths."""
+    merged: list[Op] = []
+    for bone in (BONE["eyes"], BONE["brows"]):
+        layers = [op for op in ops if op.bone == bone]
+        half = len(layers) // 2
+        first, second = layers[:half], layers[half:]
+        alike = len(first) == len(second) and all(
+            a.paint is b.paint for a, b in zip(first, second, strict=False)
+        )
+        if not alike:
+            return ops
+        for a, b in zip(first, second, strict=True):
+            both = skia.Path(a.path)
+            both.addPath(b.path)
+            merged.append(dataclasses.replace(a, path=both))
+    rest = [op for op in ops if op.bone not in (BONE["eyes"], BONE["brows"])]
+    return merged + rest
 
 
 def _shifted(op: Op, matrix: skia.Matrix) -> Op:
@@ -190,9 +207,7 @@ def _spoil_face(ops: list[Op], defect: Defect) -> list[Op]:
     return ops + extra
 
 
-def _spoil_limbs(
-    look: Look, body: Body, outfit: clothes.Outfit, defect: Defect
-) -> list[Op]:
+def _spoil_limbs(look: Look, body: Body, outfit: Outfit, defect: Defect) -> list[Op]:
     """Add, lose, fuse or detach a limb."""
     s = defect.severity
     draws = Draws(defect.key, "limb")

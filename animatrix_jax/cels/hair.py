@@ -4,13 +4,12 @@ Coordinates are the head's (see ``face``). What is behind the body is drawn by
 :func:`draw_back`, what is before the face by :func:`draw_front`.
 """
 
-from __future__ import annotations
-
 import dataclasses
+import math
 
 import skia
 
-from animatrix_jax.cels.look import Look, blob, oval, polygon, taper
+from animatrix_jax.cels.look import Look, oval, polygon, taper
 from animatrix_jax.cels.palettes import mix
 from animatrix_jax.cels.random import Draws
 
@@ -22,10 +21,10 @@ FRINGES: dict[str, list[tuple[float, float]]] = {
     "spiky": [(0.43, 0.1), (0.32, 0.02), (0.2, -0.04), (0.06, 0.07), (-0.12, -0.02), (-0.28, 0.06), (-0.44, 0.14)],
 }  # fmt: skip
 VALLEYS: dict[str, list[float]] = {
-    "straight": [-0.1, -0.12, -0.13, -0.13, -0.12, -0.1],
-    "swept": [-0.14, -0.14, -0.17, -0.2, -0.22, -0.16],
-    "parted": [-0.14, -0.2, -0.34, -0.2, -0.18, -0.14],
-    "spiky": [-0.16, -0.2, -0.22, -0.22, -0.22, -0.18],
+    "straight": [-0.14, -0.17, -0.18, -0.18, -0.17, -0.14],
+    "swept": [-0.16, -0.2, -0.24, -0.27, -0.26, -0.18],
+    "parted": [-0.14, -0.22, -0.4, -0.24, -0.2, -0.14],
+    "spiky": [-0.2, -0.25, -0.28, -0.28, -0.26, -0.2],
 }
 
 
@@ -52,7 +51,7 @@ def draw_back(look: Look, plan: HairPlan, draws: Draws) -> None:
         _tail(look, "tail_near", (-0.36, -0.36), -0.55, 0.78 * plan.reach, 1.12 * v)
     shape = skia.Path()
     if plan.style == "spiky":
-        points = _spikes(draws, 11, 0.5 * v, 0.74 * v)
+        points = _spikes(draws, 12, 0.53 * v, 0.7 * v)
         look.shape("back_hair", polygon(points), back)
         return
     length = {"long": plan.reach, "bob": 0.58, "bun": 0.4, "twintails": 0.42}.get(
@@ -88,7 +87,9 @@ def draw_back(look: Look, plan: HairPlan, draws: Draws) -> None:
                 0.035,
                 inner,
             )
-        look.shade("back_hair", inner, mix(palette.hair_shade, palette.shadow_tint, 0.3))
+        look.shade(
+            "back_hair", inner, mix(palette.hair_shade, palette.shadow_tint, 0.3)
+        )
     if plan.style == "bun":
         look.shape("back_hair", oval(-0.2, -0.62 * v, 0.2 * v, 0.18 * v), palette.hair)
         arc = taper((-0.36, -0.6), (-0.22, -0.48), (-0.05, -0.58), 0.02)
@@ -111,11 +112,26 @@ def _tail(
     path = skia.Path()
     path.moveTo(x, y - 0.06)
     path.cubicTo(
-        x + side * 2.3 * w, y - 0.05, x + sweep + side * 1.5 * w, y + 0.5 * length, end_x, end_y
+        x + side * 2.3 * w,
+        y - 0.05,
+        x + sweep + side * 1.5 * w,
+        y + 0.5 * length,
+        end_x,
+        end_y,
     )
-    path.quadTo(end_x - side * 0.3 * w, end_y - 0.2 * length, end_x - side * 0.95 * w, end_y - 0.1 * length)
+    path.quadTo(
+        end_x - side * 0.3 * w,
+        end_y - 0.2 * length,
+        end_x - side * 0.95 * w,
+        end_y - 0.1 * length,
+    )
     path.cubicTo(
-        x + 0.75 * sweep - side * 1.3 * w, y + 0.55 * length, x - side * 0.3 * w, y + 0.3 * length, x, y - 0.06
+        x + 0.75 * sweep - side * 1.3 * w,
+        y + 0.55 * length,
+        x - side * 0.3 * w,
+        y + 0.3 * length,
+        x,
+        y - 0.06,
     )
     path.close()
     palette = look.palette
@@ -124,11 +140,26 @@ def _tail(
         shade = skia.Path()
         shade.moveTo(x, y)
         shade.cubicTo(
-            x + 0.3 * sweep, y + 0.3 * length, x + 0.8 * sweep - side * 0.4 * w, y + 0.55 * length, end_x, end_y
+            x + 0.3 * sweep,
+            y + 0.3 * length,
+            x + 0.8 * sweep - side * 0.4 * w,
+            y + 0.55 * length,
+            end_x,
+            end_y,
         )
-        shade.quadTo(end_x - side * 0.3 * w, end_y - 0.2 * length, end_x - side * 0.95 * w, end_y - 0.1 * length)
+        shade.quadTo(
+            end_x - side * 0.3 * w,
+            end_y - 0.2 * length,
+            end_x - side * 0.95 * w,
+            end_y - 0.1 * length,
+        )
         shade.cubicTo(
-            x + 0.75 * sweep - side * 1.3 * w, y + 0.55 * length, x - side * 0.3 * w, y + 0.3 * length, x, y
+            x + 0.75 * sweep - side * 1.3 * w,
+            y + 0.55 * length,
+            x - side * 0.3 * w,
+            y + 0.3 * length,
+            x,
+            y,
         )
         shade.close()
         look.shade(bone, shade, palette.hair_shade)
@@ -139,14 +170,13 @@ def _spikes(
     draws: Draws, count: int, inner: float, outer: float
 ) -> list[tuple[float, float]]:
     """Spikes that fan round the skull, swept back."""
-    import math
-
     points = []
     for i in range(count):
-        angle = math.pi * (1.12 - 1.36 * i / (count - 1)) + math.pi
         angle = math.pi * (0.86 + 1.24 * i / (count - 1))
         radius = outer * (0.9 + 0.22 * draws.uniform())
-        points.append((inner * math.cos(angle - 0.16), inner * math.sin(angle - 0.16) - 0.06))
+        points.append(
+            (inner * math.cos(angle - 0.16), inner * math.sin(angle - 0.16) - 0.06)
+        )
         tip = angle - 0.1
         points.append((radius * math.cos(tip), radius * math.sin(tip) - 0.06))
     points.append((0.36, 0.3))
@@ -175,11 +205,17 @@ def draw_front(look: Look, plan: HairPlan, draws: Draws) -> None:
         lock.quadTo(x + 1.1 * w, 0.12, x + w, -0.25)
         lock.close()
         locks.append(("bangs", lock, palette.hair))
-    look.group(locks)
-    if look.medium:
-        for sign, (_, lock, _) in zip((-1, 1), locks, strict=True):
+    if look.pixels >= 24:
+        look.group(locks)
+    else:
+        for lock in locks:
+            look.fill(*lock)
+    if look.pixels >= 16:
+        for sign in (-1, 1):
             x = sign * 0.415 + 0.04 * t
-            dark = taper((x + 0.02, 0.0), (x + 0.05, 0.2), (x - 0.02 * sign, drop - 0.03), 0.03)
+            dark = taper(
+                (x + 0.02, 0.0), (x + 0.05, 0.2), (x - 0.02 * sign, drop - 0.03), 0.03
+            )
             look.shade("bangs", dark, palette.hair_shade)
 
     cap = skia.Path()
@@ -199,19 +235,21 @@ def draw_front(look: Look, plan: HairPlan, draws: Draws) -> None:
         cap.quadTo(0.35 * vx + 0.65 * x1 + 0.01, 0.4 * valley + 0.6 * y1 - 0.05, x1, y1)
     cap.quadTo(-0.99 * side, 0.08, -side, 0.12)
     cap.close()
-    if plan.style == "spiky":
-        crown = _spikes(draws, 8, 0.46 * v, 0.68 * v)[:-2]
-        crown = [(x, min(y, -0.1)) for x, y in crown]
-        look.group([("bangs", cap, palette.hair), ("bangs", polygon(crown), palette.hair)])
-    else:
-        look.shape("bangs", cap, palette.hair)
-    if plan.ahoge:
+    if plan.ahoge:  # under the crown, which hides its root
         path = skia.Path()
-        path.moveTo(-0.03, top + 0.03)
+        path.moveTo(-0.035, top + 0.09)
         path.quadTo(-0.06, top - 0.22, 0.17, top - 0.2)
-        path.quadTo(0.02, top - 0.14, 0.04, top + 0.03)
+        path.quadTo(0.02, top - 0.14, 0.035, top + 0.09)
         path.close()
         look.shape("bangs", path, palette.hair)
+    if plan.style == "spiky":
+        crown = _spikes(draws, 8, 0.5 * v, 0.64 * v)[:-2]
+        crown = [(x, min(y, -0.1)) for x, y in crown]
+        look.group(
+            [("bangs", cap, palette.hair), ("bangs", polygon(crown), palette.hair)]
+        )
+    else:
+        look.shape("bangs", cap, palette.hair)
     if look.medium:
         _shading(look, plan, points, valleys, side, top)
 
@@ -242,18 +280,34 @@ def _shading(
             x0, _ = points[i]
             vx = 0.56 * x0 + 0.44 * x1
             root_x = 0.35 * vx + 0.03
-            taper((vx, valley), (0.72 * vx + 0.01, valley - 0.16), (root_x, 0.74 * top), 0.009, edge)
+            taper(
+                (vx, valley),
+                (0.72 * vx + 0.01, valley - 0.16),
+                (root_x, 0.74 * top),
+                0.009,
+                edge,
+            )
         look.stroke("bangs", edge, palette.hair)
         locks = skia.Path()
         for i, valley in enumerate(valleys):
             x1, y1 = points[i + 1]
-            x0, y0 = points[i]
+            x0, _ = points[i]
             vx = 0.56 * x0 + 0.44 * x1
-            ink_points = [(vx, valley), (vx - 0.02, valley - 0.1), (0.6 * vx + 0.4 * x1, valley + 0.02), (x1, y1)]
+            ink_points = [
+                (vx, valley),
+                (vx - 0.02, valley - 0.1),
+                (0.6 * vx + 0.4 * x1, valley + 0.02),
+                (x1, y1),
+            ]
             polygon(ink_points, locks)
         look.shade("bangs", locks, palette.hair_shade)
         if look.rendering in ("multi_tone_cel", "illustration_look"):
-            rim = taper((0.92 * side, -0.02), (1.03 * side, -0.45), (0.3 * side, 0.97 * top), 0.02)
+            rim = taper(
+                (0.92 * side, -0.02),
+                (1.03 * side, -0.45),
+                (0.3 * side, 0.97 * top),
+                0.02,
+            )
             look.light("bangs", rim, palette.hair)
     if look.rendering in ("rough_genga", "tiedown", "flat_cel"):
         return
@@ -275,9 +329,3 @@ def _shading(
     strength = 0.9 if look.rendering != "watercolor" else 0.5
     colour = mix(palette.hair, palette.hair_light, strength)
     look.flat("bangs", band, colour)
-
-
-def back_blob(plan: HairPlan) -> skia.Path:
-    """A plain silhouette of the head with its hair, for far figures."""
-    v = plan.volume
-    return blob([(-0.5 * v, 0.0), (0, -0.62 * v), (0.5 * v, 0.0), (0, 0.45)])

@@ -92,7 +92,9 @@ def _stops(stops: Sequence[float] | None) -> list[float]:
 
 
 def _ints(colours: Iterable[tuple[float, ...]]) -> list[int]:
-    return [skia.Color4f(*c[:3], c[3] if len(c) > 3 else 1.0).toColor() for c in colours]
+    return [
+        skia.Color4f(*c[:3], c[3] if len(c) > 3 else 1.0).toColor() for c in colours
+    ]
 
 
 def polygon(path: skia.Path, points: Sequence[tuple[float, float]]) -> None:

@@ -65,7 +65,7 @@ def corridor(stage: Stage) -> tuple[Plane, ...]:
         flat(canvas, stage.tone((0.70, 0.62, 0.52)), LEFT, -0.04, RIGHT, SKIRTING)
         flat(canvas, stage.tone((0.48, 0.40, 0.34)), LEFT, -0.055, RIGHT, -0.02)
         flat(canvas, stage.tone((0.40, 0.33, 0.30)), LEFT, 0.13, RIGHT, SKIRTING)
-        texture(canvas, stage, "wall grit", -0.7, SKIRTING, 0.10)
+        texture(canvas, stage, "wall grit", -0.7, SKIRTING, 0.15)
 
     def draw_floor(canvas: skia.Canvas) -> None:
         floor = stage.tone((0.74, 0.64, 0.52))
@@ -87,7 +87,7 @@ def corridor(stage: Stage) -> tuple[Plane, ...]:
             )
             x += pitch
         canvas.drawPath(patches, ink.fill(stage.lamp((1.0, 0.96, 0.80)), 0.45))
-        texture(canvas, stage, "floor grit", SKIRTING, 1.0, 0.13, 4.0)
+        texture(canvas, stage, "floor grit", SKIRTING, 1.0, 0.18, 4.0)
 
     return (
         sky_plane(stage, 5),
@@ -125,7 +125,7 @@ def classroom(stage: Stage) -> tuple[Plane, ...]:
         canvas.drawPath(chalk, ink.fill(stage.tone((0.95, 0.96, 0.90)), 0.75))
         canvas.drawPath(papers, ink.fill(stage.tone((1.0, 1.0, 1.0))))
         canvas.drawPath(pins, ink.fill(stage.tone((0.98, 0.78, 0.42))))
-        texture(canvas, stage, "plaster", -0.9, 0.1, 0.08)
+        texture(canvas, stage, "plaster", -0.9, 0.1, 0.18)
 
     def draw_floor(canvas: skia.Canvas) -> None:
         floor = stage.tone((0.72, 0.54, 0.36))
@@ -142,7 +142,7 @@ def classroom(stage: Stage) -> tuple[Plane, ...]:
             rect(planks, LEFT, y, RIGHT, y + 0.12 * step)
             y, step = y + step, step * 1.35
         canvas.drawPath(planks, ink.fill(stage.tone((0.50, 0.34, 0.24)), 0.5))
-        texture(canvas, stage, "boards", SKIRTING, 1.0, 0.12, 5.0)
+        texture(canvas, stage, "boards", SKIRTING, 1.0, 0.17, 5.0)
 
     def draw_desks(canvas: skia.Canvas) -> None:
         scale = ink.pixels_per_unit(canvas)
@@ -235,7 +235,7 @@ def bedroom(stage: Stage) -> tuple[Plane, ...]:
             canvas.drawPath(path, ink.fill(stage.tone(spine)))
         canvas.drawPath(posters, ink.fill(stage.tone((0.30, 0.45, 0.70))))
         canvas.drawPath(prints, ink.fill(stage.tone((0.99, 0.80, 0.42))))
-        texture(canvas, stage, "wall", -0.9, 0.1, 0.07)
+        texture(canvas, stage, "wall", -0.9, 0.1, 0.17)
 
     def draw_floor(canvas: skia.Canvas) -> None:
         floor = stage.tone((0.80, 0.64, 0.46))
@@ -260,7 +260,7 @@ def bedroom(stage: Stage) -> tuple[Plane, ...]:
         canvas.drawPath(beds, ink.fill(stage.tone((0.90, 0.86, 0.80))))
         canvas.drawPath(quilts, ink.fill(stage.tone(mix(cloth, (0.4, 0.6, 0.9), 0.5))))
         canvas.drawPath(pillows, ink.fill(stage.tone((1.0, 0.99, 0.97))))
-        texture(canvas, stage, "floor", 0.3, 1.0, 0.12, 5.0)
+        texture(canvas, stage, "floor", 0.3, 1.0, 0.17, 5.0)
 
     return (
         sky_plane(stage, 5),

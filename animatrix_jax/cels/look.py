@@ -8,8 +8,6 @@ light: limbs of several segments merge, and the line swells on the shadow side a
 drawn one does.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 
@@ -27,7 +25,7 @@ WEIGHTS = {
     "thin_clean": 0.75,
     "bold_clean": 1.75,
     "tapered": 1.15,
-    "rough": 0.95,
+    "rough": 1.25,
     "color_trace": 1.2,
     "lineless": 0.0,
 }
@@ -117,6 +115,30 @@ def capsule(length: float, top: float, bottom: float, belly: float = 0.0) -> ski
     return path
 
 
+def sleeve_line(
+    length: float, top: float, bottom: float, outer: int, belly: float = 0.0
+) -> skia.Path:
+    """The line of a hanging ``capsule``, left open where it joins the body.
+
+    ``outer`` is the side (-1 or 1) that is away from the body.
+    """
+    path = skia.Path()
+    mid = 2 * (0.5 * (top + bottom) + belly) - 0.5 * (top + bottom)
+    path.moveTo(outer * 0.55 * top, -0.8 * top)
+    path.quadTo(outer * top, -0.6 * top, outer * top, 0.0)
+    path.quadTo(outer * mid, 0.45 * length, outer * bottom, length)
+    path.cubicTo(
+        outer * bottom,
+        length + 1.3 * bottom,
+        -outer * bottom,
+        length + 1.3 * bottom,
+        -outer * bottom,
+        length,
+    )
+    path.quadTo(-outer * mid, 0.5 * length, -outer * 0.98 * top, 0.3 * length)
+    return path
+
+
 def moved(path: skia.Path, dx: float, dy: float) -> skia.Path:
     copy = skia.Path(path)
     copy.offset(dx, dy)
@@ -192,7 +214,9 @@ class Look:
             radius = 0.62 * max(box.width(), box.height())
             wash = mix(colour, PAPER, 0.62)
             return ink.radial(
-                centre, radius, [wash, mix(colour, PAPER, 0.34), mix(colour, PAPER, 0.1)]
+                centre,
+                radius,
+                [wash, mix(colour, PAPER, 0.34), mix(colour, PAPER, 0.1)],
             )
         return ink.fill(colour)
 
@@ -202,16 +226,18 @@ class Look:
             return
         alpha = 0.75 if self.rendering == "watercolor" else 1.0
         paint = ink.stroke(self.pen(beside), 2 * self.width, alpha)
-        if self.line == "rough" and self.pixels > 12:
+        if self.line == "rough" and self.pixels > 24:
             # Two passes of a searching pencil.
-            step = 0.16
-            for seed, dev in ((1, 0.012), (7, 0.022)):
+            step = 0.22
+            for seed, dev in ((1, 0.007), (7, 0.014)):
                 rough = skia.Paint(paint)
                 rough.setStrokeWidth(1.3 * self.width)
                 rough.setPathEffect(skia.DiscretePathEffect.Make(step, dev, seed))
                 self.ops.append(Op(BONE[bone], path, rough))
             return
-        under = moved(path, 0.5 * self.drift, self.drift) if self.drift > 0.002 else path
+        under = (
+            moved(path, 0.5 * self.drift, self.drift) if self.drift > 0.002 else path
+        )
         self.ops.append(Op(BONE[bone], under, paint))
 
     def fill(self, bone: str, path: skia.Path, colour: Colour) -> None:
@@ -229,10 +255,20 @@ class Look:
 
     def group(self, parts: Sequence[tuple[str, skia.Path, Colour]]) -> None:
         """Shapes that merge: one outline around them all."""
-        for bone, path, colour in parts:
-            self.outline(bone, path, colour)
-        for bone, path, colour in parts:
+        self.merge([(*part, part[1]) for part in parts])
+
+    def merge(self, parts: Sequence[tuple[str, skia.Path, Colour, skia.Path]]) -> None:
+        """Shapes that merge, each with a line of its own: bone, shape, colour, line."""
+        for bone, _, colour, line in parts:
+            self.outline(bone, line, colour)
+        for bone, path, colour, _ in parts:
             self.fill(bone, path, colour)
+
+    def detail(self, bone: str, path: skia.Path, colour: Colour) -> None:
+        """A small shape; it keeps its outline only where there is room."""
+        if self.pixels >= 24:
+            self.outline(bone, path, colour)
+        self.fill(bone, path, colour)
 
     def stroke(self, bone: str, path: skia.Path, beside: Colour) -> None:
         """An inner line, given as a filled taper; it stays where outlines are off."""
@@ -269,7 +305,9 @@ class Look:
     def light(self, bone: str, path: skia.Path, colour: Colour) -> None:
         """The light tone of a multi-tone cel."""
         if self.rendering in ("multi_tone_cel", "illustration_look"):
-            self.ops.append(Op(BONE[bone], path, ink.fill(mix(colour, (1, 1, 1), 0.45))))
+            self.ops.append(
+                Op(BONE[bone], path, ink.fill(mix(colour, (1, 1, 1), 0.45)))
+            )
 
 
 def _screentone(colour: Colour, pitch: float) -> skia.Paint:

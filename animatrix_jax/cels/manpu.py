@@ -2,7 +2,7 @@
 
 They are symbols, not things: flat, outlined, larger than life, and they keep their
 size on the screen when the figure is small. Each lives in the head's own frame, where
-the skull has radius 1, the chin is near y = 1 and the eyes near y = 0.25.
+the skull has radius 1, the chin is near y = 1 and the eyes near y = 0.3.
 """
 
 import math
@@ -82,7 +82,10 @@ def _vein_pop(pen: _Pen) -> None:
     for sx, sy in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
         path.moveTo(x + sx * 0.22 * size, y + sy * size)
         path.quadTo(
-            x + sx * 0.2 * size, y + sy * 0.2 * size, x + sx * size, y + sy * 0.22 * size
+            x + sx * 0.2 * size,
+            y + sy * 0.2 * size,
+            x + sx * size,
+            y + sy * 0.22 * size,
         )
     red = pen.palette.light((0.90, 0.08, 0.12))
     width = ink.at_least(0.26 * size, 1.1, pen.scale)
@@ -94,12 +97,24 @@ def _drop(path: skia.Path, x: float, y: float, size: float) -> None:
     """Append a drop, its point up."""
     path.moveTo(x, y - 1.25 * size)
     path.cubicTo(
-        x + 0.15 * size, y - 0.5 * size, x + 0.75 * size, y, x + 0.62 * size, y + 0.45 * size
+        x + 0.15 * size,
+        y - 0.5 * size,
+        x + 0.75 * size,
+        y,
+        x + 0.62 * size,
+        y + 0.45 * size,
     )
     path.cubicTo(
-        x + 0.45 * size, y + size, x - 0.45 * size, y + size, x - 0.62 * size, y + 0.45 * size
+        x + 0.45 * size,
+        y + size,
+        x - 0.45 * size,
+        y + size,
+        x - 0.62 * size,
+        y + 0.45 * size,
     )
-    path.cubicTo(x - 0.75 * size, y, x - 0.15 * size, y - 0.5 * size, x, y - 1.25 * size)
+    path.cubicTo(
+        x - 0.75 * size, y, x - 0.15 * size, y - 0.5 * size, x, y - 1.25 * size
+    )
     path.close()
 
 
@@ -122,21 +137,26 @@ def _blush(pen: _Pen) -> None:
     """Rose on both cheeks, rising in the first frames, with hatching up close."""
     alpha = min(1.0, 0.45 + pen.progress * 1.6)
     rose = pen.palette.light((1.0, 0.38, 0.44))
-    size = min(pen.boost, 1.4)
+    size = min(pen.boost, 1.7)
+    # Two pixels of rose must carry what hatching carries in a close-up.
+    strength = 0.62 if pen.scale > READABLE else 0.9
     path = skia.Path()
     for side in (-0.5, 0.5):
         path.addOval(
             skia.Rect.MakeLTRB(
-                side - 0.25 * size, 0.46 - 0.13 * size, side + 0.25 * size, 0.46 + 0.13 * size
+                side - 0.25 * size,
+                0.60 - 0.12 * size,
+                side + 0.25 * size,
+                0.60 + 0.12 * size,
             )
         )
-    pen.draw(path, rose, 0.62 * alpha, "bare")
+    pen.draw(path, rose, strength * alpha, "bare")
     if pen.scale > 22.0:
         hatch = skia.Path()
         for side in (-0.5, 0.5):
             for k in (-0.13, 0.0, 0.13):
-                hatch.moveTo(side + k + 0.04, 0.38)
-                hatch.lineTo(side + k - 0.04, 0.54)
+                hatch.moveTo(side + k + 0.04, 0.53)
+                hatch.lineTo(side + k - 0.04, 0.68)
         red = pen.palette.light((0.86, 0.20, 0.26))
         pen.canvas.drawPath(hatch, ink.stroke(red, 0.03, 0.85 * alpha))
 
@@ -148,7 +168,9 @@ def _gloom_lines(pen: _Pen) -> None:
         tint = (0.1, 0.1, 0.1)
     fade = min(1.0, 0.5 + 2.0 * pen.progress)
     shade = ink.linear(
-        (0.0, -1.0), (0.0, 0.5), ((*tint, 0.72 * fade), (*tint, 0.5 * fade), (*tint, 0.0))
+        (0.0, -1.0),
+        (0.0, 0.5),
+        ((*tint, 0.72 * fade), (*tint, 0.5 * fade), (*tint, 0.0)),
     )
     pen.canvas.drawOval(skia.Rect.MakeLTRB(-1.0, -1.05, 1.0, 1.0), shade)
     path = skia.Path()
@@ -191,10 +213,20 @@ def _sparkle(pen: _Pen) -> None:
 def _heart(path: skia.Path, x: float, y: float, size: float) -> None:
     path.moveTo(x, y + 0.9 * size)
     path.cubicTo(
-        x - 1.5 * size, y - 0.1 * size, x - 0.8 * size, y - 1.15 * size, x, y - 0.4 * size
+        x - 1.5 * size,
+        y - 0.1 * size,
+        x - 0.8 * size,
+        y - 1.15 * size,
+        x,
+        y - 0.4 * size,
     )
     path.cubicTo(
-        x + 0.8 * size, y - 1.15 * size, x + 1.5 * size, y - 0.1 * size, x, y + 0.9 * size
+        x + 0.8 * size,
+        y - 1.15 * size,
+        x + 1.5 * size,
+        y - 0.1 * size,
+        x,
+        y + 0.9 * size,
     )
     path.close()
 
@@ -206,9 +238,13 @@ def _hearts(pen: _Pen) -> None:
     for i, row in enumerate(ink.table(pen.draws, "hearts", count, 3)):
         life = (pen.frame / 14 + i / count) % 1.0
         side = -1 if i % 2 else 1
-        x = side * (0.55 + 0.55 * row[0]) + 0.14 * math.sin(math.tau * life + 6 * row[1])
+        x = side * (0.55 + 0.55 * row[0]) + 0.14 * math.sin(
+            math.tau * life + 6 * row[1]
+        )
         y = -0.25 - 1.25 * life
         size = 0.27 * pen.boost * math.sin(math.pi * min(life + 0.16, 1.0)) ** 0.6
+        if size < 0.08 * pen.boost:
+            continue
         _heart(path, x, y, size)
         light.addCircle(x - 0.42 * size, y - 0.3 * size, 0.16 * size)
     pen.draw(path, pen.palette.light((0.98, 0.24, 0.46)))
@@ -248,7 +284,7 @@ def _nose_bubble(pen: _Pen) -> None:
     """A sleeper's bubble that breathes."""
     breath = 0.5 - 0.5 * math.cos(math.tau * pen.frame / 12)
     size = (0.13 + 0.25 * breath) * (0.6 + 0.4 * pen.boost)
-    x, y = 0.1 + 0.75 * size, 0.42 + 0.55 * size
+    x, y = 0.08 + 0.7 * size, 0.52 + 0.7 * size
     path, light = skia.Path(), skia.Path()
     path.addCircle(x, y, size)
     light.addCircle(x - 0.3 * size, y - 0.35 * size, 0.26 * size)

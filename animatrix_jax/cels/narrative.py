@@ -47,10 +47,9 @@ class _Writer:
         self.draws = Draws(spec.art, "narrative")
         self.taxonomy = load_taxonomy()
         # In black and white no one can check a colour, so none is claimed.
-        self.says_colour = (
-            "monochrome" not in spec.values("style.palette")
-            and "mono_manga" not in spec.values("style.rendering")
-        )
+        self.says_colour = "monochrome" not in spec.values(
+            "style.palette"
+        ) and "mono_manga" not in spec.values("style.rendering")
         female = self.person.gender in ("girl", "woman")
         self.pronoun = "She" if female else "He"
 
@@ -133,9 +132,9 @@ class _Writer:
             if self.draws.chance(0.5)
         ]
         finish = [self._phrase("motion.spacing")] if self.draws.chance(0.45) else []
-        if self.spec.values("motion.deformation") != ("none",):
-            finish += self._phrases("motion.deformation")
-        elif self.draws.chance(0.1):
+        if self.spec.values("motion.deformation") != ("none",) or self.draws.chance(
+            0.1
+        ):
             finish += self._phrases("motion.deformation")
         timing = self._phrase("motion.timing") if self.draws.chance(0.7) else ""
         if timing:

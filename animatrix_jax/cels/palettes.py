@@ -77,7 +77,8 @@ class Grade:
     gain: float
     lift: float
     chroma: float
-    tint: Colour | None = None
+    tint: Colour | None = None  # laid over the darks
+    bright: Colour | None = None  # laid over the lights; like the darks if not given
     amount: float = 0.0
 
 
@@ -105,7 +106,14 @@ GRADES: dict[str, tuple[Grade, Grade, Grade]] = {
     ),
     "neon": (
         Grade(gain=0.92, lift=0.0, chroma=1.35, tint=(0.55, 0.16, 0.85), amount=0.08),
-        Grade(gain=0.40, lift=0.08, chroma=1.2, tint=(0.20, 0.03, 0.48), amount=0.45),
+        Grade(
+            gain=0.46,
+            lift=0.06,
+            chroma=1.5,
+            tint=(0.24, 0.02, 0.50),
+            bright=(0.60, 0.22, 0.92),
+            amount=0.42,
+        ),
         Grade(gain=1.0, lift=0.02, chroma=1.4),
     ),
     "monochrome": (
@@ -295,7 +303,12 @@ def _grade(colour: Colour, tag: str, manga: str, tone: Colour, layer: int) -> Co
         lightness = min(max((lightness - 0.5) * 1.1 + 0.5, 0.0), 1.0)
         return from_oklab((lightness, 0.6 * weight * tone_a, 0.6 * weight * tone_b))
     graded = from_oklab((lightness, grade.chroma * a, grade.chroma * b))
-    return mix(graded, grade.tint, grade.amount) if grade.tint else graded
+    if grade.tint is None:
+        return graded
+    over = mix(
+        grade.tint, grade.bright or grade.tint, min(max(to_oklab(colour)[0], 0.0), 1.0)
+    )
+    return mix(graded, over, grade.amount)
 
 
 def _named(
@@ -331,7 +344,7 @@ def _skin_shade(skin: Colour, tint: Colour, manga: str, tag: str) -> Colour:
 def _lighten(colour: Colour) -> Colour:
     """The hair's ring of light."""
     lightness, a, b = to_oklab(colour)
-    return from_oklab((lightness + 0.62 * (1.0 - lightness) * 0.7, 0.75 * a, 0.75 * b))
+    return from_oklab((lightness + 0.43 * (1.0 - lightness), 0.75 * a, 0.75 * b))
 
 
 def _scale(colour: Colour, factor: float) -> Colour:

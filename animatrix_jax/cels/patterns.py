@@ -27,7 +27,7 @@ from animatrix_jax.cels.scenery import (
 def flat_abstract(stage: Stage) -> tuple[Plane, ...]:
     """Two or three big flat shapes and a plain ground."""
     palette = stage.palette
-    base = mix(palette.sky, palette.accent, 0.18)
+    base = mix(palette.sky, palette.scene(palette.accent), 0.3)
     form = stage.table("abstract", 1, 4)[0]
 
     def draw_back(canvas: skia.Canvas) -> None:
@@ -53,7 +53,7 @@ def flat_abstract(stage: Stage) -> tuple[Plane, ...]:
                 bands,
                 [(LEFT, TOP), (RIGHT, TOP), (RIGHT, -0.6 - lean), (LEFT, -0.1 + lean)],
             )
-        canvas.drawPath(bands, ink.fill(mix(base, WHITE, 0.4)))
+        canvas.drawPath(bands, ink.fill(mix(base, _paper(stage), 0.45)))
 
     def draw_ground(canvas: skia.Canvas) -> None:
         floor = skia.Path()
@@ -75,12 +75,17 @@ def white(stage: Stage) -> tuple[Plane, ...]:
     return (Plane(parallax=0.0, draw=draw),)
 
 
+def _paper(stage: Stage) -> Colour:
+    """White paper as this palette lights it: dark under low key, violet under neon."""
+    return stage.palette.scene(WHITE)
+
+
 def _wash(stage: Stage, second: Colour) -> Plane:
     """A soft diagonal of two colours, drawn as paint bleeding into wet paper."""
 
     def draw(canvas: skia.Canvas) -> None:
-        first = mix(stage.palette.accent, WHITE, 0.55)
-        other = mix(stage.palette.light(second), WHITE, 0.45)
+        first = mix(stage.palette.accent, _paper(stage), 0.62)
+        other = mix(stage.palette.light(second), _paper(stage), 0.5)
         canvas.drawPaint(
             ink.linear((-1.4, -0.9), (1.4, 0.9), (first, mix(first, other, 0.5), other))
         )
@@ -119,7 +124,9 @@ def _flower(path: skia.Path, x: float, y: float, size: float, turn: float) -> No
     for k in range(5):
         left, right = turn + math.tau * (k - 0.5) / 5, turn + math.tau * (k + 0.5) / 5
         if k == 0:
-            path.moveTo(x + 0.34 * size * math.cos(left), y + 0.34 * size * math.sin(left))
+            path.moveTo(
+                x + 0.34 * size * math.cos(left), y + 0.34 * size * math.sin(left)
+            )
         path.cubicTo(
             x + 1.32 * size * math.cos(left + 0.1),
             y + 1.32 * size * math.sin(left + 0.1),
@@ -170,9 +177,7 @@ def bokeh(stage: Stage) -> tuple[Plane, ...]:
                 path.addCircle(x, y, size * (0.5 + 0.9 * w))
             tint = stage.palette.accent
             canvas.drawPath(warm, ink.fill(mix(tint, WHITE, 0.35), alpha))
-            canvas.drawPath(
-                cool, ink.fill(stage.palette.light((0.6, 0.8, 1.0)), alpha)
-            )
+            canvas.drawPath(cool, ink.fill(stage.palette.light((0.6, 0.8, 1.0)), alpha))
             canvas.drawPath(pale, ink.fill(WHITE, alpha))
 
         return Plane(parallax=parallax, draw=draw)
@@ -189,7 +194,7 @@ def checks(stage: Stage) -> tuple[Plane, ...]:
 
     def draw(canvas: skia.Canvas) -> None:
         tint = stage.palette.accent
-        canvas.drawPaint(ink.fill(mix(tint, WHITE, 0.72)))
+        canvas.drawPaint(ink.fill(mix(tint, _paper(stage), 0.8)))
         # Bands both ways cancel where they cross: what is left is a checker.
         path = skia.Path()
         path.setFillType(skia.PathFillType.kEvenOdd)
@@ -199,7 +204,9 @@ def checks(stage: Stage) -> tuple[Plane, ...]:
             for i in range(-11, 11):
                 near, far = side * 2 * i, side * (2 * i + 1)
                 corners = ((near, -reach), (far, -reach), (far, reach), (near, reach))
-                ink.polygon(path, [(a * ux - b * uy, a * uy + b * ux) for a, b in corners])
-        canvas.drawPath(path, ink.fill(mix(tint, WHITE, 0.4)))
+                ink.polygon(
+                    path, [(a * ux - b * uy, a * uy + b * ux) for a, b in corners]
+                )
+        canvas.drawPath(path, ink.fill(mix(tint, _paper(stage), 0.4)))
 
     return (Plane(parallax=0.3, draw=draw),)

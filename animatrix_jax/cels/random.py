@@ -7,8 +7,6 @@ and use only exact arithmetic: a uniform is ``(raw >> 11) * 2**-53``, and a norm
 a sum of twelve uniforms minus six (Irwin-Hall), which needs no logarithm.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -30,18 +28,24 @@ class Draws:
     def __init__(self, seed: int, *path: int | str):
         self.seed = int(seed)
         self.path = path
-        name = "/".join([str(self.seed), *(str(step) for step in path)])
-        digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
-        self._bits = np.random.Philox(key=int.from_bytes(digest, "little"))
+        self._bits: np.random.Philox | None = None
         self._buffer: list[int] = []
 
-    def child(self, *path: int | str) -> Draws:
+    def child(self, *path: int | str) -> "Draws":
         """A fresh stream below this one, at its start."""
         return Draws(self.seed, *self.path, *path)
+
+    def _make(self) -> np.random.Philox:
+        """The generator, made when it is first needed: many streams are only names."""
+        name = "/".join([str(self.seed), *(str(step) for step in self.path)])
+        digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
+        return np.random.Philox(key=int.from_bytes(digest, "little"))
 
     def raw(self) -> int:
         """The next 64 random bits."""
         if not self._buffer:
+            if self._bits is None:
+                self._bits = self._make()
             self._buffer = self._bits.random_raw(_BLOCK).tolist()[::-1]
         return self._buffer.pop()
 

@@ -11,8 +11,6 @@ and R turns a limb that hangs down (0, 1) forward to (sin a, cos a). Everything 
 for all drawings of a clip at once: matrices are [bones, drawings, 3, 3].
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -109,19 +107,18 @@ class Body:
 
     def offsets(self) -> dict[str, tuple[float, float]]:
         """Joint offsets of the bones, from the parent's joint."""
-        near = -self.shoulder * (1 - 0.42 * self.turn)
-        far = self.shoulder * (1 - 0.3 * self.turn)
+        near = -self.shoulder * (0.86 - 0.34 * self.turn)
+        far = self.shoulder * (0.84 - 0.22 * self.turn)
         legs = 0.5 * self.hip
-        shoulder = -self.torso + 0.55 * self.limb
+        shoulder = -self.torso + 0.1 + 0.8 * self.limb
         return {
             "hips": (0.0, -self.leg),
             "chest": (0.0, 0.0),
-            "head": (0.05 * self.turn, -self.torso - 0.4 * self.neck),
+            "head": (0.05 * self.turn, -self.torso - self.neck - 0.5 * self.head),
+            "face": (0.0, 0.0),
             "eyes": (0.0, 0.10),
             "mouth": (0.07 * self.turn, 0.335),
             "brows": (0.0, -0.08),
-            "bangs": (0.0, 0.0),
-            "back_hair": (0.0, -0.1),
             "tail_near": (0.0, 0.0),
             "tail_far": (0.0, 0.0),
             "arm_near": (near, shoulder),
@@ -140,18 +137,42 @@ class Body:
 
 
 _BODIES = {
-    "realistic": dict(
-        leg=3.15, torso=2.1, neck=0.3, shoulder=0.72, waist=0.44, hip=0.52, limb=0.215
-    ),
-    "standard": dict(
-        leg=2.55, torso=1.66, neck=0.2, shoulder=0.6, waist=0.37, hip=0.46, limb=0.185
-    ),
-    "stylized": dict(
-        leg=2.2, torso=1.2, neck=0.14, shoulder=0.47, waist=0.3, hip=0.38, limb=0.15
-    ),
-    "super_deformed": dict(
-        leg=0.55, torso=0.62, neck=0.0, shoulder=0.3, waist=0.27, hip=0.3, limb=0.13
-    ),
+    "realistic": {
+        "leg": 3.1,
+        "torso": 2.0,
+        "neck": 0.27,
+        "shoulder": 0.68,
+        "waist": 0.42,
+        "hip": 0.5,
+        "limb": 0.2,
+    },
+    "standard": {
+        "leg": 2.5,
+        "torso": 1.5,
+        "neck": 0.17,
+        "shoulder": 0.54,
+        "waist": 0.34,
+        "hip": 0.42,
+        "limb": 0.165,
+    },
+    "stylized": {
+        "leg": 2.15,
+        "torso": 1.12,
+        "neck": 0.11,
+        "shoulder": 0.44,
+        "waist": 0.28,
+        "hip": 0.35,
+        "limb": 0.135,
+    },
+    "super_deformed": {
+        "leg": 0.55,
+        "torso": 0.6,
+        "neck": -0.02,
+        "shoulder": 0.31,
+        "waist": 0.27,
+        "hip": 0.3,
+        "limb": 0.125,
+    },
 }
 
 
@@ -164,7 +185,7 @@ def make_body(proportion: str, *, build: float, turn: float) -> Body:
 
 
 def solve(
-    body: Body, pose: Float[np.ndarray, "d c"], *, view: float
+    body: Body, pose: Float[np.ndarray, "d c"], *, view: float, pivot: float = 0.0
 ) -> Float[np.ndarray, "bones d 3 3"]:
     """Matrices from the bones' coordinates to figure units, for every drawing.
 
@@ -172,6 +193,8 @@ def solve(
       body: lengths.
       pose: values of CHANNELS.
       view: height of the picture in figure units, which scales ``x`` and ``y``.
+      pivot: y about which the figure leans and squashes: the ground at 0, or the
+        picture's lower edge where that is higher.
     """
     count = len(pose)
     shift = np.zeros((len(BONES), 2, count))
@@ -185,14 +208,20 @@ def solve(
     for name, offset in body.offsets().items():
         shift[BONE[name]] = np.asarray(offset)[:, None]
     root, hips = BONE["root"], BONE["hips"]
-    shift[root, 0] += view * c("x")
-    shift[root, 1] += view * c("y")
-    shift[hips, 1] += body.leg * c("drop")
     angle[root] = -c("lean")
     scale[root, 0] = np.exp(c("widen"))
     scale[root, 1] = np.exp(c("stretch"))
+    shift[root, 0] += view * c("x") - pivot * np.sin(angle[root]) * scale[root, 1]
+    shift[root, 1] += view * c("y") + pivot * (1 - np.cos(angle[root]) * scale[root, 1])
+    # Knees that bend out of the picture lower the figure only so far.
+    drop = body.leg * c("drop")
+    shift[hips, 1] += drop if pivot == 0 else np.clip(drop, -0.1 * view, 0.16 * view)
     for name in ("hips", "chest", "head"):
         angle[BONE[name]] = -c(name)
+    # A head is drawn about its middle and nods about its neck.
+    pivot, tilt = 0.38 * body.head, angle[BONE["head"]]
+    shift[BONE["head"], 0] -= pivot * np.sin(tilt)
+    shift[BONE["head"], 1] += pivot * (1.0 - np.cos(tilt))
     for side in ("far", "near"):
         for limb in ("arm", "fore", "hand", "leg", "shin", "foot"):
             angle[BONE[f"{limb}_{side}"]] = c(f"{limb}_{side}")
@@ -234,7 +263,7 @@ def landmarks(body: Body) -> list[tuple[int, float, float]]:
     """(bone, x, y) of points that stand for the body's surface, for measures."""
     points = []
     for x in (-0.4, 0.0, 0.4):
-        for y in (-0.95, -0.6, -0.25):
+        for y in (-0.45, -0.1, 0.3):
             points.append((BONE["head"], x, y))
     for y in (-0.9, -0.5, -0.1):
         for x in (-0.8, 0.8):

@@ -135,14 +135,14 @@ def texture(
     name: str,
     top: float,
     bottom: float,
-    strength: float = 0.16,
+    strength: float = 0.2,
     shape: float = 2.0,
 ) -> None:
     """Dabs of light and dark over a band: leaves, grit, stains; photographs only."""
     if stage.finish != "photo_based":
         return
     scale = ink.pixels_per_unit(canvas)
-    count = 170 if scale < 100 else 1100
+    count = 240 if scale < 100 else 1700
     size = ink.at_least(0.012, 0.8, scale)
     light, dark = skia.Path(), skia.Path()
     first, last = in_view(canvas, 0.1)
@@ -256,7 +256,7 @@ def ridge_plane(
         hazy = mix(tone, stage.palette.sky, 0.45)
         top = base - height
         canvas.drawPath(path, ink.linear((0.0, top), (0.0, base), (tone, hazy)))
-        texture(canvas, stage, name + "grit", base, base + 0.25, 0.10)
+        texture(canvas, stage, name + "grit", base, base + 0.25, 0.15)
 
     return Plane(parallax=parallax, draw=draw)
 
@@ -292,7 +292,7 @@ def trees_plane(
         canvas.drawPath(trunks, ink.fill(stage.tone((0.36, 0.27, 0.22))))
         canvas.drawPath(shade, ink.fill(stage.palette.shade(leaf)))
         canvas.drawPath(lit, ink.fill(mix(leaf, WHITE, 0.08)))
-        texture(canvas, stage, name + "leaves", base - 1.6 * size, base, 0.13, 1.0)
+        texture(canvas, stage, name + "leaves", base - 1.6 * size, base, 0.18, 1.0)
 
     return Plane(parallax=parallax, draw=draw)
 

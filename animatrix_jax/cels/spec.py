@@ -9,14 +9,12 @@ Coordinates. *World*: one unit is the frame's height, y points down, the camera 
 looks at (0, 0). *Screen*: [0, w/h] x [0, 1] with the origin at the top left.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 
 from animatrix_jax.cels import backgrounds, palettes
-from animatrix_jax.cels.actions import HIT
 from animatrix_jax.cels.defects import Defect, draw_defects
+from animatrix_jax.cels.keyposes import HIT
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.tagging import (
     LOCOMOTION,
@@ -181,9 +179,7 @@ def draw_spec(
     values = draw_tags(draws.child("tags"), split_tags(tags))
     character = _draw_character(draws.child("character"), values)
     art = draws.child("art").raw() >> 1
-    place = backgrounds.draw_place(
-        Draws(art, "place"), values["style.background"][0]
-    )
+    place = backgrounds.draw_place(Draws(art, "place"), values["style.background"][0])
     effects = _draw_effects(draws.child("effects"), values, frames, character.facing)
     exposure = exposure_sheet(
         values["motion.timing"][0],
@@ -247,14 +243,23 @@ def _draw_character(draws: Draws, values: Values) -> CharacterSpec:
 def _draw_action(draws: Draws, values: Values) -> ActionSpec:
     style = values["motion.motion_style"][0]
     gain = GAIN[values["motion.amplitude"][0]]
-    travel = {"walk": 0.34, "run": 0.5, "dash": 0.7, "jump_fly": 0.35}.get(style, 0.0)
+    # A pan takes its share of the picture's width; a follow shot has room to run.
+    moves = values["camera.camera_motion"]
+    room = (
+        1.7
+        if "follow" in moves
+        else 0.6
+        if {"pan_left", "pan_right"} & set(moves)
+        else 1.0
+    )
+    travel = {"walk": 0.34, "run": 0.5, "dash": 0.55, "jump_fly": 0.35}.get(style, 0.0)
     return ActionSpec(
         style=style,
         emotion=values["motion.emotion"][0],
         gain=gain,
         rate=RATE[values["motion.speed"][0]] * draws.uniform(0.95, 1.05),
         phase=draws.uniform(),
-        travel=travel * min(gain, 1.2),
+        travel=room * travel * min(gain, 1.2),
         spacing=values.get("motion.spacing", ("linear",))[0],
         variant=draws.integer(0, 3),
     )
@@ -288,7 +293,7 @@ def _draw_effects(
     def real(field: str) -> tuple[str, ...]:
         return tuple(v for v in values[field] if v != "none")
 
-    hit = min(int(round(HIT * (frames - 1))), frames - 1)
+    hit = min(round(HIT * (frames - 1)), frames - 1)
     hold = 4 if "hitstop" in real("vfx.impact") else 0
     style = values["motion.motion_style"][0]
     direction = (float(facing), 0.0)
@@ -307,9 +312,7 @@ def _draw_effects(
     )
 
 
-def _draw_deform(
-    draws: Draws, values: Values, frames: int, hit: int
-) -> DeformSpec:
+def _draw_deform(draws: Draws, values: Values, frames: int, hit: int) -> DeformSpec:
     kinds = tuple(v for v in values["motion.deformation"] if v != "none")
     rate = RATES.get(values["motion.timing"][0], 1)
     # Intended deformation is brief: three drawings or fewer, but a chibi shift reads

@@ -7,197 +7,23 @@ somewhere, black-and-white manga has no vivid palette). A field that cannot be s
 a clip is not stated: spacing of a held drawing, speed and depth of a fixed camera.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
+from animatrix_jax.cels.odds import (
+    ACTING,
+    LINE_FOR,
+    MANPU,
+    MULTIPLE,
+    STILL_ONLY,
+    WEIGHTS,
+    Table,
+)
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.errors import UserError
 
-Table = dict[str, float]
 Values = dict[str, tuple[str, ...]]
 
 LOCOMOTION = ("walk", "run", "dash", "jump_fly")
-
-# Every field and value that is drawn, in the taxonomy's order, with its base weight.
-WEIGHTS: dict[str, Table] = {
-    "style.rendering": dict(
-        flat_cel=16,
-        two_tone_cel=28,
-        multi_tone_cel=16,
-        illustration_look=10,
-        watercolor=8,
-        rough_genga=7,
-        tiedown=7,
-        mono_manga=8,
-    ),
-    "style.line": dict(
-        thin_clean=24, bold_clean=18, tapered=24, rough=9, color_trace=14, lineless=9
-    ),
-    "style.proportion": dict(
-        realistic=16, standard=32, stylized=28, super_deformed=24
-    ),
-    "style.palette": dict(
-        natural=26, pastel=18, vivid=22, low_key=12, neon=12, monochrome=10
-    ),
-    "style.background": dict(
-        painted=44, flat_abstract=20, mood_pattern=22, white=14
-    ),
-    "motion.motion_style": dict(
-        dialogue=11,
-        daily_acting=12,
-        walk=12,
-        run=12,
-        dash=9,
-        jump_fly=10,
-        melee=10,
-        dance=9,
-        comic_reaction=9,
-        still=6,
-    ),
-    "motion.amplitude": dict(none=0, small=20, medium=38, large=28, extreme=14),
-    "motion.speed": dict(still=0, slow=20, normal=38, fast=28, explosive=14),
-    "motion.timing": dict(
-        ones=26, twos=34, threes=17, fours_plus=8, modulated=15, held=0
-    ),
-    "motion.spacing": dict(
-        linear=24, eased=30, snap=18, overshoot_settle=16, vibration=12
-    ),
-    "motion.deformation": dict(
-        none=46, smear=16, multiples=12, squash_stretch=15, chibi_shift=11
-    ),
-    "motion.deform_level": {"0": 0, "1": 35, "2": 40, "3": 25},
-    "motion.emotion": dict(
-        neutral=14,
-        joy=20,
-        anger=13,
-        sorrow=11,
-        fear=9,
-        surprise=13,
-        embarrassment=9,
-        resolve=11,
-    ),
-    "camera.shot_size": dict(
-        extreme_close_up=5,
-        close_up=12,
-        bust=20,
-        waist=20,
-        knee=14,
-        full=18,
-        long=7,
-        extreme_long=4,
-    ),
-    "camera.angle": dict(eye=66, high=10, low=12, dutch=12),
-    "camera.camera_motion": dict(
-        fix=34,
-        pan_left=8,
-        pan_right=8,
-        pan_up=6,
-        pan_down=6,
-        truck_up=9,
-        truck_back=8,
-        follow=8,
-        roll=6,
-        shake=7,
-    ),
-    "camera.camera_speed": dict(slow=28, normal=36, quick=24, flash=12),
-    "camera.depth": dict(single_plane=34, book_slide=30, multiplane=36),
-    "vfx.impact": dict(none=62, impact_frame=13, hitstop=8, flash=10, shockwave=7),
-    "vfx.lines": dict(
-        none=60, speed_lines=13, focus_lines=12, streak_background=10, waver_lines=5
-    ),
-    "vfx.manpu": dict(
-        none=58,
-        vein_pop=4,
-        sweat_drop=6,
-        blush=5,
-        gloom_lines=4,
-        sparkle=6,
-        hearts=5,
-        flowers=4,
-        shock_bolt=4,
-        nose_bubble=3,
-    ),
-    "vfx.elemental": dict(
-        none=56,
-        fire=5,
-        smoke=4,
-        explosion=3,
-        liquid=3,
-        lightning=4,
-        wind=3,
-        debris=3,
-        sparks=4,
-        dust=4,
-        rain=5,
-        snow=5,
-        petals=6,
-    ),
-    "vfx.vfx_level": dict(none=0, accent=60, dominant=40),
-}
-MULTIPLE = (
-    "motion.deformation",
-    "camera.camera_motion",
-    "vfx.impact",
-    "vfx.lines",
-    "vfx.manpu",
-    "vfx.elemental",
-)
-STILL_ONLY = {
-    "motion.amplitude": "none",
-    "motion.speed": "still",
-    "motion.timing": "held",
-}
-# How a motion style or an emotion leans another field (factors on base weights).
-_ACTING = {
-    "dialogue": {
-        "motion.amplitude": dict(large=0.5, extreme=0.1),
-        "motion.speed": dict(explosive=0.1),
-        "camera.shot_size": dict(full=0.3, long=0.2, extreme_long=0),
-    },
-    "walk": {"motion.speed": dict(explosive=0.15), "vfx.impact": dict(none=3)},
-    "run": {"motion.speed": dict(slow=0.3, fast=1.5)},
-    "dash": {
-        "motion.amplitude": dict(small=0, large=1.5),
-        "motion.speed": dict(slow=0, normal=0.4, explosive=2),
-        "vfx.lines": dict(none=0.4, speed_lines=2, streak_background=2),
-        "vfx.elemental": dict(dust=4, wind=3),
-    },
-    "jump_fly": {"motion.amplitude": dict(small=0.3)},
-    "melee": {
-        "motion.amplitude": dict(small=0.3, extreme=1.5),
-        "motion.speed": dict(slow=0.3, explosive=2),
-        "motion.emotion": dict(
-            neutral=0.3, joy=0.2, anger=4, sorrow=0.1, embarrassment=0, resolve=4
-        ),
-        "vfx.impact": dict(none=0.35),
-        "vfx.elemental": dict(sparks=3, debris=3, lightning=2),
-    },
-    "dance": {"motion.emotion": dict(joy=4, sorrow=0.3, fear=0, anger=0.3)},
-    "comic_reaction": {
-        "motion.emotion": dict(
-            neutral=0, surprise=3, embarrassment=2, anger=1.5, fear=1.5, resolve=0
-        ),
-        "vfx.manpu": dict(none=0.25),
-        "motion.deformation": dict(chibi_shift=3, squash_stretch=1.5),
-    },
-    "still": {"vfx.impact": dict(none=5, hitstop=0)},
-}
-_MANPU = {
-    "joy": dict(sparkle=5, hearts=5, flowers=5, blush=2, vein_pop=0, gloom_lines=0),
-    "anger": dict(vein_pop=9, hearts=0, flowers=0, nose_bubble=0, sparkle=0.3),
-    "sorrow": dict(gloom_lines=7, sweat_drop=2, hearts=0, sparkle=0, flowers=0),
-    "fear": dict(gloom_lines=4, sweat_drop=4, shock_bolt=3, hearts=0, flowers=0),
-    "surprise": dict(shock_bolt=8, sweat_drop=3, nose_bubble=0, gloom_lines=0.4),
-    "embarrassment": dict(blush=9, sweat_drop=4, hearts=2, nose_bubble=0),
-    "resolve": dict(sparkle=3, vein_pop=1, hearts=0.2, nose_bubble=0),
-    "neutral": dict(nose_bubble=3),
-}
-_LINE_FOR = {
-    "rough_genga": ("rough",),
-    "tiedown": ("thin_clean", "tapered", "rough"),
-    "mono_manga": ("thin_clean", "bold_clean", "tapered", "rough"),
-}
 
 
 def split_tags(tags: Iterable[str]) -> Values:
@@ -255,13 +81,13 @@ def draw_tags(draws: Draws, demanded: Values) -> Values:
     line, palette = demanded.get("style.line"), demanded.get("style.palette")
     barred = {
         rendering: 0.0
-        for rendering, lines in _LINE_FOR.items()
+        for rendering, lines in LINE_FOR.items()
         if line and line[0] not in lines
     }
     if palette and palette[0] != "monochrome":
         barred["mono_manga"] = 0.0
     rendering = pick("style.rendering", barred)
-    pick("style.line", only=_LINE_FOR.get(rendering, ()))
+    pick("style.line", only=LINE_FOR.get(rendering, ()))
     chibi = "chibi_shift" in demanded.get("motion.deformation", ())
     pick("style.proportion", {"super_deformed": 0.0} if chibi else {})
     pick("style.palette", only=("monochrome",) if rendering == "mono_manga" else ())
@@ -271,7 +97,7 @@ def draw_tags(draws: Draws, demanded: Values) -> Values:
     style = draws.weighted(factors("motion.motion_style", _allowed_styles(demanded)))
     style = demanded.get("motion.motion_style", (style,))[0]
     tags["motion.motion_style"] = (style,)
-    lean = _ACTING.get(style, {})
+    lean = ACTING.get(style, {})
     still = style == "still"
     for field, value in STILL_ONLY.items():
         pick(field, lean.get(field, {}), only=(value,) if still else ())
@@ -295,7 +121,12 @@ def draw_tags(draws: Draws, demanded: Values) -> Values:
     # Camera.
     shot_lean = dict(lean.get("camera.shot_size", {}))
     if style in LOCOMOTION or style in ("melee", "dance"):
-        shot_lean = dict(extreme_close_up=0.15, close_up=0.3, knee=1.6, full=2.0)
+        shot_lean = {
+            "extreme_close_up": 0.15,
+            "close_up": 0.3,
+            "knee": 1.6,
+            "full": 1.5,
+        }
     if tags["style.proportion"] == ("super_deformed",):
         shot_lean["full"] = shot_lean.get("full", 1) * 2.0
     pick("camera.shot_size", shot_lean)
@@ -307,8 +138,10 @@ def draw_tags(draws: Draws, demanded: Values) -> Values:
         moves["follow"] = 2.5
     move = pick("camera.camera_motion", moves)
     shake_too = draws.chance(0.06)
-    if shake_too and move not in ("fix", "shake") and (
-        "camera.camera_motion" not in demanded
+    if (
+        shake_too
+        and move not in ("fix", "shake")
+        and ("camera.camera_motion" not in demanded)
     ):
         tags["camera.camera_motion"] = (move, "shake")
     if tags["camera.camera_motion"] == ("fix",):
@@ -319,17 +152,18 @@ def draw_tags(draws: Draws, demanded: Values) -> Values:
         pick("camera.depth")
 
     # Effects.
-    level = demanded.get("vfx.vfx_level")
     lists = ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental")
+    quiet = draws.chance(0.3) and not any(f.startswith("vfx.") for f in demanded)
+    level = ("none",) if quiet else demanded.get("vfx.vfx_level")
     for field in lists:
         leaning = lean.get(field, {})
         if field == "vfx.manpu":
-            leaning = {**_MANPU[emotion], **leaning}
+            leaning = {**MANPU[emotion], **leaning}
         pick(field, leaning, only=("none",) if level == ("none",) else ())
     hitstop_too = draws.chance(0.25)
-    if tags["vfx.impact"] == ("impact_frame",) and hitstop_too and not still:
-        if "vfx.impact" not in demanded:
-            tags["vfx.impact"] = ("impact_frame", "hitstop")
+    free = "vfx.impact" not in demanded and hitstop_too and not still
+    if free and tags["vfx.impact"] == ("impact_frame",):
+        tags["vfx.impact"] = ("impact_frame", "hitstop")
     bare = all(tags[field] == ("none",) for field in lists)
     if bare and level and level != ("none",):
         open_fields = [field for field in lists if field not in demanded]
@@ -380,13 +214,13 @@ def _check(tags: Values, demanded: Values) -> None:
             )
     rendering, line = tags["style.rendering"][0], tags["style.line"][0]
     wrong = ""
-    if line not in _LINE_FOR.get(rendering, (line,)):
+    if line not in LINE_FOR.get(rendering, (line,)):
         wrong = f"style.rendering={rendering} with style.line={line}"
     elif rendering == "mono_manga" and tags["style.palette"] != ("monochrome",):
         wrong = f"style.rendering=mono_manga with {tags['style.palette'][0]} colours"
     elif "follow" in tags["camera.camera_motion"] and style not in LOCOMOTION:
         wrong = f"camera.camera_motion=follow with motion.motion_style={style}"
-    elif still_deformed(tags):
+    elif _still_deformed(tags):
         wrong = "a deformation in a still, or a deform_level that contradicts it"
     elif "hitstop" in tags["vfx.impact"] and style == "still":
         wrong = "vfx.impact=hitstop with motion.motion_style=still"
@@ -408,7 +242,7 @@ def _check(tags: Values, demanded: Values) -> None:
         raise UserError(f"Cel World cannot draw {wrong}")
 
 
-def still_deformed(tags: Values) -> bool:
+def _still_deformed(tags: Values) -> bool:
     """Whether deformation, its level and the motion contradict each other."""
     deformed = tags["motion.deformation"] != ("none",)
     still = tags["motion.motion_style"] == ("still",)

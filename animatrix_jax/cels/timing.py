@@ -7,8 +7,6 @@ two key poses is divided among the drawings between them. Both act on the charac
 camera and effects move on ones.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float
 

@@ -44,8 +44,7 @@ def run(main: Callable[[list[str]], Any], argv: Sequence[str] | None = None) -> 
         _fail(error, os.path.basename(argv[0]))
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
-    for noisy in ("jax", "orbax", "grain", "tensorflow"):
-        std_logging.getLogger(noisy).setLevel(std_logging.WARNING)
+    logging.get_absl_handler().addFilter(_is_for_the_user)
     try:
         code = main(rest)
     except UserError as error:
@@ -62,6 +61,12 @@ def print_json(value: dict[str, Any]) -> None:
     """Prints `value` as one line of JSON, if `--json` was given."""
     if FLAGS.json:
         print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def _is_for_the_user(record: std_logging.LogRecord) -> bool:
+    """Our own messages, and the warnings of the libraries, which log through absl too."""
+    ours = f"{os.sep}animatrix_jax{os.sep}" in record.pathname
+    return ours or record.levelno >= std_logging.WARNING
 
 
 def _fail(error: Exception, program: str) -> None:

@@ -47,14 +47,13 @@ def draw_records(
     )
     pending: collections.deque[concurrent.futures.Future] = collections.deque()
     try:
-        with _plain_main():
-            # The first submit starts the processes.
-            pending.append(pool.submit(_draw_in_worker, chunks[0], seed))
         # A few chunks ahead, so that memory does not grow with the count.
-        for chunk in chunks[1:]:
+        for chunk in chunks:
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
-            pending.append(pool.submit(_draw_in_worker, chunk, seed))
+            # Any submit may start a process.
+            with _plain_main():
+                pending.append(pool.submit(_draw_in_worker, chunk, seed))
         while pending:
             yield from pending.popleft().result()
     finally:

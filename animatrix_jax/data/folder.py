@@ -70,18 +70,18 @@ class FolderSource:
         workdir: str | os.PathLike | None = None,
         span_seconds: video.Real = 10.0,
     ):
-        self._folder = pathlib.Path(folder)
+        self.folder = pathlib.Path(folder)
         self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
         self._needed = (frames - 1) / fps
         self._workdir = pathlib.Path(workdir) if workdir is not None else None
         self.set_aside: dict[str, str] = {}
         self.failures = 0
-        if not self._folder.is_dir():
-            raise UserError(f"no such folder of videos: {self._folder}")
+        if not self.folder.is_dir():
+            raise UserError(f"no such folder of videos: {self.folder}")
         if self._workdir is not None:
             self._workdir.mkdir(parents=True, exist_ok=True)
             (self._workdir / "set_aside.jsonl").write_text("")
-        paths = _find_videos(self._folder)
+        paths = _find_videos(self.folder)
         lengths = self._check_all(paths)
         labelled = self._read_labels(labels, lengths)
         self.clips: list[FolderClip] = []
@@ -92,7 +92,7 @@ class FolderSource:
             raise UserError(self._nothing(len(paths)))
         logging.info(
             "%s: %d clips from %d of %d files, %d set aside",
-            self._folder,
+            self.folder,
             len(self.clips),
             len(lengths),
             len(paths),
@@ -124,9 +124,7 @@ class FolderSource:
                 index = int(rng.integers(len(self.clips)))
                 continue
             return self.narrative(index) | {"video": pixels}
-        raise UserError(
-            f"{_REPLACEMENTS} clips in a row did not decode: {self._folder}"
-        )
+        raise UserError(f"{_REPLACEMENTS} clips in a row did not decode: {self.folder}")
 
     def narrative(self, index: int) -> Record:
         """The labels of clip `index`."""
@@ -151,7 +149,7 @@ class FolderSource:
                 return measures.measure(self._read(clip, clip.start + slack / 2))
             except video.VideoError as error:
                 self._put_aside(clip.path, f"failed while measured: {error}")
-                return measures.Measures(motion=0.0, deformation=0.0, repeated=1.0)
+                return measures.STILL
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             found = list(
@@ -171,7 +169,7 @@ class FolderSource:
         )
 
     def _read(self, clip: FolderClip, start: float) -> np.ndarray:
-        return video.read_video(self._folder / clip.path, start=start, **self._shape)
+        return video.read_video(self.folder / clip.path, start=start, **self._shape)
 
     def _check_all(self, paths: list[str]) -> dict[str, float]:
         """Seconds of each usable file, in the order of the names."""
@@ -193,8 +191,8 @@ class FolderSource:
 
     def _check(self, path: str) -> float | str:
         """Usable seconds of a file, or why it cannot be used."""
-        full = self._folder / path
-        if not _is_inside(full, self._folder):
+        full = self.folder / path
+        if not _is_inside(full, self.folder):
             return "it is a link that leaves the folder"
         try:
             info = video.probe(full)
@@ -216,7 +214,7 @@ class FolderSource:
         self, labels: str | os.PathLike | None, lengths: dict[str, float]
     ) -> dict[str, list[FolderClip]]:
         """Labelled clips by file; lines that cannot be used are set aside."""
-        path = self._folder / LABELS if labels is None else pathlib.Path(labels)
+        path = self.folder / LABELS if labels is None else pathlib.Path(labels)
         if not path.is_file():
             if labels is not None:
                 raise UserError(f"no such label file: {path}")
@@ -238,11 +236,11 @@ class FolderSource:
     def _parse_label(self, line: str, lengths: dict[str, float]) -> FolderClip | None:
         """One label; None if its file is set aside already."""
         label = parse_label(line)
-        full = self._folder / label.video
-        if not _is_inside(full, self._folder):
+        full = self.folder / label.video
+        if not _is_inside(full, self.folder):
             raise UserError(f"{label.video} is outside the folder")
         # Both sides resolved, so that "./a.mp4" and "b/../a.mp4" are one file.
-        path = full.resolve().relative_to(self._folder.resolve()).as_posix()
+        path = full.resolve().relative_to(self.folder.resolve()).as_posix()
         if path not in lengths:
             if path in self.set_aside:
                 return None
@@ -272,9 +270,9 @@ class FolderSource:
 
     def _nothing(self, files: int) -> str:
         if not files:
-            return f"no video file in {self._folder}"
+            return f"no video file in {self.folder}"
         name, reason = next(iter(self.set_aside.items()), ("", "no clip is labelled"))
-        return f"none of {files} videos in {self._folder} is usable ({name}: {reason})"
+        return f"none of {files} videos in {self.folder} is usable ({name}: {reason})"
 
 
 def _find_videos(folder: pathlib.Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from animatrix_jax.cels.narrative import narrate
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.data.curriculum import ClipTables
 from animatrix_jax.data.records import Record
@@ -39,9 +40,10 @@ class CelSource:
 
     def narrative(self, index: int) -> Record:
         """What clip `index` says, without drawing it."""
-        told = self.world.narrative(index)
+        spec = self.world.spec(index)
+        told = narrate(spec)
         return {
-            "tags": told.tags,
+            "tags": spec.tags,
             "summary": told.summary,
             "description": told.description,
             "clip_id": index,

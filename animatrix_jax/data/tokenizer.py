@@ -6,6 +6,7 @@ so any script and any emoji comes through whole. A tokenizer is one `tokenizer.j
 Hugging Face's `tokenizers`; umT5's own loads as well as one trained here.
 """
 
+import collections
 import dataclasses
 import os
 import pathlib
@@ -15,8 +16,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tokenizers
 from jaxtyping import Bool, Int32
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
 
+from animatrix_jax.data.unigram import learn_pieces
 from animatrix_jax.errors import UserError
 
 PAD, EOS, UNKNOWN = 0, 1, 2
@@ -107,7 +109,9 @@ def train_tokenizer(
     fixed = len(_SPECIAL) + len(byte_pieces) + NUM_SENTINELS
     if vocab_size <= fixed:
         raise ValueError(f"expected a vocabulary over {fixed}, got {vocab_size}")
-    pieces = _learn_pieces(corpus, vocab_size - fixed)
+    learner = tokenizers.Tokenizer(models.Unigram())
+    _prepare(learner)
+    pieces = learn_pieces(_count_words(corpus, learner), vocab_size - fixed)
     unused = vocab_size - fixed - len(pieces)
     lowest = min((score for _, score in pieces), default=0.0) - 10.0
     vocabulary = [
@@ -131,17 +135,14 @@ def train_tokenizer(
     return Tokenizer(definition)
 
 
-def _learn_pieces(corpus: Iterable[str], count: int) -> list[tuple[str, float]]:
-    """The `count` best pieces with their log probabilities, in a fixed order."""
-    learner = tokenizers.Tokenizer(models.Unigram())
-    _prepare(learner)
-    trainer = trainers.UnigramTrainer(
-        vocab_size=count + 1, special_tokens=["<unk>"], unk_token="<unk>"
-    )
-    trainer.show_progress = False
-    learner.train_from_iterator(corpus, trainer)
-    definition = learner.model.__getstate__()
-    return definition
+def _count_words(corpus: Iterable[str], model: tokenizers.Tokenizer) -> dict[str, int]:
+    """How often each word occurs, as the model's own first steps cut the text."""
+    counts: collections.Counter[str] = collections.Counter()
+    for text in corpus:
+        normal = model.normalizer.normalize_str(text)
+        words = model.pre_tokenizer.pre_tokenize_str(normal)
+        counts.update(word for word, _ in words)
+    return counts
 
 
 def _prepare(model: tokenizers.Tokenizer) -> None:

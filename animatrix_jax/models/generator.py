@@ -11,6 +11,7 @@ Wan's weights gives Wan's output. Its parameters are two trees: `dit`, exactly W
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 from flax import nnx
@@ -28,15 +29,15 @@ from animatrix_jax.models.tag_encoder import TagEncoder
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Features:
-    """What the generator makes of a clip on the way.
+    """What the generator makes of a clip on the way; a pytree, so typed loosely.
 
     Attributes:
       tokens: hidden tokens [b t' h' w' d], a cell a patch.
       tags: the tag set's vector h_cls [b c]; None in a generator without tags.
     """
 
-    tokens: Array
-    tags: Array | None
+    tokens: Any
+    tags: Any
 
 
 class TagPaths(nnx.Module):

@@ -126,7 +126,13 @@ def _tag_encoder(dim: int, num_heads: int) -> TagEncoderConfig:
 def _pico() -> ModelPreset:
     return ModelPreset(
         dit=DiTConfig(
-            dim=128, ffn_dim=384, num_heads=4, num_layers=5, text_dim=64, tag_dim=64
+            dim=128,
+            ffn_dim=384,
+            num_heads=4,
+            num_layers=5,
+            text_dim=64,
+            tag_dim=64,
+            remat="dots",
         ),
         tags=_tag_encoder(64, 4),
         vae=VAEConfig(
@@ -158,7 +164,13 @@ def _pico() -> ModelPreset:
 def _nano() -> ModelPreset:
     return ModelPreset(
         dit=DiTConfig(
-            dim=192, ffn_dim=576, num_heads=6, num_layers=8, text_dim=128, tag_dim=128
+            dim=192,
+            ffn_dim=576,
+            num_heads=6,
+            num_layers=8,
+            text_dim=128,
+            tag_dim=128,
+            remat="dots",
         ),
         tags=_tag_encoder(128, 4),
         vae=VAEConfig(

@@ -7,7 +7,6 @@ permutes `sequence` and leaves `cls` (PAPER: "Tag encoder"). All fp32; it is sma
 
 import dataclasses
 
-import jax
 from flax import nnx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -25,7 +24,6 @@ from animatrix_jax.models.layers import (
 )
 
 
-@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodedTags:
     """The tags' vectors [b k d], zero where padded, and the set's vector [b d]."""

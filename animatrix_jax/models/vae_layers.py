@@ -25,9 +25,8 @@ from animatrix_jax.models.config import Downsample
 Video = Float[Array, "b t h w c"]
 Past = tuple[Array, ...]
 
-KERNEL_INIT = jax.nn.initializers.lecun_normal()
-# Of query, key and value together, at the end of every resblock: as any other.
-POINTWISE_DIMENSIONS = (((4,), (0,)), ((), ()))
+# Keeps the variance; uniform, since XLA takes long to compile many normal draws.
+KERNEL_INIT = jax.nn.initializers.lecun_uniform()
 
 
 class Stream:
@@ -278,23 +277,23 @@ def in_chunks(
 
 
 def causal_conv(
-    x: Float[Array, "b t+2 h w i"], kernel: Float[Array, "3 3 3 i o"]
+    x: Float[Array, "b s h w i"], kernel: Float[Array, "3 3 3 i o"]
 ) -> Float[Array, "b t h w o"]:
-    """A 3x3x3 convolution, padded in space and not in time.
+    """A 3x3x3 convolution, padded in space and not in time: t = s - 2.
 
     XLA's 3D convolutions are slow on CPU: there it is three 2D ones, one for each frame
     of the kernel, which is two to five times as fast.
     """
-    return lax.platform_dependent(x, kernel, cpu=_conv_by_taps, default=_conv_3d)
+    return lax.platform_dependent(x, kernel, cpu=conv_by_taps, default=conv_3d)
 
 
-def _conv_by_taps(x: Array, kernel: Array) -> Array:
+def conv_by_taps(x: Array, kernel: Array) -> Array:
     frames = x.shape[1] - 2
     taps = [_frame_conv(x[:, i : i + frames], kernel[i], (1, 1), 1) for i in range(3)]
     return taps[0] + taps[1] + taps[2]
 
 
-def _conv_3d(x: Array, kernel: Array) -> Array:
+def conv_3d(x: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(
         x,
         kernel,

@@ -33,8 +33,6 @@ from animatrix_jax.sampling.sampler import SamplerConfig
 from animatrix_jax.sampling.solvers import SOLVERS
 from animatrix_jax.training.weights import Component, load_component
 
-COMPONENTS = ("generator", "vae", "text")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GenerateRequest:
@@ -70,7 +68,7 @@ class Pipeline:
 
     Attributes:
       preset: sizes and sampling defaults.
-      params: parameters of "generator", "vae" and "text".
+      params: parameters of "generator", "vae" and "text" (the encoder alone).
       tokenizer: of the text tower.
       max_batch: clips sampled at once; more are done in turns of this many.
       phase: called with the name of each phase ("compile", "text", "sample", "decode"),
@@ -123,7 +121,12 @@ class Pipeline:
             raise UserError(f"{parts['text'].source} has no tokenizer.json")
         return cls(
             preset=preset,
-            params={name: parts[name].params for name in COMPONENTS},
+            params={
+                "generator": parts["generator"].params,
+                "vae": parts["vae"].params,
+                # The tower is trained with a decoder, which sampling has no use for.
+                "text": parts["text"].params["encoder"],
+            },
             tokenizer=Tokenizer.from_file(path),
         ).on_device()
 

@@ -37,9 +37,15 @@ def scorer():
         num_heads=2,
     )
     config = JudgeConfig()
-    params = init_params(
-        lambda rngs: Judge(config, DIT, tags, rngs=rngs), jax.random.key(0)
+    shapes = jax.eval_shape(
+        lambda k: init_params(lambda rngs: Judge(config, DIT, tags, rngs=rngs), k),
+        jax.random.key(0),
     )
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: rng.normal(0.0, 0.1, leaf.shape).astype(np.float32), shapes
+    )
+    params["heads"]["bias"] = np.full(4, 3.0, np.float32)
     return Scorer(config=config, dit=DIT, tags=tags, params=params, batch=2)
 
 

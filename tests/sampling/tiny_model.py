@@ -5,13 +5,14 @@ import json
 import pathlib
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
 
 from animatrix_jax.data.tokenizer import train_tokenizer
 from animatrix_jax.models import functional, presets
 from animatrix_jax.models.config import to_dict
 from animatrix_jax.models.generator import Generator
-from animatrix_jax.models.t5 import T5Encoder
+from animatrix_jax.models.t5 import T5
 from animatrix_jax.models.vae import VAE
 from animatrix_jax.training.weights import save_component
 
@@ -58,26 +59,32 @@ def tiny_preset() -> presets.ModelPreset:
     )
 
 
+def random_params(build: functional.Build, rng: np.random.Generator) -> dict:
+    """Random weights without running (and compiling) the initialisers.
+
+    No leaf is zero: zero-initialised parts (head, tag paths) would hide what feeds them.
+    """
+    shapes = jax.eval_shape(
+        lambda key: functional.init_params(build, key), jax.random.key(0)
+    )
+    flat = {}
+    for path, leaf in sorted(traverse_util.flatten_dict(shapes).items()):
+        fan_in = leaf.shape[-2] if len(leaf.shape) > 1 else 16
+        value = rng.normal(size=leaf.shape) / np.sqrt(fan_in)
+        flat[path] = (value + (path[-1] == "scale")).astype(np.float32)
+    return traverse_util.unflatten_dict(flat)
+
+
 def write_model(folder: pathlib.Path) -> pathlib.Path:
     """Writes weights, config and tokenizer of `tiny_preset` as a packaged model has."""
-    preset = tiny_preset()
+    preset, rng = tiny_preset(), np.random.default_rng(0)
     builds = {
         "generator": lambda rngs: Generator(preset.dit, preset.tags, rngs=rngs),
         "vae": lambda rngs: VAE(preset.vae, rngs=rngs),
-        "text": lambda rngs: T5Encoder(preset.text, rngs=rngs),
+        "text": lambda rngs: T5(preset.text, rngs=rngs),
     }
-    for seed, (name, build) in enumerate(builds.items()):
-        key = jax.random.key(seed)
-        params = functional.init_params(build, key)
-        # Zero-initialised parts (head, tag paths) would hide what they are fed.
-        leaves, structure = jax.tree.flatten(params)
-        keys = jax.random.split(key, len(leaves))
-        noisy = [
-            leaf + 0.1 * jax.random.normal(k, leaf.shape)
-            for leaf, k in zip(leaves, keys)
-        ]
-        params = jax.tree.map(jnp.asarray, jax.tree.unflatten(structure, noisy))
-        save_component(folder, name, params, dtype="float32")
+    for name, build in builds.items():
+        save_component(folder, name, random_params(build, rng), dtype="float32")
     config = {"preset": "pico", "model": to_dict(preset)}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     words = TEXT.split()

@@ -1,11 +1,11 @@
 """Stage `text`: the small T5 of `pico` and `nano`, by span corruption.
 
-The corpus is Cel World's narrative, drawn without pixels. The tokenizer is trained on it
-first and kept in the stage's folder; the encoder alone is what later stages freeze.
+The corpus is Cel World's narrative, drawn without pixels: half of the texts are summaries
+alone, half go on with the description, as later stages will read them. The tokenizer is
+trained on it first and kept in the stage's folder; later stages freeze the encoder.
 (Raffel et al. 2020, section 3.1.4.)
 """
 
-import itertools
 import pathlib
 from typing import Any
 
@@ -14,16 +14,108 @@ import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Array
+from tqdm import tqdm
 
 from animatrix_jax.cels.world import CelWorld
-from animatrix_jax.data.curriculum import clip_generator
-from animatrix_jax.data.tokenizer import Tokenizer, train_tokenizer
+from animatrix_jax.data.tokenizer import NUM_SENTINELS, Tokenizer, train_tokenizer
 from animatrix_jax.models import config as model_config
 from animatrix_jax.models.config import T5Config
 from animatrix_jax.models.functional import Params, bind, init_params
 from animatrix_jax.models.t5 import T5
-from animatrix_jax.objectives.span_corruption import span_corruption_loss
-from animatrix_jax.training.config import SourceConfig, section
+from animatrix_jax.objectives.span_corruption import (
+    SpanCorruptionConfig,
+    corrupt_batch,
+    span_corruption_loss,
+)
+from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.stage import Batch, Metrics
 
-_CORPUS = 20_000
+_HELD_OUT_SEED = 7919
+
+
+class TextStage:
+    """T5 on narratives with spans hidden."""
+
+    def __init__(self, config: Any, *, workdir: pathlib.Path):
+        self.name = "text"
+        self._seed, self._steps = config.seed, config.loop.steps
+        self._data = section(SourceConfig, config.data)
+        self._size = section(BatchConfig, config.batch).size
+        self._length = config.model.text_length
+        self._t5 = model_config.from_dict(T5Config, config.model.text.to_dict())
+        self._folder = workdir / self.name
+
+    def build(self, rngs: nnx.Rngs) -> T5:
+        """Builds the encoder and its decoder."""
+        return T5(self._t5, rngs=rngs)
+
+    def init(self, key: Array) -> Params:
+        return {"text": init_params(self.build, key)}
+
+    def initial(self) -> Params | None:
+        return None
+
+    def frozen(self) -> Params:
+        return {}
+
+    def loss(
+        self, params: Params, frozen: Params, batch: Batch, key: Array
+    ) -> tuple[Array, Metrics]:
+        logits = bind(self.build, params["text"])(
+            batch["text_tokens"],
+            batch["text_mask"],
+            batch["decoder_tokens"],
+            batch["target_mask"],
+        )
+        metrics = span_corruption_loss(logits, batch["targets"], batch["target_mask"])
+        return metrics["loss"], {"accuracy": metrics["accuracy"]}
+
+    def batches(self) -> grain.IterDataset:
+        corpus = self._texts("train", self._data.clips, self._seed)
+        tokenizer = self._tokenizer(corpus)
+        local = self._size // jax.process_count()
+
+        def make(step: int) -> Batch:
+            rng = np.random.default_rng((self._seed, int(step), jax.process_index()))
+            rows = rng.integers(len(corpus), size=local)
+            return self._batch([corpus[row] for row in rows], tokenizer, rng)
+
+        return grain.MapDataset.range(self._steps).map(make).to_iter_dataset()
+
+    def held_out(self) -> list[Batch]:
+        texts = self._texts("test", self._data.held_out, _HELD_OUT_SEED)
+        tokenizer = Tokenizer.from_file(self._folder / "tokenizer.json")
+        return [self._batch(texts, tokenizer, np.random.default_rng(_HELD_OUT_SEED))]
+
+    def counts(self) -> dict[str, int]:
+        return {}
+
+    def finish(self, params: Params, folder: pathlib.Path) -> None:
+        """Nothing: the tokenizer is in the folder since the start."""
+
+    def _texts(self, split: str, count: int, seed: int) -> list[str]:
+        world = CelWorld(seed=seed, size=count, split=split)
+        narratives = (
+            world.narrative(i)
+            for i in tqdm(range(count), desc=f"telling {split} clips", mininterval=1.0)
+        )
+        return [
+            text
+            for n in narratives
+            for text in (n.summary, f"{n.summary} {n.description}")
+        ]
+
+    def _tokenizer(self, corpus: list[str]) -> Tokenizer:
+        path = self._folder / "tokenizer.json"
+        if path.exists():
+            return Tokenizer.from_file(path)
+        return train_tokenizer(corpus, self._t5.vocab_size, path)
+
+    def _batch(
+        self, texts: list[str], tokenizer: Tokenizer, rng: np.random.Generator
+    ) -> Batch:
+        tokens = tokenizer.encode(texts, self._length)
+        config = SpanCorruptionConfig(
+            first_sentinel=tokenizer.sentinel(0), num_sentinels=NUM_SENTINELS
+        )
+        return corrupt_batch(tokens.tokens, tokens.mask, rng=rng, config=config)

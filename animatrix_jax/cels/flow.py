@@ -1,0 +1,142 @@
+"""True optical flow, by construction.
+
+Every drawn part has a known matrix per frame, so a pixel of part k at frame t goes to
+
+    p + flow[t](p) = M_k[t+1] M_k[t]^-1 p.
+
+A pass without anti-aliasing paints the number of the part instead of its colour.
+``visible`` holds where the part is still on top at the place the pixel goes to, and no
+effect painted over it on either frame.
+"""
+
+import dataclasses
+
+import numpy as np
+import skia
+from jaxtyping import Bool, Float32, Int32, UInt8
+
+from animatrix_jax.cels.render import Renderer, to_skia
+from animatrix_jax.cels.rig import BONES
+from animatrix_jax.cels.spec import ClipSpec
+
+UNKNOWN = 0  # streaks, ghosts and shadows, which are no part's
+_FIGURE = 100  # part numbers of a model start at _FIGURE * (1 + model)
+_TOUCHED = 3  # grey levels by which an effect must change a pixel to hide it
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TrueFlow:
+    """A clip with its flow: ``frame[t+1](p + flow[t](p))`` shows ``frame[t](p)``."""
+
+    video: UInt8[np.ndarray, "t h w 3"]
+    flow: Float32[np.ndarray, "s h w 2"]
+    visible: Bool[np.ndarray, "s h w"]
+
+
+def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
+    """Frames, flow from each to the next, and where the flow can be seen."""
+    renderer = Renderer(spec, height=height, width=width)
+    parts, hidden = [], []
+    video = renderer.frames()
+    for frame in range(spec.frames):
+        ids = _part_ids(renderer, frame)
+        renderer.draw_set(frame)
+        renderer.draw_cel(renderer.stage.cels[renderer.stage.sheet[frame]], frame)
+        renderer.surface.flushAndSubmit()
+        bare = renderer.array[..., :3].astype(np.int16)
+        parts.append(ids)
+        hidden.append((np.abs(bare - video[frame]) > _TOUCHED).any(-1))
+    flow = np.zeros((max(spec.frames - 1, 0), height, width, 2), np.float32)
+    visible = np.zeros(flow.shape[:3], bool)
+    rows, columns = np.mgrid[0:height, 0:width]
+    for t in range(spec.frames - 1):
+        matrices = _matrices(renderer, t), _matrices(renderer, t + 1)
+        for part in np.unique(parts[t]):
+            if part == UNKNOWN or part not in matrices[0] or part not in matrices[1]:
+                continue
+            at = parts[t] == part
+            step = matrices[1][part] @ np.linalg.inv(matrices[0][part])
+            x, y = columns[at] + 0.5, rows[at] + 0.5
+            placed = step @ np.stack([x, y, np.ones_like(x)])
+            goal = (placed[:2] / placed[2]).T
+            flow[t][at] = goal - np.stack([x, y], -1)
+            tx = np.floor(goal[:, 0]).astype(int)
+            ty = np.floor(goal[:, 1]).astype(int)
+            inside = (tx >= 0) & (tx < width) & (ty >= 0) & (ty < height)
+            tx, ty = np.clip(tx, 0, width - 1), np.clip(ty, 0, height - 1)
+            same = inside & (parts[t + 1][ty, tx] == part)
+            visible[t][at] = same & ~hidden[t][at] & ~hidden[t + 1][ty, tx]
+    return TrueFlow(video=video, flow=flow, visible=visible)
+
+
+def _matrices(renderer: Renderer, frame: int) -> dict[int, np.ndarray]:
+    """Part number -> matrix to pixels."""
+    found = {1 + i: sheet.matrices[frame] for i, sheet in enumerate(renderer.sheets)}
+    cel = renderer.stage.cels[renderer.stage.sheet[frame]]
+    placed = renderer.camera[frame] @ cel.bones
+    base = _FIGURE * (1 + cel.model)
+    # A model with a defect that has come in is another model.
+    base += len(BONES) * sum(s <= frame for s, _ in renderer.figures[cel.model][1:])
+    found |= {base + i: placed[i] for i in range(len(BONES))}
+    return found
+
+
+def _part_ids(renderer: Renderer, frame: int) -> Int32[np.ndarray, "h w"]:
+    """The number of the part that each pixel shows."""
+    height, width = renderer.height, renderer.width
+    array = np.zeros((height, width, 4), np.uint8)
+    surface = skia.Surface(array, colorType=skia.kRGBA_8888_ColorType)
+    canvas = surface.getCanvas()
+    for i, sheet in enumerate(renderer.sheets):
+        canvas.setMatrix(to_skia(sheet.matrices[frame]))
+        # Alpha of 128 and more becomes opaque with the part's number as its colour.
+        number = _code(1 + i)
+        rows = [0, 0, 0, 0, number[0], 0, 0, 0, 0, number[1], 0, 0, 0, 0, 0]
+        solid = skia.ColorFilters.Matrix([*rows, 0, 0, 0, 255, -127.5])
+        paint = skia.Paint(AntiAlias=False, ColorFilter=solid)
+        canvas.drawImage(
+            sheet.image, 0, 0, skia.SamplingOptions(skia.FilterMode.kNearest), paint
+        )
+    cel = renderer.stage.cels[renderer.stage.sheet[frame]]
+    numbers = list(_matrices(renderer, frame))[len(renderer.sheets) :]
+    _draw_unknown(renderer, canvas, frame)
+    matrices = renderer.camera[frame] @ cel.bones
+    for op in renderer.figure(cel, frame).ops:
+        canvas.setMatrix(to_skia(matrices[op.bone]))
+        canvas.drawPath(op.path, _id_paint(op.paint, numbers[op.bone]))
+    surface.flushAndSubmit()
+    low, high = array[..., 0].astype(np.int32), array[..., 1].astype(np.int32)
+    return low + 256 * high
+
+
+def _id_paint(paint: skia.Paint, number: int) -> skia.Paint:
+    """The same fill or stroke in the colour that says ``number``."""
+    plain = skia.Paint(
+        AntiAlias=False,
+        Style=paint.getStyle(),
+        StrokeWidth=paint.getStrokeWidth(),
+        StrokeCap=paint.getStrokeCap(),
+        StrokeJoin=paint.getStrokeJoin(),
+        Color4f=skia.Color4f(*_code(number), 0, 1),
+    )
+    if paint.getPathEffect() is not None:
+        plain.setPathEffect(paint.getPathEffect())
+    return plain
+
+
+def _code(number: int) -> tuple[float, float]:
+    return (number % 256) / 255, (number // 256) / 255
+
+
+def _draw_unknown(renderer: Renderer, canvas: skia.Canvas, frame: int) -> None:
+    """Shadows, ghosts and streaks: drawn as no part, so nothing is claimed there."""
+    black = skia.ColorFilters.Matrix([0] * 15 + [0, 0, 0, 255, -8])
+    canvas.resetMatrix()
+    canvas.saveLayer(None, skia.Paint(ColorFilter=black))
+    kept = renderer.canvas
+    try:
+        renderer.canvas = canvas
+        renderer.draw_extras(renderer.stage.cels[renderer.stage.sheet[frame]], frame)
+    finally:
+        renderer.canvas = kept
+    canvas.restore()

@@ -1,0 +1,384 @@
+"""Drawing a clip: set, character, effects, and the camera over them.
+
+`render` turns a spec into frames. Everything that stays the same is drawn once: each
+plane of the set becomes one image, each drawing of the character one run of ops under
+matrices, and a frame whose camera and cels have not changed is copied.
+"""
+
+import dataclasses
+
+import numpy as np
+import skia
+from jaxtyping import Float, UInt8
+
+from animatrix_jax.cels import deform, effects, ink
+from animatrix_jax.cels.backgrounds import make_background
+from animatrix_jax.cels.elementals import draw_elemental
+from animatrix_jax.cels.figure import Figure, make_figure, smear_ops
+from animatrix_jax.cels.look import PAPER, Op
+from animatrix_jax.cels.manpu import draw_manpu
+from animatrix_jax.cels.palettes import draw_palette, mix
+from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.rig import BONE
+from animatrix_jax.cels.spec import ClipSpec
+from animatrix_jax.cels.staging import (
+    Cel,
+    Stage,
+    ghost_bones,
+    head_on_screen,
+    make_stage,
+)
+
+MAX_SIDE = 6000
+LINEAR = skia.SamplingOptions(skia.FilterMode.kLinear)
+# How far the set fades to paper, so that the figure's style reaches behind it.
+WASH = {"rough_genga": 0.62, "tiedown": 0.55, "watercolor": 0.28, "mono_manga": 0.25}
+
+
+def render(
+    spec: ClipSpec, *, height: int, width: int, stage: Stage | None = None
+) -> UInt8[np.ndarray, "t h w 3"]:
+    """The frames of a clip; ``stage`` saves making it again."""
+    return Renderer(spec, height=height, width=width, stage=stage).frames()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """One plane of the set as an image with its matrices to pixels."""
+
+    image: skia.Image
+    matrices: Float[np.ndarray, "t 3 3"]
+
+
+class Renderer:
+    """Draws one clip at one size."""
+
+    def __init__(
+        self, spec: ClipSpec, *, height: int, width: int, stage: Stage | None = None
+    ):
+        self.spec, self.height, self.width = spec, height, width
+        self.aspect = width / height
+        who = spec.character
+        self.palette = draw_palette(
+            Draws(spec.art, "palette"),
+            spec.value("style.palette"),
+            spec.value("style.rendering"),
+            hair_colour=who.hair_colour,
+            eye_colour=who.eye_colour,
+            cloth_colour=who.cloth_colour,
+        )
+        self.stage: Stage = stage or make_stage(spec)
+        self.camera = self.stage.camera.matrices(height=height, width=width)
+        zoom = float(np.exp(np.log(self.stage.camera.zoom).mean()))
+        self.figures: list[list[tuple[int, Figure]]] = []
+        for model in self.stage.models:
+            pixels = height * zoom / model.framing.view
+            structural = tuple(
+                d for d in spec.defects if d.family != "motion_coherence"
+            )
+            starts = sorted({0, *(d.start for d in structural)})
+            self.figures.append(
+                [
+                    (
+                        start,
+                        make_figure(
+                            spec,
+                            self.palette,
+                            pixels=pixels,
+                            proportion=model.proportion,
+                            defects=tuple(d for d in structural if d.start <= start),
+                        ),
+                    )
+                    for start in starts
+                ]
+            )
+        self.pixels = [height * zoom / m.framing.view for m in self.stage.models]
+        self.sheets = self._sheets()
+        self.array = np.zeros((height, width, 4), np.uint8)
+        self.surface = skia.Surface(self.array, colorType=skia.kRGBA_8888_ColorType)
+        self.canvas = self.surface.getCanvas()
+        self.draws = Draws(spec.art, "effects")
+
+    def figure(self, cel: Cel, frame: int) -> Figure:
+        """The model that a frame shows: defects come in at their start."""
+        found = [f for start, f in self.figures[cel.model] if start <= frame]
+        return found[-1]
+
+    # The set.
+
+    def _sheets(self) -> list[Sheet]:
+        spec = self.spec
+        background = make_background(
+            Draws(spec.art, "background"),
+            spec.value("style.background"),
+            self.palette,
+            spec.character.place,
+        )
+        runs: list[tuple[np.ndarray, list]] = []
+        for plane in background.planes:
+            matrices = self.stage.camera.matrices(
+                height=self.height,
+                width=self.width,
+                parallax=plane.parallax,
+                scenery=True,
+            )
+            if runs and np.array_equal(runs[-1][0], matrices):
+                runs[-1][1].append(plane)
+            else:
+                runs.append((matrices, [plane]))
+        return [self._sheet(matrices, planes) for matrices, planes in runs]
+
+    def _sheet(self, matrices: np.ndarray, planes: list) -> Sheet:
+        """Draw planes that move alike into one image, as large as is ever seen."""
+        w, h = self.width, self.height
+        corners = np.array([[0, w, 0, w], [0, 0, h, h], [1, 1, 1, 1]], float)
+        seen = np.linalg.inv(matrices) @ corners
+        left, right = seen[:, 0].min(), seen[:, 0].max()
+        top, bottom = seen[:, 1].min(), seen[:, 1].max()
+        scale = float(np.hypot(matrices[:, 0, 0], matrices[:, 1, 0]).max())
+        if np.ptp(matrices, axis=0).max() == 0 and matrices[0, 0, 1] == 0:
+            # Never moves: draw it where it is seen.
+            offset = matrices[0, :2, 2]
+            columns, rows = w, h
+        else:
+            pad = 2.0 / scale
+            left, top = left - pad, top - pad
+            size = max(right + pad - left, bottom + pad - top)
+            scale = min(scale, MAX_SIDE / size)
+            offset = np.array([-left * scale, -top * scale])
+            columns = int(np.ceil((right + pad - left) * scale))
+            rows = int(np.ceil((bottom + pad - top) * scale))
+        surface = skia.Surface(columns, rows)
+        canvas = surface.getCanvas()
+        canvas.translate(float(offset[0]), float(offset[1]))
+        canvas.scale(scale, scale)
+        for plane in planes:
+            plane.draw(canvas)
+        to_world = np.array(
+            [
+                [1 / scale, 0, -offset[0] / scale],
+                [0, 1 / scale, -offset[1] / scale],
+                [0, 0, 1],
+            ]
+        )
+        return Sheet(image=surface.makeImageSnapshot(), matrices=matrices @ to_world)
+
+    def draw_set(self, frame: int) -> None:
+        canvas = self.canvas
+        canvas.resetMatrix()
+        canvas.clear(skia.ColorWHITE)
+        for sheet in self.sheets:
+            canvas.setMatrix(to_skia(sheet.matrices[frame]))
+            canvas.drawImage(sheet.image, 0, 0, LINEAR)
+        canvas.resetMatrix()
+        wash = WASH.get(self.spec.value("style.rendering"), 0.0)
+        if wash:
+            canvas.drawColor(skia.Color4f(*PAPER, wash))
+
+    # The character.
+
+    def draw_extras(self, cel: Cel, frame: int) -> None:
+        """What a cel has behind the figure: shadow, repeats, the streaks of a smear."""
+        canvas, camera = self.canvas, self.camera[frame]
+        figure = self.figure(cel, frame)
+        self._shadow(cel, camera, figure)
+        for bones, opacity in ghost_bones(self.spec, self.stage, cel):
+            canvas.resetMatrix()
+            canvas.saveLayerAlpha(None, int(255 * opacity))
+            draw_ops(canvas, figure.ops, camera @ bones)
+            canvas.restore()
+        if cel.smeared:
+            level = self.spec.deform.level
+            way = deform.direction(self.spec)
+            streaks = smear_ops(figure, self.palette, level, way)
+            draw_ops(canvas, streaks, camera @ cel.bones)
+
+    def draw_cel(self, cel: Cel, frame: int) -> None:
+        """The figure and what is behind it."""
+        self.draw_extras(cel, frame)
+        figure = self.figure(cel, frame)
+        boiling = [
+            d
+            for d in self.spec.defects
+            if d.kind in ("boiling_line", "colour_flicker") and d.start <= frame
+        ]
+        ops = figure.ops
+        for defect in boiling:
+            ops = _boil(ops, defect.kind, defect.severity, defect.key, frame)
+        draw_ops(self.canvas, ops, self.camera[frame] @ cel.bones)
+
+    def _shadow(self, cel: Cel, camera: np.ndarray, figure: Figure) -> None:
+        if self.spec.camera.shot not in ("full", "long", "extreme_long"):
+            return
+        model = self.stage.models[cel.model]
+        matrix = camera @ cel.bones[BONE["root"]]
+        ground = camera @ model.place
+        # It stays on the ground under a leaping figure.
+        foot = model.place @ np.array([0.0, 0.0, 1.0])
+        x = cel.bones[BONE["root"], 0, 2] / cel.bones[BONE["root"], 2, 2]
+        matrix = np.array(
+            [
+                [abs(ground[0, 0]), 0, 0],
+                [0, abs(ground[1, 1]), 0],
+                [0, 0, 1],
+            ]
+        )
+        at = camera @ np.array([x, foot[1] / foot[2], 1.0])
+        matrix[:2, 2] = at[:2] / at[2]
+        self.canvas.setMatrix(to_skia(matrix))
+        r = 1.5 * figure.body.hip + 0.15
+        dark = mix(self.palette.line, (0.0, 0.0, 0.0), 0.3)
+        self.canvas.drawOval(skia.Rect(-r, -0.28 * r, r, 0.28 * r), ink.fill(dark, 0.4))
+
+    # The clip.
+
+    def base(self, frame: int) -> None:
+        """Set, effects behind, character."""
+        spec = self.spec
+        self.draw_set(frame)
+        if spec.effects.lines:
+            self._screen()
+            effects.apply_before(
+                self.canvas,
+                spec.effects,
+                frame,
+                spec.frames,
+                self.aspect,
+                self.draws,
+                self.palette,
+            )
+        self.draw_cel(self.stage.cels[self.stage.sheet[frame]], frame)
+
+    def _screen(self) -> None:
+        self.canvas.resetMatrix()
+        self.canvas.scale(self.height, self.height)
+
+    def overlay(self, frame: int) -> None:
+        """Elements, symbols and effects over the character."""
+        spec, canvas = self.spec, self.canvas
+        e = spec.effects
+        cel = self.stage.cels[self.stage.sheet[frame]]
+        head = head_on_screen(cel, self.camera[frame], height=self.height)
+        for value in e.elemental:
+            self._screen()
+            draw_elemental(
+                canvas,
+                value,
+                frame,
+                spec.frames,
+                self.draws,
+                self.palette,
+                self.aspect,
+            )
+        for value in e.manpu:
+            self._screen()
+            draw_manpu(
+                canvas, value, head, frame, spec.frames, self.draws, self.palette
+            )
+        if e.lines or e.impact:
+            self._screen()
+            effects.apply_after(
+                canvas,
+                e,
+                frame,
+                spec.frames,
+                self.aspect,
+                self.draws,
+                self.palette,
+                self._focus(head),
+            )
+
+    def _focus(self, head: tuple[float, float, float, float]) -> tuple[float, float]:
+        """Where effects gather: the face, kept inside the picture."""
+        x = min(max(head[0], 0.15 * self.aspect), 0.85 * self.aspect)
+        return x, min(max(head[1], 0.15), 0.85)
+
+    def frames(self) -> UInt8[np.ndarray, "t h w 3"]:
+        """Every frame of the clip."""
+        spec = self.spec
+        e = spec.effects
+        video = np.empty((spec.frames, self.height, self.width, 3), np.uint8)
+        flat = bool(e.lines) or any(
+            d.kind in ("boiling_line", "colour_flicker") for d in spec.defects
+        )
+        changing = bool(e.lines or e.impact or e.elemental or e.manpu)
+        made: dict[tuple, np.ndarray] = {}
+        for frame in range(spec.frames):
+            key = (
+                self.stage.sheet[frame],
+                tuple(start <= frame for start, _ in self.figures[0]),
+                self.camera[frame].tobytes(),
+                *(sheet.matrices[frame].tobytes() for sheet in self.sheets),
+                frame if flat else 0,
+            )
+            if key in made:
+                self.array[:] = made[key]
+            else:
+                self.base(frame)
+                self.surface.flushAndSubmit()
+                made[key] = self.array.copy()
+            if changing:
+                self.overlay(frame)
+            video[frame] = self.array[..., :3]
+            if e.impact:
+                cel = self.stage.cels[self.stage.sheet[frame]]
+                head = head_on_screen(cel, self.camera[frame], height=self.height)
+                video[frame] = effects.post(
+                    video[frame],
+                    e,
+                    frame,
+                    spec.frames,
+                    self.draws,
+                    self.palette,
+                    self._focus(head),
+                )
+        return video
+
+
+def to_skia(matrix: Float[np.ndarray, "3 3"]) -> skia.Matrix:
+    return skia.Matrix.MakeAll(*matrix.ravel().tolist())
+
+
+def draw_ops(
+    canvas: skia.Canvas, ops: tuple[Op, ...], matrices: Float[np.ndarray, "b 3 3"]
+) -> None:
+    """Draw ops under their bones' matrices, on top of the canvas' layers."""
+    last = -1
+    ready: dict[int, skia.Matrix] = {}
+    rows = matrices.reshape(len(matrices), 9).tolist()
+    for op in ops:
+        if op.bone != last:
+            last = op.bone
+            if last not in ready:
+                ready[last] = skia.Matrix.MakeAll(*rows[last])
+            canvas.setMatrix(ready[last])
+        canvas.drawPath(op.path, op.paint)
+
+
+def _boil(
+    ops: tuple[Op, ...], kind: str, severity: float, key: int, frame: int
+) -> tuple[Op, ...]:
+    """Lines that crawl, or colours that flicker, from frame to frame."""
+    draws = Draws(key, "boil", frame)
+    if kind == "colour_flicker":
+        shift = [draws.uniform(-1, 1) * (0.06 + 0.34 * severity) for _ in range(3)]
+        rows = [1.0, 0, 0, 0, shift[0], 0, 1, 0, 0, shift[1], 0, 0, 1, 0, shift[2]]
+        tint = skia.ColorFilters.Matrix([*rows, 0, 0, 0, 1, 0])
+        changed = []
+        for op in ops:
+            paint = skia.Paint(op.paint)
+            paint.setColorFilter(tint)
+            changed.append(dataclasses.replace(op, paint=paint))
+        return tuple(changed)
+    changed = []
+    for i, op in enumerate(ops):
+        paint = skia.Paint(op.paint)
+        if paint.getStyle() == skia.Paint.kStroke_Style:
+            width = paint.getStrokeWidth() * (1.0 + severity * draws.uniform(0, 1.6))
+            paint.setStrokeWidth(width)
+        seed = (draws.raw() >> 40) + i
+        paint.setPathEffect(
+            skia.DiscretePathEffect.Make(0.12, 0.012 + 0.05 * severity, seed)
+        )
+        changed.append(dataclasses.replace(op, paint=paint))
+    return tuple(changed)

@@ -1,0 +1,128 @@
+"""A contact sheet of Cel World, and how fast it draws.
+
+    python -m animatrix_jax.cels.sheet --out=docs/images/cel_world.png
+    python -m animatrix_jax.cels.sheet --speed
+
+Each row of the sheet is a clip: its key tags, then frames in order.
+"""
+
+import argparse
+import pathlib
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from animatrix_jax.cels.render import render
+from animatrix_jax.cels.spec import ClipSpec, draw_spec
+from animatrix_jax.cels.world import CelWorld
+
+# What each row shows: demanded tags, and the index that draws the rest.
+ROWS: tuple[tuple[int, str], ...] = (
+    (3, "motion.motion_style=run,camera.camera_motion=follow,camera.shot_size=full"),
+    (11, "motion.motion_style=dialogue,camera.shot_size=bust"),
+    (2, "motion.motion_style=melee,vfx.impact=impact_frame"),
+    (7, "motion.deformation=chibi_shift,motion.motion_style=comic_reaction"),
+    (5, "motion.deformation=smear,motion.motion_style=dash"),
+    (1, "motion.motion_style=walk,camera.camera_motion=pan_left"),
+    (4, "motion.deformation=squash_stretch,motion.motion_style=jump_fly"),
+    (9, "style.proportion=super_deformed,motion.motion_style=dance"),
+    (6, "style.rendering=tiedown,motion.motion_style=daily_acting"),
+    (8, "style.rendering=mono_manga,vfx.lines=focus_lines"),
+)
+LABELLED = (
+    "style.rendering",
+    "style.line",
+    "style.proportion",
+    "style.palette",
+    "motion.motion_style",
+    "motion.timing",
+    "motion.spacing",
+    "motion.deformation",
+    "motion.emotion",
+    "camera.shot_size",
+    "camera.camera_motion",
+    "vfx.impact",
+    "vfx.lines",
+    "vfx.manpu",
+    "vfx.elemental",
+)
+INK, PAPER, GREY = (34, 34, 40), (250, 249, 246), (140, 138, 146)
+
+
+def contact_sheet(
+    specs: Sequence[ClipSpec], *, size: int = 144, columns: int = 7
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Rows of frames with their tags.
+
+    Args:
+      specs: one for each row.
+      size: side of a frame in pixels.
+      columns: frames shown of each clip, the first and the last among them.
+    """
+    margin, gap, text = 14, 4, 190
+    width = text + columns * (size + gap) + 2 * margin
+    height = len(specs) * (size + 2 * gap) + 2 * margin
+    sheet = Image.new("RGB", (width, height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    title, small = ImageFont.load_default(15), ImageFont.load_default(11)
+    for row, spec in enumerate(specs):
+        y = margin + row * (size + 2 * gap)
+        video = render(spec, height=size, width=size)
+        chosen = np.linspace(0, spec.frames - 1, columns).round().astype(int)
+        for column, frame in enumerate(chosen):
+            x = margin + text + column * (size + gap)
+            sheet.paste(Image.fromarray(video[frame]), (x, y))
+        pen.text((margin, y), spec.action.style.replace("_", " "), INK, font=title)
+        values = []
+        for key in LABELLED:
+            values += [v for v in spec.values(key) if v != "none"]
+        for line, value in enumerate(values[:16]):
+            at = (margin + 92 * (line // 8), y + 24 + 14 * (line % 8))
+            pen.text(at, value.replace("_", " ")[:17], GREY, font=small)
+    return np.asarray(sheet)
+
+
+def measure_speed(*, clips: int, size: int) -> float:
+    """Clips per second of one process, in seconds of its own processor time."""
+    world = CelWorld(height=size, width=size)
+    for index in range(4):
+        world[index]
+    start = time.process_time()
+    for index in range(4, 4 + clips):
+        world[index]
+    return clips / (time.process_time() - start)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=pathlib.Path, help="PNG to write")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=int, default=144, help="side of a frame")
+    parser.add_argument("--columns", type=int, default=7, help="frames of a clip")
+    parser.add_argument(
+        "--random", type=int, default=0, help="rows of undemanded clips"
+    )
+    parser.add_argument("--speed", action="store_true", help="print clips per second")
+    parser.add_argument("--clips", type=int, default=200, help="clips for --speed")
+    args = parser.parse_args()
+    if args.out:
+        rows = ROWS if not args.random else tuple((i, "") for i in range(args.random))
+        specs = [
+            draw_spec(seed=args.seed, index=i, tags=filter(None, tags.split(",")))
+            for i, tags in rows
+        ]
+        sheet = contact_sheet(specs, size=args.size, columns=args.columns)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sheet).save(args.out, optimize=True)
+        print(f"wrote {args.out}")
+    if args.speed or not args.out:
+        rate = measure_speed(clips=args.clips, size=32)
+        print(f"{rate:.0f} clips/s a process at 17 x 32 x 32")
+
+
+if __name__ == "__main__":
+    main()

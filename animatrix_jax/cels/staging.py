@@ -1,0 +1,232 @@
+"""Staging: a spec becomes poses, matrices and a camera, with nothing drawn yet.
+
+What the renderer, the true flow and the analytic measures share. A *cel* is one
+drawing of the character; the exposure sheet says which cel each frame shows.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from animatrix_jax.cels import deform
+from animatrix_jax.cels.actions import pose_track
+from animatrix_jax.cels.camera import (
+    CameraTrack,
+    Framing,
+    camera_track,
+    figure_matrix,
+    frame_shot,
+)
+from animatrix_jax.cels.defects import disturb_bones, disturb_pose
+from animatrix_jax.cels.figure import spec_body
+from animatrix_jax.cels.rig import BONE, CHANNEL, Body, landmarks, solve
+from animatrix_jax.cels.spec import ClipSpec
+
+LEAPS = ("jump_fly", "comic_reaction")  # these need air above the head
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model:
+    """One model of the character, framed: its own, or the chibi's."""
+
+    proportion: str
+    body: Body
+    framing: Framing
+    place: Float[np.ndarray, "3 3"]  # figure units to world
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cel:
+    """One drawing: which model, and its bones' matrices to world."""
+
+    model: int
+    bones: Float[np.ndarray, "b 3 3"]
+    time: float
+    smeared: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Everything about a clip that moves."""
+
+    models: tuple[Model, ...]
+    cels: tuple[Cel, ...]
+    sheet: tuple[int, ...]  # frame -> cel
+    camera: CameraTrack
+
+
+def _models(spec: ClipSpec) -> tuple[Model, ...]:
+    shot = spec.camera.shot
+    proportions = [spec.value("style.proportion")]
+    if "chibi_shift" in spec.deform.kinds:
+        proportions.append("super_deformed")
+    models = []
+    for number, proportion in enumerate(proportions):
+        body = spec_body(spec, proportion)
+        framing = frame_shot(shot, body, leaps=spec.action.style in LEAPS)
+        if number and shot in ("full", "long", "extreme_long"):
+            # The chibi is smaller than the model it stands in for.
+            framing = dataclasses.replace(framing, view=1.35 * framing.view)
+        models.append(
+            Model(
+                proportion=proportion,
+                body=body,
+                framing=framing,
+                place=figure_matrix(spec, framing),
+            )
+        )
+    return tuple(models)
+
+
+def _bones(
+    spec: ClipSpec, model: Model, times: Float[np.ndarray, " d"], *, defects: bool
+) -> Float[np.ndarray, "b d 3 3"]:
+    """Bones to figure units at the given times, deformation and defects included."""
+    pose = pose_track(
+        spec.action,
+        model.body,
+        times,
+        frames=spec.frames,
+        facing=spec.character.facing,
+    )
+    pose = deform.squash(spec, pose, times)
+    # A low camera sees the face from below, a high one from above.
+    pose[:, CHANNEL["nod"]] += {"low": -0.04, "high": 0.045}.get(spec.camera.angle, 0)
+    if defects:
+        pose = disturb_pose(pose, spec.defects)
+    framing = model.framing
+    bones = solve(model.body, pose, view=framing.view, pivot=framing.pivot)
+    bones = deform.smear(spec, bones, times, centre=-0.5 * model.body.crown)
+    return disturb_bones(bones, spec.defects) if defects else bones
+
+
+def ghost_bones(
+    spec: ClipSpec, stage: Stage, cel: Cel
+) -> list[tuple[Float[np.ndarray, "b 3 3"], float]]:
+    """Bones and opacity of the repeated drawings behind a cel."""
+    found = deform.ghosts(spec, cel.time)
+    if not found:
+        return []
+    model = stage.models[cel.model]
+    times = np.array([time for time, _ in found])
+    bones = model.place @ _bones(spec, model, times, defects=False)
+    # Where the action is small, the repeats fan out along it all the same.
+    fan = 0.035 * spec.character.facing * (times - cel.time)
+    bones[:, :, 0] += fan[:, None] * bones[:, :, 2]
+    return [(bones[:, i], opacity) for i, (_, opacity) in enumerate(found)]
+
+
+def make_stage(spec: ClipSpec) -> Stage:
+    """Poses, cels and camera of a clip."""
+    models = _models(spec)
+    restless = any(
+        d.family in ("motion_coherence", "line_continuity") for d in spec.defects
+    )
+    if restless:
+        # Such defects show on ones, whatever the exposure.
+        shown = list(range(spec.frames))
+        times = np.array(spec.exposure, float)
+    else:
+        shown = sorted(set(spec.exposure))
+        times = np.array(shown, float)
+    chibi = np.zeros(len(times), bool)
+    if len(models) > 1:
+        chibi = deform.window(spec.deform, times) >= 0
+    placed = [
+        model.place @ _bones(spec, model, times, defects=True) for model in models
+    ]
+    smeared = np.zeros(len(times), bool)
+    if "smear" in spec.deform.kinds:
+        smeared = deform.window(spec.deform, times) >= 0
+    cels = tuple(
+        Cel(
+            model=int(chibi[i]),
+            bones=placed[int(chibi[i])][:, i],
+            time=float(times[i]),
+            smeared=bool(smeared[i]),
+        )
+        for i in range(len(times))
+    )
+    order = {frame: number for number, frame in enumerate(shown)}
+    sheet = tuple(
+        number if restless else order[frame]
+        for number, frame in enumerate(spec.exposure)
+    )
+    path = np.zeros(spec.frames)
+    if "follow" in spec.camera.moves:
+        track = pose_track(
+            spec.action,
+            models[0].body,
+            np.arange(spec.frames, dtype=float),
+            frames=spec.frames,
+            facing=spec.character.facing,
+        )
+        path = spec.character.facing * track[:, CHANNEL["x"]]
+    return Stage(models=models, cels=cels, sheet=sheet, camera=camera_track(spec, path))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measures:
+    """Analytic motion and deformation, in frame heights per frame."""
+
+    motion: float
+    deformation: float
+
+
+def measure(spec: ClipSpec, stage: Stage) -> Measures:
+    """m(x) and d(x) from points on the figure, with no rendering.
+
+    m is the mean displacement of the points from frame to frame, half from the figure
+    and half from the set behind it; d is what a least-squares affine map of the
+    figure's points leaves, plus the size of deformation that is drawn anew.
+    """
+    if spec.frames < 2:
+        return Measures(motion=0.0, deformation=0.0)
+    camera = stage.camera.matrices(height=1, width=1)
+    marks = []
+    for model in stage.models:
+        found = landmarks(model.body)
+        local = np.array([[x, y, 1.0] for _, x, y in found])
+        marks.append((np.array([bone for bone, _, _ in found]), local))
+    world = []
+    for cel in stage.cels:
+        index, local = marks[cel.model]
+        world.append((cel.bones[index] @ local[..., None])[..., 0])
+    placed = np.stack(world)[list(stage.sheet)] @ camera.transpose(0, 2, 1)
+    points = placed[..., :2] / placed[..., 2:]
+    step = np.diff(points, axis=0)
+    inside = (np.abs(points[:-1] - 0.5) < 0.65).all(-1)
+    length = np.linalg.norm(step, axis=-1)
+    figure = (length * inside).sum() / max(inside.sum(), 1)
+    grid = np.array([[x, y, 1.0] for x in (-0.4, 0, 0.4) for y in (-0.4, 0, 0.4)])
+    sets = stage.camera.matrices(height=1, width=1, parallax=0.6, scenery=True)
+    seen = np.einsum("tij,pj->tpi", sets, grid)[..., :2]
+    scenery = np.linalg.norm(np.diff(seen, axis=0), axis=-1).mean()
+    # Weighted least squares of the steps on (x, y, 1), for all frames at once.
+    base = np.concatenate([points[:-1], np.ones((*points.shape[:2], 1))[:-1]], -1)
+    weighted = base * inside[..., None]
+    gram = np.einsum("tpi,tpj->tij", weighted, base) + 1e-9 * np.eye(3)
+    fit = np.linalg.solve(gram, np.einsum("tpi,tpj->tij", weighted, step))
+    left = np.square(step - base @ fit).sum(-1) * inside
+    enough = inside.sum(-1) >= 5
+    mean = left.sum(-1)[enough] / inside.sum(-1)[enough]
+    residual = float(np.sqrt(mean.mean())) if enough.any() else 0.0
+    return Measures(
+        motion=float(0.5 * figure + 0.5 * scenery),
+        deformation=residual + deform.drawn_stretch(spec),
+    )
+
+
+def head_on_screen(
+    cel: Cel, camera: Float[np.ndarray, "3 3"], *, height: int
+) -> tuple[float, float, float, float]:
+    """The head as (x, y, radius, angle) in screen units."""
+    matrix = camera @ cel.bones[BONE["head"]]
+    points = matrix @ np.array([[0.0, 0.0], [-0.5, -0.1], [1.0, 1.0]]) / height
+    (x, top_x), (y, top_y) = points[0], points[1]
+    w = matrix[2] @ np.array([[0.0, 0.0], [-0.5, -0.1], [1.0, 1.0]])
+    x, top_x, y, top_y = x / w[0], top_x / w[1], y / w[0], top_y / w[1]
+    radius = float(np.hypot(x - top_x, y - top_y)) * 1.25
+    angle = float(np.arctan2(x - top_x, y - top_y))
+    return float(x), float(y), radius, -angle

@@ -1,0 +1,145 @@
+"""Cel World as a random-access source: clip ``i`` of seed ``s``, in any order.
+
+Grain reads it like a dataset on disk. Every clip is a pure function of (seed, split,
+index, demanded tags), so it shards, shuffles and resumes with no files and no state.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+from animatrix_jax.cels.defects import Defect, draw_defects, scores
+from animatrix_jax.cels.flow import true_flow
+from animatrix_jax.cels.narrative import Narrative, narrate
+from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.render import render
+from animatrix_jax.cels.spec import ClipSpec, draw_spec
+from animatrix_jax.cels.staging import make_stage, measure
+from animatrix_jax.knowledge.tags import parse_tags
+
+DEFECT_MODES = ("none", "random", "paired")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class CelClip:
+    """A drawn clip and all that is known about it."""
+
+    video: UInt8[np.ndarray, "t h w 3"]
+    tags: tuple[str, ...]  # canonical, every field that is drawn
+    summary: str
+    description: str
+    spec: ClipSpec
+    motion: float  # m(x): frame heights per frame
+    deformation: float  # d(x): what an affine motion leaves, frame heights per frame
+    style_cluster: str
+    scores: Float32[np.ndarray, "4"]  # in the order of defects.FAMILIES
+    flow: Float[np.ndarray, "s h w 2"] | None = None  # s = t - 1
+    visible: Bool[np.ndarray, "s h w"] | None = None
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        return self.spec.defects
+
+
+class CelWorld:
+    """A sequence of clips.
+
+    Args:
+      seed: of the world.
+      size: how many clips it says it has.
+      height: of the frames, pixels.
+      width: of the frames, pixels.
+      frames: in a clip.
+      split: another split is another stream of clips.
+      defects: "none"; "random": half of the clips have some; "paired": clips 2j and
+        2j+1 are the same but for their defects.
+      flow: whether clips carry true optical flow.
+      tags: demanded of every clip, in any spelling that ``parse_tags`` reads.
+
+    Raises:
+      UserError: for tags that Cel World does not draw, or not together.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        size: int = 1 << 20,
+        height: int = 32,
+        width: int = 32,
+        frames: int = 17,
+        split: str = "train",
+        defects: str = "none",
+        flow: bool = False,
+        tags: Iterable[str] | str = (),
+    ):
+        if defects not in DEFECT_MODES:
+            raise ValueError(f"defects must be one of {DEFECT_MODES}, got {defects!r}")
+        if min(size, height, width, frames) < 1:
+            raise ValueError(
+                "size, height, width and frames must be positive, got "
+                f"{size}, {height}, {width}, {frames}"
+            )
+        self.seed, self.size, self.split = seed, size, split
+        self.height, self.width, self.frames = height, width, frames
+        self.defects, self.flow = defects, flow
+        self.tags = parse_tags(tags)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def spec(self, index: int) -> ClipSpec:
+        """What clip ``index`` is, without drawing it."""
+        index = int(index)
+        if not -self.size <= index < self.size:
+            raise IndexError(f"clip {index} of a world of {self.size}")
+        index %= self.size
+        paired = self.defects == "paired"
+        spec = draw_spec(
+            seed=self.seed,
+            index=index // 2 if paired else index,
+            split=self.split,
+            frames=self.frames,
+            tags=self.tags,
+            defects="random" if self.defects == "random" else "none",
+        )
+        if not paired:
+            return spec
+        draws = Draws(self.seed, "pair", self.split, index)
+        found = draw_defects(draws, frames=self.frames, clean=0.35)
+        return dataclasses.replace(spec, index=index, defects=found)
+
+    def narrative(self, index: int) -> Narrative:
+        """Summary and description of clip ``index``, without drawing it."""
+        return narrate(self.spec(index))
+
+    def __getitem__(self, index: int) -> CelClip:
+        spec = self.spec(index)
+        told = narrate(spec)
+        stage = make_stage(spec)
+        measured = measure(spec, stage)
+        truth = (
+            true_flow(spec, height=self.height, width=self.width) if self.flow else None
+        )
+        return CelClip(
+            video=truth.video
+            if truth
+            else render(spec, height=self.height, width=self.width, stage=stage),
+            tags=spec.tags,
+            summary=told.summary,
+            description=told.description,
+            spec=spec,
+            motion=measured.motion,
+            deformation=measured.deformation,
+            style_cluster=style_cluster(spec),
+            scores=scores(spec.defects),
+            flow=truth.flow if truth else None,
+            visible=truth.visible if truth else None,
+        )
+
+
+def style_cluster(spec: ClipSpec) -> str:
+    """The look that a clip shares with others: its rendering and palette."""
+    return f"{spec.value('style.rendering')}/{spec.value('style.palette')}"
