@@ -17,10 +17,12 @@ from animatrix_jax.training.config import parse_arg, smoke
 # docs/programme.md.
 STAGES = {
     "vae": {
-        "data": {"clips": 6144, "held_out": 64},
-        "batch": {"size": 16},
+        "data": {"clips": 4096, "held_out": 64},
+        "tasks": {"t2i": 0.0, "t2v": 1.0, "i2v": 0.0},
+        "batch": {"size": 8},
+        "autoencoding": {"window": 9},
         "optimizer": {"learning_rate": 2e-3, "ema_decay": 0.995},
-        "loop": {"steps": 6000, "validate_every": 500, "checkpoint_every": 250},
+        "loop": {"steps": 4000, "validate_every": 500, "checkpoint_every": 200},
     },
     "text": {
         "data": {"clips": 20_000, "held_out": 256},

@@ -9,7 +9,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook("animatrix_jax", "beartype.beartype")
+# An int where a float is annotated is fine, as PEP 484 has it.
+install_import_hook(
+    "animatrix_jax",
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
 import pytest  # noqa: E402
 from absl import flags  # noqa: E402

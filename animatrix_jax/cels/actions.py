@@ -7,23 +7,32 @@ of the action fits into the clip, and the main accent falls on ``spec.HIT``. Hai
 skirts follow the body with a delay.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
 from animatrix_jax.cels.keyposes import HIT, KEYS, STANCE, Pose
 from animatrix_jax.cels.rig import CHANNEL, CHANNELS, Body
+from animatrix_jax.cels.spec import ActionSpec
 from animatrix_jax.cels.timing import ease, ease_cycles
 
 TAU = 2.0 * np.pi
+Put = Callable[[str, np.ndarray | float], None]
 
 
 def pose_track(
-    action, body: Body, times: Float[np.ndarray, " d"], *, frames: int, facing: int
+    action: ActionSpec,
+    body: Body,
+    times: Float[np.ndarray, " d"],
+    *,
+    frames: int,
+    facing: int,
 ) -> Float[np.ndarray, "d c"]:
     """Poses at the given times.
 
     Args:
-      action: the spec's ActionSpec.
+      action: what is done.
       body: lengths, for steps that keep the feet on the ground.
       times: in frames; fractions give in-betweens.
       frames: length of the clip.
@@ -66,7 +75,7 @@ def pose_track(
     return now
 
 
-def _keyed(action, body: Body, u: np.ndarray) -> np.ndarray:
+def _keyed(action: ActionSpec, body: Body, u: np.ndarray) -> np.ndarray:
     keys = KEYS[action.style][action.variant % len(KEYS[action.style])]
     u = np.clip(HIT + (u - HIT) * max(action.rate, 0.7), 0.0, 1.0)
     stance = _row(STANCE)
@@ -84,7 +93,7 @@ def _keyed(action, body: Body, u: np.ndarray) -> np.ndarray:
     return poses[left] + (poses[left + 1] - poses[left]) * share
 
 
-def _gain(action) -> float:
+def _gain(action: ActionSpec) -> float:
     return 1.0 if action.style == "still" else float(np.clip(action.gain, 0.35, 1.45))
 
 
@@ -103,7 +112,7 @@ def _departure(pose: Pose) -> np.ndarray:
     return row
 
 
-def _cyclic(action, body: Body, u: np.ndarray) -> np.ndarray:
+def _cyclic(action: ActionSpec, body: Body, u: np.ndarray) -> np.ndarray:
     cycles = {"walk": 1.35, "run": 2.0, "dance": 1.4, "dialogue": 1.2}[action.style]
     beats = 2.0 * (cycles * action.rate * u + action.phase)
     phase = 0.5 * ease_cycles(beats, action.spacing)
@@ -117,7 +126,7 @@ def _cyclic(action, body: Body, u: np.ndarray) -> np.ndarray:
     return track
 
 
-def _walk(put, action, phase: np.ndarray, u: np.ndarray) -> None:
+def _walk(put: Put, action: ActionSpec, phase: np.ndarray, u: np.ndarray) -> None:
     gain = _gain(action)
     s, c = np.sin(TAU * phase), np.cos(TAU * phase)
     reach = min(0.52 * gain, 0.72)
@@ -136,7 +145,7 @@ def _walk(put, action, phase: np.ndarray, u: np.ndarray) -> None:
     put("x", action.travel * (u - 0.5))
 
 
-def _run(put, action, phase: np.ndarray, u: np.ndarray) -> None:
+def _run(put: Put, action: ActionSpec, phase: np.ndarray, u: np.ndarray) -> None:
     gain = _gain(action)
     s, c = np.sin(TAU * phase), np.cos(TAU * phase)
     reach = min(0.85 * gain, 1.15)
@@ -155,7 +164,7 @@ def _run(put, action, phase: np.ndarray, u: np.ndarray) -> None:
     put("x", action.travel * (u - 0.5))
 
 
-def _dance(put, action, phase: np.ndarray, u: np.ndarray) -> None:
+def _dance(put: Put, action: ActionSpec, phase: np.ndarray, u: np.ndarray) -> None:
     gain = _gain(action)
     s, c = np.sin(TAU * phase), np.cos(TAU * phase)
     up, other = np.maximum(s, 0), np.maximum(-s, 0)
@@ -177,7 +186,7 @@ def _dance(put, action, phase: np.ndarray, u: np.ndarray) -> None:
     put("lid", -0.5 * (np.abs(c) > 0.93))
 
 
-def _talk(put, action, phase: np.ndarray, u: np.ndarray) -> None:
+def _talk(put: Put, action: ActionSpec, phase: np.ndarray, u: np.ndarray) -> None:
     gain = _gain(action)
     s, c = np.sin(TAU * phase), np.cos(TAU * phase)
     # Mouth flaps: shut, half, open, in a pattern that is not quite regular.

@@ -33,7 +33,7 @@ SET_ZOOM = {
     "long": (0.94, 0.03),
     "extreme_long": (0.9, 0.03),
 }
-KEYSTONE = {"low": 0.42, "high": -0.42}
+KEYSTONE = {"low": 0.34, "high": -0.34}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,16 +43,16 @@ class Framing:
     view: float  # height of the picture
     middle: float  # y of the point at the picture's middle
     level: float  # world y of that point
-    pivot: float  # y about which the figure leans: its feet, or the lower edge
+    pivot: float  # y about which the figure leans: its feet, or the middle
 
 
 def frame_shot(shot: str, body: Body, *, leaps: bool = False) -> Framing:
     """Framing of a ``camera.shot_size``."""
     crown, chin, waist = body.crown, body.chin, body.leg
     if shot == "extreme_close_up":
-        return Framing(view=0.62, middle=-(chin + 0.42), level=0.0, pivot=-chin)
+        return Framing(view=0.62, middle=-(chin + 0.42), level=0.0, pivot=-chin - 0.3)
     if shot == "close_up":
-        return Framing(view=1.34, middle=-(chin + 0.47), level=0.0, pivot=-chin)
+        return Framing(view=1.34, middle=-(chin + 0.47), level=0.0, pivot=-chin - 0.3)
     bottom = {
         "bust": max(chin - 0.78, 0.55 * waist),
         "waist": max(waist - 0.05 * body.torso, 0.25),
@@ -65,10 +65,10 @@ def frame_shot(shot: str, body: Body, *, leaps: bool = False) -> Framing:
     if shot in ("bust", "waist", "knee"):
         # The bottom edge crops; air is left above the hair.
         middle = -(crown + 0.1 * height - 0.5 * view)
-        return Framing(view=view, middle=middle, level=0.0, pivot=-bottom)
+        return Framing(view=view, middle=middle, level=0.0, pivot=middle)
     if leaps and shot == "full":
         view *= 1.2
-    feet = {"full": 0.44, "long": 0.37, "extreme_long": 0.33}[shot]
+    feet = {"full": 0.42, "long": 0.37, "extreme_long": 0.33}[shot]
     return Framing(view=view, middle=0.0, level=feet, pivot=0.0)
 
 
@@ -86,7 +86,7 @@ def figure_matrix(spec: ClipSpec, framing: Framing) -> Float[np.ndarray, "3 3"]:
     k = KEYSTONE.get(spec.camera.angle, 0.0)
     if k:
         # A low camera sees the head smaller than the feet; a high one the reverse.
-        middle = framing.level + (0.0 if framing.middle else -0.4)
+        middle = framing.level + (0.0 if framing.middle else -0.36)
         lens = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, -k, 1.0]])
         place = (
             _shift(spec.camera.offset, middle)

@@ -101,7 +101,7 @@ def disturb_pose(
             for t in range(len(pose)):
                 for name in ("x", "y", "lean", "head", "arm_near", "arm_far", "look"):
                     size = 0.035 if name in ("x", "y", "look") else 0.3
-                    noise = draws.uniform(-1, 1) * (0.3 + 0.9 * s) * size
+                    noise = draws.uniform(-1.0, 1.0) * (0.3 + 0.9 * s) * size
                     if after[t]:
                         pose[t, CHANNEL[name]] += noise
         elif defect.kind == "frozen_part":

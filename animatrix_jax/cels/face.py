@@ -97,7 +97,7 @@ def draw_head(look: Look, plan: FacePlan, ear: bool) -> None:
         taper((-0.4, 0.1), (0.06, 0.17), (0.4, 0.1), 0.008, cross)
         x = 0.1 * plan.turn
         taper((x, -0.5), (x + 0.09, 0.0), (0.07 * plan.turn, 0.48), 0.008, cross)
-        look.flat("head", cross, mix(RED, (1, 1, 1), 0.3))
+        look.flat("head", cross, mix(RED, (1.0, 1.0, 1.0), 0.3))
 
 
 def fringe_shadow(look: Look, plan: FacePlan, tips: float) -> None:

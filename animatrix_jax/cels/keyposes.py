@@ -6,7 +6,7 @@ in shares of their travel; ``drop`` in leg lengths. Each action lists (time, pos
 its main accent at ``HIT``; ``actions`` puts the drawings between them.
 """
 
-Pose = dict[str, float]
+Pose = dict[str, int | float]
 Keys = list[tuple[float, Pose]]
 
 HIT = 0.56  # when, in a clip, the contact or the main accent falls

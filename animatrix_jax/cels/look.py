@@ -29,7 +29,9 @@ WEIGHTS = {
     "color_trace": 1.2,
     "lineless": 0.0,
 }
-Points = Sequence[tuple[float, float]]
+Number = float | int
+Point = tuple[Number, Number]
+Points = Sequence[Point]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,22 +67,26 @@ def blob(points: Points, path: skia.Path | None = None) -> skia.Path:
 
 
 def polygon(points: Points, path: skia.Path | None = None) -> skia.Path:
+    """A closed polygon, appended to ``path`` if one is given."""
     path = skia.Path() if path is None else path
-    ink.polygon(path, points)
+    path.moveTo(*points[0])
+    for point in points[1:]:
+        path.lineTo(*point)
+    path.close()
     return path
 
 
-def oval(x: float, y: float, rx: float, ry: float) -> skia.Path:
+def oval(x: Number, y: Number, rx: Number, ry: Number) -> skia.Path:
     path = skia.Path()
     path.addOval(skia.Rect(x - rx, y - ry, x + rx, y + ry))
     return path
 
 
 def taper(
-    start: tuple[float, float],
-    bend: tuple[float, float],
-    end: tuple[float, float],
-    width: float,
+    start: Point,
+    bend: Point,
+    end: Point,
+    width: Number,
     path: skia.Path | None = None,
 ) -> skia.Path:
     """A pen stroke along a quadratic curve, pointed at both ends."""
@@ -139,7 +145,7 @@ def sleeve_line(
     return path
 
 
-def moved(path: skia.Path, dx: float, dy: float) -> skia.Path:
+def moved(path: skia.Path, dx: Number, dy: Number) -> skia.Path:
     copy = skia.Path(path)
     copy.offset(dx, dy)
     return copy
@@ -205,7 +211,7 @@ class Look:
                 return ink.linear(
                     (box.left(), box.top()),
                     (0.35 * box.left() + 0.65 * box.right(), box.bottom()),
-                    [mix(colour, (1, 1, 1), 0.22), colour, dark],
+                    [mix(colour, (1.0, 1.0, 1.0), 0.22), colour, dark],
                 )
             centre = (
                 0.6 * box.left() + 0.4 * box.right(),
@@ -306,7 +312,7 @@ class Look:
         """The light tone of a multi-tone cel."""
         if self.rendering in ("multi_tone_cel", "illustration_look"):
             self.ops.append(
-                Op(BONE[bone], path, ink.fill(mix(colour, (1, 1, 1), 0.45)))
+                Op(BONE[bone], path, ink.fill(mix(colour, (1.0, 1.0, 1.0), 0.45)))
             )
 
 

@@ -4,7 +4,7 @@ The tables that ``tagging`` draws from: base weights of every field and value in
 taxonomy's order, and factors on them by motion style and by emotion.
 """
 
-Table = dict[str, float]
+Table = dict[str, int | float]
 
 # Every field and value that is drawn, in the taxonomy's order, with its base weight.
 WEIGHTS: dict[str, Table] = {
@@ -181,7 +181,7 @@ STILL_ONLY = {
     "motion.timing": "held",
 }
 # How a motion style or an emotion leans another field (factors on base weights).
-ACTING = {
+ACTING: dict[str, dict[str, Table]] = {
     "dialogue": {
         "motion.amplitude": {"large": 0.5, "extreme": 0.1},
         "motion.speed": {"explosive": 0.1},
@@ -225,7 +225,7 @@ ACTING = {
     },
     "still": {"vfx.impact": {"none": 5, "hitstop": 0}},
 }
-MANPU = {
+MANPU: dict[str, Table] = {
     "joy": {
         "sparkle": 5,
         "hearts": 5,

@@ -3,8 +3,7 @@
 The root of Cel World: each clip, palette or background asks a :class:`Draws` for its
 numbers. NumPy promises the raw stream of a bit generator (Philox, Salmon et al. 2011)
 for ever, and promises nothing for its distributions, so the conversions are our own
-and use only exact arithmetic: a uniform is ``(raw >> 11) * 2**-53``, and a normal is
-a sum of twelve uniforms minus six (Irwin-Hall), which needs no logarithm.
+and use only exact arithmetic: a uniform is ``(raw >> 11) * 2**-53``.
 """
 
 import hashlib
@@ -51,7 +50,8 @@ class Draws:
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """A float in [low, high)."""
-        return low + (high - low) * ((self.raw() >> 11) * 2.0**-53)
+        raw = self._buffer.pop() if self._buffer else self.raw()
+        return low + (high - low) * ((raw >> 11) * 2.0**-53)
 
     def integer(self, low: int, high: int) -> int:
         """An integer in [low, high)."""
@@ -65,22 +65,20 @@ class Draws:
         """-1 or 1."""
         return 1 if self.raw() >> 63 else -1
 
-    def normal(self, mean: float = 0.0, deviation: float = 1.0) -> float:
-        """Nearly normal: a sum of twelve uniforms, bounded by six deviations."""
-        return mean + deviation * (sum(self.uniform() for _ in range(12)) - 6.0)
-
-    def choice(self, options: Sequence[T], weights: Sequence[float] | None = None) -> T:
+    def choice(
+        self, options: Sequence[T], weights: Sequence[int | float] | None = None
+    ) -> T:
         """One of the options, by weight where weights are given."""
         if weights is None:
             return options[self.integer(0, len(options))]
-        mark = self.uniform() * sum(weights)
+        mark = (self.raw() >> 11) * 2.0**-53 * sum(weights)
         for option, weight in zip(options, weights, strict=True):
             mark -= weight
             if mark < 0:
                 return option
         return options[-1]
 
-    def weighted(self, table: dict[T, float]) -> T:
+    def weighted(self, table: dict[T, int | float]) -> T:
         """One key of a table of weights."""
         return self.choice(list(table), list(table.values()))
 

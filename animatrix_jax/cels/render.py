@@ -361,7 +361,7 @@ def _boil(
     """Lines that crawl, or colours that flicker, from frame to frame."""
     draws = Draws(key, "boil", frame)
     if kind == "colour_flicker":
-        shift = [draws.uniform(-1, 1) * (0.06 + 0.34 * severity) for _ in range(3)]
+        shift = [draws.uniform(-1.0, 1.0) * (0.06 + 0.34 * severity) for _ in range(3)]
         rows = [1.0, 0, 0, 0, shift[0], 0, 1, 0, 0, shift[1], 0, 0, 1, 0, shift[2]]
         tint = skia.ColorFilters.Matrix([*rows, 0, 0, 0, 1, 0])
         changed = []
@@ -374,7 +374,7 @@ def _boil(
     for i, op in enumerate(ops):
         paint = skia.Paint(op.paint)
         if paint.getStyle() == skia.Paint.kStroke_Style:
-            width = paint.getStrokeWidth() * (1.0 + severity * draws.uniform(0, 1.6))
+            width = paint.getStrokeWidth() * (1.0 + severity * draws.uniform(0.0, 1.6))
             paint.setStrokeWidth(width)
         seed = (draws.raw() >> 40) + i
         paint.setPathEffect(

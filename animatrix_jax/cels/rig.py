@@ -165,8 +165,8 @@ _BODIES = {
         "limb": 0.135,
     },
     "super_deformed": {
-        "leg": 0.55,
-        "torso": 0.6,
+        "leg": 0.68,
+        "torso": 0.58,
         "neck": -0.02,
         "shoulder": 0.31,
         "waist": 0.27,
@@ -194,7 +194,7 @@ def solve(
       pose: values of CHANNELS.
       view: height of the picture in figure units, which scales ``x`` and ``y``.
       pivot: y about which the figure leans and squashes: the ground at 0, or the
-        picture's lower edge where that is higher.
+        picture's middle where the feet are out of it.
     """
     count = len(pose)
     shift = np.zeros((len(BONES), 2, count))
@@ -212,7 +212,9 @@ def solve(
     scale[root, 0] = np.exp(c("widen"))
     scale[root, 1] = np.exp(c("stretch"))
     shift[root, 0] += view * c("x") - pivot * np.sin(angle[root]) * scale[root, 1]
-    shift[root, 1] += view * c("y") + pivot * (1 - np.cos(angle[root]) * scale[root, 1])
+    # A leap that is seen close stays in the picture.
+    leap = c("y") if pivot == 0 else 0.6 * c("y")
+    shift[root, 1] += view * leap + pivot * (1 - np.cos(angle[root]) * scale[root, 1])
     # Knees that bend out of the picture lower the figure only so far.
     drop = body.leg * c("drop")
     shift[hips, 1] += drop if pivot == 0 else np.clip(drop, -0.1 * view, 0.16 * view)

@@ -21,16 +21,103 @@ from animatrix_jax.cels.world import CelWorld
 
 # What each row shows: demanded tags, and the index that draws the rest.
 ROWS: tuple[tuple[int, str], ...] = (
-    (3, "motion.motion_style=run,camera.camera_motion=follow,camera.shot_size=full"),
-    (11, "motion.motion_style=dialogue,camera.shot_size=bust"),
-    (2, "motion.motion_style=melee,vfx.impact=impact_frame"),
-    (7, "motion.deformation=chibi_shift,motion.motion_style=comic_reaction"),
-    (5, "motion.deformation=smear,motion.motion_style=dash"),
-    (1, "motion.motion_style=walk,camera.camera_motion=pan_left"),
-    (4, "motion.deformation=squash_stretch,motion.motion_style=jump_fly"),
-    (9, "style.proportion=super_deformed,motion.motion_style=dance"),
-    (6, "style.rendering=tiedown,motion.motion_style=daily_acting"),
-    (8, "style.rendering=mono_manga,vfx.lines=focus_lines"),
+    (
+        3,
+        (
+            "style.rendering=two_tone_cel,style.line=tapered,"
+            "style.proportion=standard,style.background=painted,"
+            "motion.motion_style=run,motion.timing=twos,motion.deformation=none,"
+            "camera.camera_motion=follow,camera.shot_size=full,camera.angle=eye,"
+            "vfx.vfx_level=none"
+        ),
+    ),
+    (
+        11,
+        (
+            "style.rendering=multi_tone_cel,style.line=tapered,"
+            "style.proportion=stylized,style.background=painted,"
+            "motion.motion_style=dialogue,motion.emotion=joy,camera.shot_size=bust,"
+            "camera.angle=eye,vfx.elemental=petals,vfx.impact=none,vfx.lines=none,"
+            "vfx.manpu=none"
+        ),
+    ),
+    (
+        8,
+        (
+            "style.rendering=two_tone_cel,style.line=bold_clean,"
+            "style.proportion=standard,motion.motion_style=melee,"
+            "motion.amplitude=extreme,motion.timing=ones,camera.shot_size=full,"
+            "camera.angle=low,vfx.impact=impact_frame,vfx.lines=focus_lines,"
+            "vfx.elemental=none"
+        ),
+    ),
+    (
+        7,
+        (
+            "style.rendering=two_tone_cel,style.proportion=standard,"
+            "style.background=mood_pattern,motion.motion_style=comic_reaction,"
+            "motion.deformation=chibi_shift,camera.shot_size=waist,"
+            "camera.camera_motion=fix,vfx.impact=none,vfx.lines=none,"
+            "vfx.elemental=none"
+        ),
+    ),
+    (
+        5,
+        (
+            "style.rendering=flat_cel,style.line=color_trace,"
+            "style.background=painted,motion.motion_style=dash,motion.timing=ones,"
+            "motion.deformation=smear,motion.deform_level=3,camera.shot_size=full,"
+            "camera.camera_motion=fix,vfx.impact=none,vfx.lines=speed_lines,"
+            "vfx.elemental=dust"
+        ),
+    ),
+    (
+        1,
+        (
+            "style.rendering=watercolor,style.line=thin_clean,"
+            "style.proportion=stylized,style.background=painted,"
+            "motion.motion_style=walk,motion.timing=threes,motion.deformation=none,"
+            "camera.camera_motion=pan_left,camera.camera_speed=normal,"
+            "camera.depth=multiplane,camera.shot_size=knee,vfx.vfx_level=none"
+        ),
+    ),
+    (
+        6,
+        (
+            "style.rendering=illustration_look,style.line=lineless,"
+            "style.proportion=standard,style.palette=pastel,style.background=painted,"
+            "motion.motion_style=jump_fly,motion.timing=twos,"
+            "motion.deformation=squash_stretch,camera.shot_size=full,"
+            "camera.camera_motion=fix,vfx.vfx_level=none"
+        ),
+    ),
+    (
+        9,
+        (
+            "style.rendering=two_tone_cel,style.proportion=super_deformed,"
+            "style.palette=vivid,motion.motion_style=dance,"
+            "motion.deformation=multiples,camera.shot_size=full,"
+            "camera.camera_motion=roll,vfx.vfx_level=none"
+        ),
+    ),
+    (
+        4,
+        (
+            "style.rendering=tiedown,style.proportion=stylized,"
+            "style.background=white,motion.motion_style=daily_acting,"
+            "motion.deformation=none,camera.shot_size=knee,camera.camera_motion=fix,"
+            "vfx.vfx_level=none"
+        ),
+    ),
+    (
+        12,
+        (
+            "style.rendering=mono_manga,style.proportion=stylized,"
+            "motion.motion_style=still,camera.shot_size=close_up,"
+            "camera.camera_motion=truck_up,camera.camera_speed=normal,"
+            "vfx.lines=focus_lines,vfx.impact=none,vfx.elemental=none"
+        ),
+    ),
 )
 LABELLED = (
     "style.rendering",
@@ -53,7 +140,7 @@ INK, PAPER, GREY = (34, 34, 40), (250, 249, 246), (140, 138, 146)
 
 
 def contact_sheet(
-    specs: Sequence[ClipSpec], *, size: int = 144, columns: int = 7
+    specs: Sequence[ClipSpec], *, size: int = 128, columns: int = 9
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Rows of frames with their tags.
 
@@ -79,9 +166,9 @@ def contact_sheet(
         values = []
         for key in LABELLED:
             values += [v for v in spec.values(key) if v != "none"]
-        for line, value in enumerate(values[:16]):
-            at = (margin + 92 * (line // 8), y + 24 + 14 * (line % 8))
-            pen.text(at, value.replace("_", " ")[:17], GREY, font=small)
+        for line, value in enumerate(values[:14]):
+            at = (margin + 92 * (line // 7), y + 24 + 14 * (line % 7))
+            pen.text(at, value.replace("_", " ")[:16], GREY, font=small)
     return np.asarray(sheet)
 
 
@@ -101,8 +188,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=pathlib.Path, help="PNG to write")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size", type=int, default=144, help="side of a frame")
-    parser.add_argument("--columns", type=int, default=7, help="frames of a clip")
+    parser.add_argument("--size", type=int, default=128, help="side of a frame")
+    parser.add_argument("--columns", type=int, default=9, help="frames of a clip")
     parser.add_argument(
         "--random", type=int, default=0, help="rows of undemanded clips"
     )

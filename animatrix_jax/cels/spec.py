@@ -133,7 +133,7 @@ class ClipSpec:
 
 GAIN = {"none": 0.0, "small": 0.5, "medium": 0.85, "large": 1.2, "extreme": 1.65}
 RATE = {"still": 0.0, "slow": 0.7, "normal": 1.0, "fast": 1.5, "explosive": 2.1}
-PAN = {"slow": 0.2, "normal": 0.38, "quick": 0.6, "flash": 0.85}
+PAN = {"slow": 0.2, "normal": 0.36, "quick": 0.54, "flash": 0.72}
 TRUCK = {"slow": 0.25, "normal": 0.45, "quick": 0.7, "flash": 0.95}
 ROLL = {"slow": 0.18, "normal": 0.36, "quick": 0.62, "flash": 0.9}
 SHAKE = {"slow": 0.02, "normal": 0.035, "quick": 0.055, "flash": 0.08}

@@ -23,6 +23,7 @@ from animatrix_jax.cels.figure import spec_body
 from animatrix_jax.cels.rig import BONE, CHANNEL, Body, landmarks, solve
 from animatrix_jax.cels.spec import ClipSpec
 
+CHIBI_SHOTS = {"close_up": "bust", "bust": "knee", "waist": "full", "knee": "full"}
 LEAPS = ("jump_fly", "comic_reaction")  # these need air above the head
 
 
@@ -64,10 +65,11 @@ def _models(spec: ClipSpec) -> tuple[Model, ...]:
     models = []
     for number, proportion in enumerate(proportions):
         body = spec_body(spec, proportion)
-        framing = frame_shot(shot, body, leaps=spec.action.style in LEAPS)
-        if number and shot in ("full", "long", "extreme_long"):
-            # The chibi is smaller than the model it stands in for.
-            framing = dataclasses.replace(framing, view=1.35 * framing.view)
+        # A chibi is cut in with more of its body, and smaller than its model.
+        wider = CHIBI_SHOTS.get(shot, shot) if number else shot
+        framing = frame_shot(wider, body, leaps=spec.action.style in LEAPS)
+        if number and wider in ("full", "long", "extreme_long"):
+            framing = dataclasses.replace(framing, view=1.3 * framing.view)
         models.append(
             Model(
                 proportion=proportion,

@@ -5,18 +5,25 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
 from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
-from animatrix_jax.sampling.validation import validation_callback
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.validation import Prompt, validation_callback
 from animatrix_jax.training import loop
 from animatrix_jax.training.config import section
+from animatrix_jax.training.loop import Callback
 from animatrix_jax.training.optimizer import OptimizerConfig
 from animatrix_jax.training.stage import Stage
 from animatrix_jax.training.stages.flow import FlowStage
 from animatrix_jax.training.stages.text import TextStage
+from animatrix_jax.training.stages.towers import Towers
 from animatrix_jax.training.stages.vae import VAEStage
+from animatrix_jax.training.weights import Component
+
+_PROMPTS, _PROMPT_SEED = 8, 1_000_003
 
 STAGES: dict[str, Callable[..., Stage]] = {
     "vae": VAEStage,
@@ -52,14 +59,39 @@ def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
     )
     stage = build(config, workdir=workdir)
     callbacks = []
+    run_config = json.loads(config.to_json())
     if isinstance(stage, (FlowStage, PreferenceStage)):
-        callbacks.append(validation_callback(config, workdir=workdir))
+        callbacks.append(_samples(config, run_config, workdir=workdir))
     return loop.train(
         stage,
         loop_config,
         optimizer=section(OptimizerConfig, config.optimizer),
         workdir=workdir,
         mesh=mesh,
-        run_config=json.loads(config.to_json()),
+        run_config=run_config,
         callbacks=callbacks,
+    )
+
+
+def _samples(
+    config: Any, run_config: dict[str, Any], *, workdir: pathlib.Path
+) -> Callback:
+    """Samples of held-out prompts, always the same ones from the same noise."""
+    towers = Towers(config, workdir=workdir)
+    generator = Component(
+        name="generator", config=run_config, params={}, tokenizer=None, source="here"
+    )
+    parts = {name: towers.component(name) for name in ("vae", "text")}
+    if None in parts.values():
+        raise UserError(f"stage {config.stage!r} needs --config.init.vae and .text")
+    world = CelWorld(seed=_PROMPT_SEED, size=_PROMPTS, split="test")
+    return validation_callback(
+        Pipeline.from_components(parts | {"generator": generator}),
+        [
+            Prompt(
+                name=str(i), text=world.narrative(i).summary, tags=world.spec(i).tags
+            )
+            for i in range(_PROMPTS)
+        ],
+        folder=workdir / config.stage,
     )

@@ -13,6 +13,8 @@ import numpy as np
 
 from animatrix_jax.evaluation.agreement import Interval
 
+Number = float | int
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Series:
@@ -23,12 +25,12 @@ class Series:
     """
 
     name: str
-    steps: Sequence[float]
-    values: Sequence[float]
+    steps: Sequence[Number]
+    values: Sequence[Number]
     style: str = "line"
 
 
-def smooth(values: Sequence[float], *, span: float = 0.08) -> list[float]:
+def smooth(values: Sequence[Number], *, span: float = 0.08) -> list[float]:
     """A centred running mean over `span` of the points; the ends keep what they have."""
     array = np.asarray(values, np.float64)
     half = round(len(array) * span / 2)
@@ -100,7 +102,7 @@ def score_gauge(score: Interval, *, width: int = 220) -> str:
     """A score from 1 to 5 on its track, with the interval as a band."""
     left, right, middle = 6, 6, 14
 
-    def x(value: float) -> float:
+    def x(value: Number) -> float:
         return left + (width - left - right) * (min(max(value, 1.0), 5.0) - 1.0) / 4.0
 
     marks = "".join(
@@ -134,7 +136,7 @@ def agreement_bar(*, sample: float, real: float, chance: float) -> str:
     )
 
 
-def share_bar(shares: Sequence[tuple[str, float]]) -> str:
+def share_bar(shares: Sequence[tuple[str, Number]]) -> str:
     """One stacked bar of named amounts."""
     total = sum(amount for _, amount in shares) or 1.0
     parts, start = [], 0.0
@@ -151,7 +153,7 @@ def share_bar(shares: Sequence[tuple[str, float]]) -> str:
     )
 
 
-def ticks(low: float, high: float, count: int) -> list[float]:
+def ticks(low: Number, high: Number, count: int) -> list[float]:
     """About `count` round numbers within [low, high]."""
     raw = (high - low) / max(count, 1)
     if raw <= 0:

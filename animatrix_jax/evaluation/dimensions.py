@@ -90,46 +90,54 @@ class Dimension:
     parts: dict[str, float]
 
 
-def score_dimensions(evidence: Evidence, *, seed: int = 0) -> tuple[Dimension, ...]:
+def score_dimensions(
+    evidence: Evidence, *, seed: int = 0, draws: int = 1000
+) -> tuple[Dimension, ...]:
     """The dimensions that the evidence allows, in the paper's order."""
-    parts = _parts(evidence)
+    parts, size = _parts(evidence), len(evidence.majority)
     found = []
     for name in LABELS:
         if name != "structural_stability":
-            found.append(_relative(name, parts[name], evidence, seed))
+            found.append(_relative(name, parts[name], size, seed, draws))
         elif evidence.judge is not None:
-            found.append(_judged(name, evidence.judge, evidence.judge_real, seed))
+            found.append(_judged(evidence.judge, evidence.judge_real, seed, draws))
     return tuple(found)
 
 
 def _relative(
-    name: str, members: dict[str, tuple[float, "Part"]], evidence: Evidence, seed: int
+    name: str,
+    members: dict[str, tuple[float, "Part"]],
+    size: int,
+    seed: int,
+    draws: int,
 ) -> Dimension:
-    count = len(evidence.majority)
 
     def statistic(index: np.ndarray) -> float:
         return 1.0 + 4.0 * sum(
             weight * part(index) for weight, part in members.values()
         )
 
-    everything = np.arange(count)
+    everything = np.arange(size)
     return Dimension(
         name=name,
-        score=bootstrap(statistic, size=count, seed=seed),
+        score=bootstrap(statistic, size=size, seed=seed, draws=draws),
         parts={key: part(everything) for key, (_, part) in members.items()},
     )
 
 
 def _judged(
-    name: str, heads: np.ndarray, real: np.ndarray | None, seed: int
+    heads: np.ndarray, real: np.ndarray | None, seed: int, draws: int
 ) -> Dimension:
     parts = {"worst head": float(heads.min(axis=1).mean())}
     if real is not None:
         parts["real clips"] = float(real.mean())
     return Dimension(
-        name=name,
+        name="structural_stability",
         score=bootstrap(
-            lambda index: float(heads[index].mean()), size=len(heads), seed=seed
+            lambda index: float(heads[index].mean()),
+            size=len(heads),
+            seed=seed,
+            draws=draws,
         ),
         parts=parts,
     )

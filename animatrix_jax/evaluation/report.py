@@ -59,7 +59,7 @@ class StageCurve:
     """A stage's summary and the lines of its metrics.jsonl."""
 
     summary: Mapping[str, Any]
-    metrics: Sequence[Mapping[str, float]]
+    metrics: Sequence[Mapping[str, float | int]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class Report:
 
     title: str
     facts: Sequence[str]
-    fps: float
+    fps: float | int
     dimensions: Sequence[Dimension]
     clips: Sequence[ClipCard]
     stages: Sequence[StageCurve]

@@ -120,7 +120,7 @@ class DiT(nnx.Module):
     def __call__(
         self,
         xt: Float[Array, "b t h w c"],
-        sigma: Float[Array, " b"] | Float[Array, "b t"],
+        sigma: Float[Array, " b"] | Float[Array, "b f"],
         text: Float[Array, "b s e"],
         *,
         image: Float[Array, "b p i"] | None = None,
@@ -147,7 +147,7 @@ class DiT(nnx.Module):
     def hidden(
         self,
         xt: Float[Array, "b t h w c"],
-        sigma: Float[Array, " b"] | Float[Array, "b t"],
+        sigma: Float[Array, " b"] | Float[Array, "b f"],
         text: Float[Array, "b s e"],
         *,
         image: Float[Array, "b p i"] | None = None,

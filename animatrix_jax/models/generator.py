@@ -100,7 +100,7 @@ class Generator(nnx.Module):
     def __call__(
         self,
         xt: Float[Array, "b t h w c"],
-        sigma: Float[Array, " b"] | Float[Array, "b t"],
+        sigma: Float[Array, " b"] | Float[Array, "b f"],
         conditioning: Conditioning,
         reference: Float[Array, "b t h w r"] | None = None,
     ) -> Float[Array, "b t h w c"]:
@@ -123,7 +123,7 @@ class Generator(nnx.Module):
     def features(
         self,
         xt: Float[Array, "b t h w c"],
-        sigma: Float[Array, " b"] | Float[Array, "b t"],
+        sigma: Float[Array, " b"] | Float[Array, "b f"],
         conditioning: Conditioning,
         reference: Float[Array, "b t h w r"] | None = None,
         *,

@@ -10,6 +10,7 @@ raw here: everything outside the VAE sees them through `normalize`.
 """
 
 import dataclasses
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from animatrix_jax.models import vae_layers as layers
 from animatrix_jax.models.config import Downsample, VAEConfig
-from animatrix_jax.models.vae_layers import Past, Stream, Video
+from animatrix_jax.models.vae_layers import Past, Resized, Stream, Video
 
 PIXEL_CHANNELS = 3
 
@@ -56,10 +57,10 @@ class Chunk:
 class MidBlock(nnx.Module):
     """Attention between two residual blocks, at the coarsest scale."""
 
-    def __init__(self, channels: int, *, rngs: nnx.Rngs):
-        self.block1 = layers.ResidualBlock(channels, channels, rngs=rngs)
-        self.attention = layers.FrameAttention(channels, rngs=rngs)
-        self.block2 = layers.ResidualBlock(channels, channels, rngs=rngs)
+    def __init__(self, channels: int):
+        self.block1 = layers.ResidualBlock(channels, channels)
+        self.attention = layers.FrameAttention(channels)
+        self.block2 = layers.ResidualBlock(channels, channels)
 
     def __call__(self, x: Video, stream: Stream) -> Video:
         return self.block2(self.attention(self.block1(x, stream)), stream)
@@ -74,18 +75,15 @@ class DownStage(nnx.Module):
         outputs: int,
         kind: Downsample | None,
         config: VAEConfig,
-        *,
-        rngs: nnx.Rngs,
     ):
         self.kind, self.outputs, self.residual = kind, outputs, config.residual
         channels = [inputs] + [outputs] * config.num_res_blocks
         self.blocks = nnx.List(
-            layers.ResidualBlock(a, b, rngs=rngs)
-            for a, b in zip(channels, channels[1:])
+            layers.ResidualBlock(a, b) for a, b in itertools.pairwise(channels)
         )
-        self.downsampler = kind and layers.Downsampler(outputs, kind, rngs=rngs)
+        self.downsampler = kind and layers.Downsampler(outputs, kind)
 
-    def __call__(self, x: Video, stream: Stream) -> Video:
+    def __call__(self, x: Video, stream: Stream) -> Resized:
         before = x
         for block in self.blocks:
             x = block(x, stream)
@@ -105,19 +103,16 @@ class UpStage(nnx.Module):
         outputs: int,
         kind: Downsample | None,
         config: VAEConfig,
-        *,
-        rngs: nnx.Rngs,
     ):
         self.kind, self.outputs, self.residual = kind, outputs, config.residual
         channels = [inputs] + [outputs] * (config.num_res_blocks + 1)
         self.blocks = nnx.List(
-            layers.ResidualBlock(a, b, rngs=rngs)
-            for a, b in zip(channels, channels[1:])
+            layers.ResidualBlock(a, b) for a, b in itertools.pairwise(channels)
         )
         resampled = outputs if config.residual else outputs // 2
-        self.upsampler = kind and layers.Upsampler(outputs, resampled, kind, rngs=rngs)
+        self.upsampler = kind and layers.Upsampler(outputs, resampled, kind)
 
-    def __call__(self, x: Video, stream: Stream) -> Video:
+    def __call__(self, x: Video, stream: Stream) -> Resized:
         before = x
         for block in self.blocks:
             x = block(x, stream)
@@ -131,23 +126,19 @@ class UpStage(nnx.Module):
 class Encoder(nnx.Module):
     """From folded pixels to the moments of the latents."""
 
-    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: VAEConfig):
         dims = [config.base_dim * mult for mult in (1, *config.dim_mult)]
         kinds = (*config.downsample, None)
-        self.conv_in = layers.CausalConv(
-            PIXEL_CHANNELS * config.patch**2, dims[0], rngs=rngs
-        )
+        self.conv_in = layers.CausalConv(PIXEL_CHANNELS * config.patch**2, dims[0])
         self.stages = nnx.List(
-            DownStage(inputs, outputs, kind, config, rngs=rngs)
+            DownStage(inputs, outputs, kind, config)
             for inputs, outputs, kind in zip(dims, dims[1:], kinds)
         )
-        self.mid = MidBlock(dims[-1], rngs=rngs)
+        self.mid = MidBlock(dims[-1])
         self.norm_out = layers.RMSNorm(dims[-1])
-        self.conv_out = layers.CausalConv(
-            dims[-1], 2 * config.latent_channels, rngs=rngs
-        )
+        self.conv_out = layers.CausalConv(dims[-1], 2 * config.latent_channels)
 
-    def __call__(self, x: Video, stream: Stream) -> Video:
+    def __call__(self, x: Video, stream: Stream) -> Resized:
         x = self.conv_in(x, stream)
         for stage in self.stages:
             x = stage(x, stream)
@@ -158,24 +149,22 @@ class Encoder(nnx.Module):
 class Decoder(nnx.Module):
     """From latents to folded pixels."""
 
-    def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: VAEConfig):
         base = config.decoder_dim or config.base_dim
         dims = [base * mult for mult in (config.dim_mult[-1], *config.dim_mult[::-1])]
         kinds = (*config.downsample[::-1], None)
-        self.conv_in = layers.CausalConv(config.latent_channels, dims[0], rngs=rngs)
-        self.mid = MidBlock(dims[0], rngs=rngs)
+        self.conv_in = layers.CausalConv(config.latent_channels, dims[0])
+        self.mid = MidBlock(dims[0])
         # Wan 2.1 halves the channels as it doubles the size; Wan 2.2 does not.
         inputs = dims[:1] + [d if config.residual else d // 2 for d in dims[1:-1]]
         self.stages = nnx.List(
-            UpStage(before, after, kind, config, rngs=rngs)
+            UpStage(before, after, kind, config)
             for before, after, kind in zip(inputs, dims[1:], kinds)
         )
         self.norm_out = layers.RMSNorm(dims[-1])
-        self.conv_out = layers.CausalConv(
-            dims[-1], PIXEL_CHANNELS * config.patch**2, rngs=rngs
-        )
+        self.conv_out = layers.CausalConv(dims[-1], PIXEL_CHANNELS * config.patch**2)
 
-    def __call__(self, x: Video, stream: Stream) -> Video:
+    def __call__(self, x: Video, stream: Stream) -> Resized:
         x = self.mid(self.conv_in(x, stream), stream)
         for stage in self.stages:
             x = stage(x, stream)
@@ -188,14 +177,17 @@ class VAE(nnx.Module):
     def __init__(self, config: VAEConfig, *, rngs: nnx.Rngs):
         self.config = config
         moments = 2 * config.latent_channels
-        self.encoder = Encoder(config, rngs=rngs)
-        self.quant_conv = layers.Pointwise(moments, moments, rngs=rngs)
+        self.encoder = Encoder(config)
+        self.quant_conv = layers.Pointwise(moments, moments)
         self.post_quant_conv = layers.Pointwise(
-            config.latent_channels, config.latent_channels, rngs=rngs
+            config.latent_channels, config.latent_channels
         )
-        self.decoder = Decoder(config, rngs=rngs)
+        self.decoder = Decoder(config)
+        layers.initialise(self, rngs.params())
 
-    def encode(self, video: Video, *, chunk: int | None = None) -> Gaussian:
+    def encode(
+        self, video: Float[Array, "b t h w 3"], *, chunk: int | None = None
+    ) -> Gaussian:
         """The distribution of a clip's latents.
 
         Args:
@@ -225,11 +217,15 @@ class VAE(nnx.Module):
         )
         return _gaussian(moments)
 
-    def decode(self, latents: Video, *, chunk: int | None = None) -> Video:
+    def decode(
+        self, latents: Video, *, chunk: int | None = None
+    ) -> Float[Array, "b _ _ _ 3"]:
         """The clip in [-1, 1]; `chunk` latent frames at once, or all."""
         return jnp.clip(self.decode_unclipped(latents, chunk=chunk), -1.0, 1.0)
 
-    def decode_unclipped(self, latents: Video, *, chunk: int | None = None) -> Video:
+    def decode_unclipped(
+        self, latents: Video, *, chunk: int | None = None
+    ) -> Float[Array, "b _ _ _ 3"]:
         """The clip before it is cut to [-1, 1]: training wants the gradient outside."""
         if chunk is None:
             return self.decode_chunk(latents).value

@@ -11,6 +11,7 @@ frame 0 and maps each further frame to two. Both agree with Wan 2.1 and 2.2, who
 gets there by skipping its temporal convolutions in the first chunk (arXiv 2503.20314).
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import einops
@@ -23,10 +24,9 @@ from jaxtyping import Array, Float
 from animatrix_jax.models.config import Downsample
 
 Video = Float[Array, "b t h w c"]
+# A video of other sizes than the one that came in.
+Resized = Float[Array, "b _ _ _ _"]
 Past = tuple[Array, ...]
-
-# Keeps the variance; uniform, since XLA takes long to compile many normal draws.
-KERNEL_INIT = jax.nn.initializers.lecun_uniform()
 
 
 class Stream:
@@ -74,22 +74,22 @@ class RMSNorm(nnx.Module):
 class Pointwise(nnx.Module):
     """A linear map of the channels."""
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(KERNEL_INIT(rngs.params(), (inputs, outputs)))
+    def __init__(self, inputs: int, outputs: int):
+        self.kernel = nnx.Param(jnp.zeros((inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
         return x @ self.kernel[...] + self.bias[...]
 
 
 class FrameConv(nnx.Module):
     """A 3x3 convolution of each frame."""
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(KERNEL_INIT(rngs.params(), (3, 3, inputs, outputs)))
+    def __init__(self, inputs: int, outputs: int):
+        self.kernel = nnx.Param(jnp.zeros((3, 3, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
-    def __call__(self, x: Video, *, halve: bool = False) -> Video:
+    def __call__(self, x: Video, *, halve: bool = False) -> Resized:
         # Halving pads below and to the right alone, as Wan does.
         padding, stride = ((0, 1), 2) if halve else ((1, 1), 1)
         return _frame_conv(x, self.kernel[...], padding, stride) + self.bias[...]
@@ -98,11 +98,11 @@ class FrameConv(nnx.Module):
 class CausalConv(nnx.Module):
     """A 3x3x3 convolution over a frame and the two before it."""
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(KERNEL_INIT(rngs.params(), (3, 3, 3, inputs, outputs)))
+    def __init__(self, inputs: int, outputs: int):
+        self.kernel = nnx.Param(jnp.zeros((3, 3, 3, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
-    def __call__(self, x: Video, stream: Stream) -> Video:
+    def __call__(self, x: Video, stream: Stream) -> Float[Array, "b t h w o"]:
         extended = stream.extend(x, 2)
         return causal_conv(extended, self.kernel[...]) + self.bias[...]
 
@@ -110,11 +110,11 @@ class CausalConv(nnx.Module):
 class TimeConv(nnx.Module):
     """A convolution over three frames, pixel by pixel; `x` comes with its past."""
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(KERNEL_INIT(rngs.params(), (3, inputs, outputs)))
+    def __init__(self, inputs: int, outputs: int):
+        self.kernel = nnx.Param(jnp.zeros((3, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
-    def __call__(self, x: Video, *, stride: int = 1) -> Video:
+    def __call__(self, x: Video, *, stride: int = 1) -> Float[Array, "b _ h w o"]:
         steps = max(0, (x.shape[1] - 3) // stride + 1)
         taps = [x[:, i : i + stride * steps : stride][:, :steps] for i in range(3)]
         kernel = self.kernel[...].reshape(-1, self.kernel.shape[-1])
@@ -124,16 +124,14 @@ class TimeConv(nnx.Module):
 class ResidualBlock(nnx.Module):
     """Two causal convolutions beside a shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, outputs: int):
         self.norm1 = RMSNorm(inputs)
-        self.conv1 = CausalConv(inputs, outputs, rngs=rngs)
+        self.conv1 = CausalConv(inputs, outputs)
         self.norm2 = RMSNorm(outputs)
-        self.conv2 = CausalConv(outputs, outputs, rngs=rngs)
-        self.shortcut = (
-            None if inputs == outputs else Pointwise(inputs, outputs, rngs=rngs)
-        )
+        self.conv2 = CausalConv(outputs, outputs)
+        self.shortcut = None if inputs == outputs else Pointwise(inputs, outputs)
 
-    def __call__(self, x: Video, stream: Stream) -> Video:
+    def __call__(self, x: Video, stream: Stream) -> Float[Array, "b t h w o"]:
         shortcut = x if self.shortcut is None else self.shortcut(x)
         x = self.conv1(jax.nn.silu(self.norm1(x)), stream)
         x = self.conv2(jax.nn.silu(self.norm2(x)), stream)
@@ -143,10 +141,10 @@ class ResidualBlock(nnx.Module):
 class FrameAttention(nnx.Module):
     """Attention with one head among the positions of each frame."""
 
-    def __init__(self, channels: int, *, rngs: nnx.Rngs):
+    def __init__(self, channels: int):
         self.norm = RMSNorm(channels)
-        self.to_qkv = Pointwise(channels, 3 * channels, rngs=rngs)
-        self.proj = Pointwise(channels, channels, rngs=rngs)
+        self.to_qkv = Pointwise(channels, 3 * channels)
+        self.proj = Pointwise(channels, channels)
 
     def __call__(self, x: Video) -> Video:
         frames = einops.rearrange(self.to_qkv(self.norm(x)), "b t h w c -> b t (h w) c")
@@ -162,15 +160,11 @@ class FrameAttention(nnx.Module):
 class Downsampler(nnx.Module):
     """Halves height and width, time, or both."""
 
-    def __init__(self, channels: int, kind: Downsample, *, rngs: nnx.Rngs):
-        self.resample = (
-            None if kind == "time" else FrameConv(channels, channels, rngs=rngs)
-        )
-        self.time_conv = (
-            None if kind == "spatial" else TimeConv(channels, channels, rngs=rngs)
-        )
+    def __init__(self, channels: int, kind: Downsample):
+        self.resample = None if kind == "time" else FrameConv(channels, channels)
+        self.time_conv = None if kind == "spatial" else TimeConv(channels, channels)
 
-    def __call__(self, x: Video, stream: Stream) -> Video:
+    def __call__(self, x: Video, stream: Stream) -> Resized:
         if self.resample is not None:
             x = self.resample(x, halve=True)
         if self.time_conv is None:
@@ -184,16 +178,12 @@ class Downsampler(nnx.Module):
 class Upsampler(nnx.Module):
     """Doubles time, height and width, or both, and maps the channels."""
 
-    def __init__(
-        self, channels: int, outputs: int, kind: Downsample, *, rngs: nnx.Rngs
-    ):
-        self.time_conv = (
-            None if kind == "spatial" else TimeConv(channels, 2 * channels, rngs=rngs)
-        )
-        self.resample = FrameConv(channels, outputs, rngs=rngs)
+    def __init__(self, channels: int, outputs: int, kind: Downsample):
+        self.time_conv = None if kind == "spatial" else TimeConv(channels, 2 * channels)
+        self.resample = FrameConv(channels, outputs)
         self.scale = 1 if kind == "time" else 2
 
-    def __call__(self, x: Video, stream: Stream) -> Video:
+    def __call__(self, x: Video, stream: Stream) -> Resized:
         if self.time_conv is not None:
             # Frame 0 passes, and the frames after it never see it.
             alone, rest = (x[:, :1], x[:, 1:]) if stream.first else (x[:, :0], x)
@@ -206,7 +196,23 @@ class Upsampler(nnx.Module):
         return self.resample(x)
 
 
-def average_down(x: Video, outputs: int, kind: Downsample | None) -> Video:
+def initialise(module: nnx.Module, key: Array) -> None:
+    """Draws every kernel, so that it keeps the variance; biases and gains stay.
+
+    Uniform, and all from one draw: XLA takes minutes to compile a hundred of them.
+    """
+    variables = nnx.to_flat_state(nnx.state(module, nnx.Param))
+    kernels = [variable for path, variable in variables if path[-1] == "kernel"]
+    sizes = [kernel.size for kernel in kernels]
+    drawn = jax.random.uniform(key, (sum(sizes),), minval=-1.0, maxval=1.0)
+    starts = itertools.accumulate(sizes, initial=0)
+    for kernel, size, start in zip(kernels, sizes, starts):
+        fan_in = size / kernel.shape[-1]
+        values = drawn[start : start + size].reshape(kernel.shape)
+        kernel.set_value(values * (3 / fan_in) ** 0.5)
+
+
+def average_down(x: Video, outputs: int, kind: Downsample | None) -> Resized:
     """Folds what `kind` halves into channels, and averages them down to `outputs`."""
     time, space = _factors(kind)
     # Only the chunk that opens a clip has an odd number of frames.
@@ -223,7 +229,7 @@ def average_down(x: Video, outputs: int, kind: Downsample | None) -> Video:
 
 def duplicate_up(
     x: Video, outputs: int, kind: Downsample | None, stream: Stream
-) -> Video:
+) -> Resized:
     """Repeats channels, and unfolds them into what `kind` doubles."""
     time, space = _factors(kind)
     x = jnp.repeat(x, outputs * time * space**2 // x.shape[-1], axis=-1)
@@ -237,14 +243,14 @@ def duplicate_up(
     return x[:, time - 1 :] if stream.first else x
 
 
-def patchify(video: Video, size: int) -> Video:
+def patchify(video: Video, size: int) -> Resized:
     """Folds squares of pixels into channels; width before height, as Wan does."""
     return einops.rearrange(
         video, "b t (h i) (w j) c -> b t h w (c j i)", i=size, j=size
     )
 
 
-def unpatchify(x: Video, size: int) -> Video:
+def unpatchify(x: Video, size: int) -> Resized:
     """The inverse of `patchify`."""
     return einops.rearrange(x, "b t h w (c j i) -> b t (h i) (w j) c", i=size, j=size)
 

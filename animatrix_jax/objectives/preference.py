@@ -38,7 +38,7 @@ class PreferenceConfig:
         zero it keeps the policy from making both errors worse.
     """
 
-    beta: float = 500.0
+    beta: float = 100.0
     anchor: float = 0.0
 
 

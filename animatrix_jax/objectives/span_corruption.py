@@ -6,7 +6,8 @@
 
 A share `density` of the tokens is hidden, in spans of `mean_span` on average. The number
 of spans is fixed by the length; where they fall is drawn: hidden and kept tokens are each
-cut into as many parts, uniformly among all ways to cut, and laid in turn, kept first.
+cut into as many parts, uniformly among all ways to cut, and laid in turn, kept first, so
+that the first token is always kept and the last one always hidden, as in T5.
 
     loss = mean over target tokens of -log softmax(logits)[target]
 """
@@ -79,9 +80,7 @@ def corrupt_spans(
     )
 
 
-def restore_spans(
-    spans: Spans, config: SpanCorruptionConfig
-) -> Int[np.ndarray, " n"]:
+def restore_spans(spans: Spans, config: SpanCorruptionConfig) -> Int[np.ndarray, " n"]:
     """The text that `corrupt_spans` was given: `targets` laid into `inputs`."""
     lowest = config.first_sentinel - config.num_sentinels
     inputs = [int(token) for token in spans.inputs[:-1]]
@@ -121,7 +120,9 @@ def corrupt_batch(
     ]
     target_length = targets_length(length, config)
     text, text_mask = _pad([row.inputs for row in rows], length, config.pad)
-    targets, target_mask = _pad([row.targets for row in rows], target_length, config.pad)
+    targets, target_mask = _pad(
+        [row.targets for row in rows], target_length, config.pad
+    )
     start = np.full((len(rows), 1), config.pad, np.int32)
     return {
         "text_tokens": text,

@@ -2,9 +2,9 @@
 
 import json
 import pathlib
+import resource
 import subprocess
 import sys
-import time
 
 import av
 import numpy as np
@@ -13,6 +13,16 @@ from PIL import Image
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "sampling"))
 TAGS = "motion.motion_style=run,camera.camera_motion=pan_left"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compilation_cache(tmp_path_factory):
+    """What one process compiled, the next need not."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        yield
 
 
 def animatrix_sample(*flags):
@@ -49,12 +59,12 @@ def test_mp4_and_json(model, tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     video, rate, codec = _frames(out)
-    assert video.shape == (9, 16, 16, 3) and rate == 12 and codec == "h264"
+    assert video.shape == (5, 16, 16, 3) and rate == 12 and codec == "h264"
     lines = result.stdout.strip().splitlines()
     for phase in ("load", "compile", "sample"):
         assert phase in lines[-2]
     report = json.loads(lines[-1])
-    assert report["out"] == [str(out)] and report["frames"] == 9
+    assert report["out"] == [str(out)] and report["frames"] == 5
     assert (report["width"], report["height"], report["fps"]) == (16, 16, 12)
     assert sorted(report["tags"]) == sorted(TAGS.split(","))
     assert {"load", "compile", "sample", "decode"} <= report["seconds"].keys()
@@ -66,24 +76,24 @@ def test_image_to_video_numbered_gifs_at_another_rate(model, tmp_path):
     Image.fromarray(pixels).save(picture)
     result = animatrix_sample(
         f"--checkpoint={model}", f"--image={picture}", "--num=2", "--fps=10",
-        "--frames=5", "--steps=2", f"--out={tmp_path / 'x.gif'}", "--solver=unipc",
+        "--frames=3", "--steps=2", f"--out={tmp_path / 'x.gif'}", "--solver=unipc",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     for i in range(2):
         with Image.open(tmp_path / f"x_{i}.gif") as gif:
-            assert gif.n_frames == 5 and gif.size == (16, 16)
+            assert gif.n_frames == 3 and gif.size == (16, 16)
             assert gif.info["duration"] == 100
 
 
 def test_png_of_several_clips_is_one_sheet(model, tmp_path):
     out = tmp_path / "sheet.png"
     result = animatrix_sample(
-        f"--checkpoint={model}", "--num=3", "--steps=1", f"--out={out}",
+        f"--checkpoint={model}", "--num=2", "--steps=1", "--frames=3", f"--out={out}",
         "--negative_prompt=rain", "--order=tag_first", f"--tags={TAGS}",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     with Image.open(out) as sheet:
-        assert sheet.width > 9 * 64 and sheet.height > 3 * 64
+        assert sheet.width > 3 * 64 and sheet.height > 2 * 64
 
 
 def _fails(result, *words):
@@ -95,11 +105,15 @@ def _fails(result, *words):
 
 
 def test_unknown_tag_names_its_neighbour_at_once():
-    animatrix_sample("--help")  # the modules come from disk once
-    start = time.perf_counter()
+    before = _cpu_seconds()
     result = animatrix_sample("--tags=camera.camera_motion=pan_lft")
     _fails(result, "pan_lft", "pan_left")
-    assert time.perf_counter() - start < 5.0
+    assert _cpu_seconds() - before < 2.0  # of the processor: the machine may be busy
+
+
+def _cpu_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_a_bad_request_fails_before_jax_is_imported(tmp_path):

@@ -37,7 +37,7 @@ def test_a_record_is_the_worlds_clip(cels):
 
 def test_processes_draw_what_one_process_draws(cels, drawn):
     assert [record["clip_id"] for record in drawn] == list(range(36))
-    for index in (0, 31, 32, 35):
+    for index in (31, 32):
         again = cels.record(index, RNG)
         np.testing.assert_array_equal(drawn[index]["video"], again["video"])
 
@@ -48,7 +48,7 @@ def test_held_clips_have_measures_for_a_curriculum(cels, drawn, tokenizer):
     )
     with pytest.raises(UserError, match="needs measured clips"):
         Batcher(cels, config, tokenizer=tokenizer)
-    held = HeldSource(cels, count=36, workers=0)
+    held = HeldSource(cels, count=6, workers=0)
     batch = Batcher(held, config, tokenizer=tokenizer)(1)
     for row, clip_id in enumerate(batch["clip_id"]):
         expected = drawn[clip_id]["video"][: batch["video"].shape[1]]

@@ -8,6 +8,8 @@ from jax import numpy as jnp
 from animatrix_jax.models import attention as attention_lib
 from animatrix_jax.models.attention import attention
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KINDS = ("plain", "blocked")
 
 

@@ -14,6 +14,8 @@ from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.dit import DiT, patch, unpatch
 from animatrix_jax.models.functional import bind, init_params
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 # Our modules by diffusers' names; a weight is a kernel, a norm's weight a scale.
 MODULES = {
     "condition_embedder.time_embedder.linear_1": "time_embed/up",
@@ -205,11 +207,10 @@ def test_equals_diffusers(name):
     gradients, out = jax.jit(jax.grad(loss, has_aux=True))(params)
     assert relative_error(out, expected.detach().numpy()) <= 1e-5
     flat = traverse_util.flatten_dict(gradients)
+    # A key's bias moves all scores of a query alike, so but for the norm its gradient is
+    # zero, and what either side computes there is rounding: hence the floor.
+    floor = 1e-6 * max(np.abs(leaf).max() for leaf in flat.values())
     for path, theirs in traverse_util.flatten_dict(expected_gradients).items():
-        # A key's bias shifts all scores of a query alike: its gradient is zero, and
-        # what either side computes is rounding. Only keys without a norm's mixing
-        # would show it; the floor below is on the scale of the gradients at large.
-        floor = 1e-6 * max(np.abs(leaf).max() for leaf in flat.values())
         difference = np.abs(flat[path] - theirs).max()
         assert difference <= max(1e-3 * np.abs(theirs).max(), floor), path
 
@@ -228,17 +229,35 @@ CONFIG = DiTConfig(
 )
 
 
-def loss_of(config, params, xt):
+def run(config, params, xt, sigma, **options):
+    """The velocity and the hidden tokens, compiled."""
     text = jax.random.normal(jax.random.key(3), (len(xt), 5, 8))
-    dit = bind(lambda rngs: DiT(config, rngs=rngs), params)
-    return jnp.square(dit(xt, jnp.full(len(xt), 0.3), text) - xt).mean()
+
+    @jax.jit
+    def apply(params, xt, sigma):
+        dit = bind(lambda rngs: DiT(config, rngs=rngs), params)
+        return dit(xt, sigma, text), dit.hidden(xt, sigma, text, **options).tokens
+
+    return apply(params, xt, sigma)
+
+
+def gradient(config, params, xt):
+    text = jax.random.normal(jax.random.key(3), (len(xt), 5, 8))
+
+    @jax.jit
+    @jax.grad
+    def apply(params):
+        dit = bind(lambda rngs: DiT(config, rngs=rngs), params)
+        return jnp.square(dit(xt, jnp.full(len(xt), 0.3), text) - xt).mean()
+
+    return apply(params)
 
 
 @pytest.fixture(scope="module")
 def params():
-    params = jax.jit(
-        lambda key: init_params(lambda rngs: DiT(CONFIG, rngs=rngs), key)
-    )(jax.random.key(0))
+    params = jax.jit(lambda key: init_params(lambda rngs: DiT(CONFIG, rngs=rngs), key))(
+        jax.random.key(0)
+    )
     head = params["head"]["kernel"]
     assert not head.any(), "the head starts at zero"
     head = 0.1 * jax.random.normal(jax.random.key(1), head.shape)
@@ -256,45 +275,46 @@ def test_layers_are_drawn_apart(params):
     assert np.abs(kernel[0] - kernel[1]).min() > 0
 
 
+@pytest.fixture(scope="module")
+def gradients(params, xt):
+    return gradient(CONFIG, params, xt)
+
+
 @pytest.mark.parametrize("remat", ["block", "dots"])
-def test_remat_changes_nothing(params, xt, remat):
-    plain = jax.jit(jax.grad(lambda p: loss_of(CONFIG, p, xt)))(params)
-    config = dataclasses.replace(CONFIG, remat=remat)
-    again = jax.jit(jax.grad(lambda p: loss_of(config, p, xt)))(params)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), plain, again)
+def test_remat_changes_nothing(params, xt, gradients, remat):
+    again = gradient(dataclasses.replace(CONFIG, remat=remat), params, xt)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), gradients, again
+    )
 
 
-def test_bfloat16_is_near_fp32(params, xt):
-    def run(dtype):
-        config = dataclasses.replace(CONFIG, dtype=dtype)
-        text = jax.random.normal(jax.random.key(3), (2, 5, 8))
-        dit = bind(lambda rngs: DiT(config, rngs=rngs), params)
-        hidden = dit.hidden(xt, jnp.full(2, 0.3), text)
-        return dit(xt, jnp.full(2, 0.3), text), hidden
-
-    exact, _ = run("float32")
-    rough, hidden = run("bfloat16")
-    assert hidden.tokens.dtype == jnp.bfloat16
-    assert rough.dtype == jnp.float32
-    assert 0 < relative_error(rough, exact) < 0.05
+SIGMA = jnp.array([0.2, 0.9])
 
 
-def test_one_noise_level_a_frame_equals_one_a_sample(params, xt):
-    dit = bind(lambda rngs: DiT(CONFIG, rngs=rngs), params)
-    text, sigma = jnp.zeros((2, 5, 8)), jnp.array([0.2, 0.9])
-    by_frame = dit(xt, jnp.repeat(sigma[:, None], 2, axis=1), text)
-    np.testing.assert_allclose(dit(xt, sigma, text), by_frame, atol=1e-6)
+@pytest.fixture(scope="module")
+def exact(params, xt):
+    return run(CONFIG, params, xt, SIGMA)
+
+
+def test_bfloat16_is_near_fp32(params, xt, exact):
+    config = dataclasses.replace(CONFIG, dtype="bfloat16")
+    velocity, tokens = run(config, params, xt, SIGMA)
+    assert tokens.dtype == jnp.bfloat16
+    assert velocity.dtype == jnp.float32
+    assert 0 < relative_error(velocity, exact[0]) < 0.05
+
+
+def test_one_noise_level_a_frame_equals_one_a_sample(params, xt, exact):
+    by_frame, _ = run(CONFIG, params, xt, jnp.repeat(SIGMA[:, None], 2, axis=1))
+    np.testing.assert_allclose(exact[0], by_frame, atol=1e-6)
 
 
 def test_depth_stops_early(params, xt):
-    dit = bind(lambda rngs: DiT(CONFIG, rngs=rngs), params)
-    text, sigma = jnp.zeros((2, 5, 8)), jnp.array([0.2, 0.9])
+    _, early = run(CONFIG, params, xt, SIGMA, depth=2)
     cut = jax.tree.map(lambda leaf: leaf[:2], params["blocks"])
     config = dataclasses.replace(CONFIG, num_layers=2)
-    short = bind(lambda rngs: DiT(config, rngs=rngs), params | {"blocks": cut})
-    np.testing.assert_array_equal(
-        dit.hidden(xt, sigma, text, depth=2).tokens, short.hidden(xt, sigma, text).tokens
-    )
+    _, short = run(config, params | {"blocks": cut}, xt, SIGMA)
+    np.testing.assert_array_equal(early, short)
 
 
 def test_patches_round_trip():

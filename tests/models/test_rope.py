@@ -35,8 +35,9 @@ def test_scores_equal_wans():
 
     angles = []
     for axis, channels in enumerate(split_head(head_dim)):
-        position = np.arange(grid[axis]).reshape([-1 if i == axis else 1 for i in "012"
-                                                  for i in [int(i)]] + [1])
+        shape = [1, 1, 1, 1]
+        shape[axis] = grid[axis]
+        position = np.arange(grid[axis]).reshape(shape)
         frequencies = 10000.0 ** -(np.arange(0, channels, 2) / channels)
         angles.append(np.broadcast_to(position * frequencies, (*grid, channels // 2)))
     turn = np.exp(1j * np.concatenate(angles, axis=-1))
@@ -53,8 +54,12 @@ def test_scores_depend_on_offsets_alone():
     grid, head_dim = (4, 4, 4), 32
     q, k = jax.random.normal(jax.random.key(0), (2, head_dim))
     rotary = rotary_table(grid, head_dim=head_dim)
-    q, k = (turned(jnp.broadcast_to(x, (*grid, head_dim)), grid, rotary) for x in (q, k))
-    np.testing.assert_allclose(q[0, 1, 2] @ k[1, 2, 0], q[2, 2, 3] @ k[3, 3, 1], atol=1e-5)
+    q, k = (
+        turned(jnp.broadcast_to(x, (*grid, head_dim)), grid, rotary) for x in (q, k)
+    )
+    np.testing.assert_allclose(
+        q[0, 1, 2] @ k[1, 2, 0], q[2, 2, 3] @ k[3, 3, 1], atol=1e-5
+    )
     assert abs(q[0, 0, 0] @ k[1, 0, 0] - q[0, 0, 0] @ k[0, 1, 0]) > 1e-3
 
 

@@ -71,6 +71,9 @@ class FlowStage:
     def counts(self) -> dict[str, int]:
         return self._clips.counts()
 
+    def finish(self, params: Params, folder: pathlib.Path) -> None:
+        """Nothing: the generator's config is the run's."""
+
 
 def generator_error(
     build: Any,

@@ -53,11 +53,18 @@ class VAEStage:
         self, params: Params, frozen: Params, batch: Batch, key: Array
     ) -> tuple[Array, Metrics]:
         vae = bind(self._towers.vae, params["vae"])
-        video = signed(batch["video"])
+        window_key, sample_key = jax.random.split(key)
+        video = signed(self._window(batch["video"], window_key))
         posterior = vae.encode(video)
-        reconstruction = vae.decode(posterior.sample(key))
+        reconstruction = vae.decode(posterior.sample(sample_key))
         metrics = autoencoding_loss(video, reconstruction, posterior, self._loss)
         return metrics["loss"], {k: v for k, v in metrics.items() if k != "loss"}
+
+    def _window(self, video: Array, key: Array) -> Array:
+        """Some frames of each clip, all from one random start."""
+        frames = self._loss.window or video.shape[1]
+        start = jax.random.randint(key, (), 0, video.shape[1] - frames + 1)
+        return jax.lax.dynamic_slice_in_dim(video, start, frames, axis=1)
 
     def batches(self) -> grain.IterDataset:
         return self._clips.batches()

@@ -1,0 +1,182 @@
+"""Tags steer the generator by two paths, and without them it is Wan's transformer."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+
+from animatrix_jax.models.conditioning import Conditioning
+from animatrix_jax.models.config import DiTConfig, TagEncoderConfig
+from animatrix_jax.models.functional import bind, init_params
+from animatrix_jax.models.generator import Generator
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+CONFIG = DiTConfig(
+    dim=32,
+    ffn_dim=48,
+    num_heads=2,
+    num_layers=2,
+    in_channels=4,
+    out_channels=4,
+    freq_dim=16,
+    text_dim=8,
+    tag_dim=12,
+    tag_rank=3,
+)
+TAGS = TagEncoderConfig(num_fields=5, num_values=17, dim=12, num_layers=1, num_heads=2)
+OFF = {"tag_cross_attention": False, "tag_adaln": False}
+
+
+def builder(**changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    return lambda rngs: Generator(config, TAGS, rngs=rngs)
+
+
+def start(**changes):
+    """Initial parameters, but for a head that is not zero."""
+    params = jax.jit(lambda key: init_params(builder(**changes), key))(
+        jax.random.key(0)
+    )
+    head = params["dit"]["head"]
+    head["kernel"] = 0.1 * jax.random.normal(jax.random.key(1), head["kernel"].shape)
+    return params
+
+
+def jitted(**changes):
+    build = builder(**changes)
+    return jax.jit(lambda params, *inputs: bind(build, params)(*inputs))
+
+
+@pytest.fixture(scope="module")
+def params(quick_compile):
+    return start()
+
+
+@pytest.fixture(scope="module")
+def velocity(quick_compile):
+    return jitted()
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    random = np.random.default_rng(0)
+    conditioning = Conditioning(
+        text=jnp.asarray(random.standard_normal((3, 6, 8)), jnp.float32),
+        tag_fields=jnp.asarray(random.integers(0, 5, (3, 5))),
+        tag_values=jnp.asarray(random.integers(0, 17, (3, 5))),
+        tag_mask=jnp.asarray(np.arange(5) < np.array([5, 2, 0])[:, None]),
+    )
+    xt = jnp.asarray(random.standard_normal((3, 2, 4, 4, 4)), jnp.float32)
+    return xt, jnp.array([0.1, 0.5, 0.9]), conditioning
+
+
+def without_tags(conditioning):
+    mask = jnp.zeros_like(conditioning.tag_mask)
+    return dataclasses.replace(conditioning, tag_mask=mask)
+
+
+def test_without_tags_equals_wan_to_the_bit(params, velocity, inputs):
+    xt, sigma, conditioning = inputs
+    ours = velocity(params, xt, sigma, without_tags(conditioning))
+    wan = jitted(**OFF)({"dit": params["dit"]}, xt, sigma, conditioning)
+    np.testing.assert_array_equal(ours, wan)
+    assert np.abs(ours).max() > 0.1
+
+
+def test_a_path_that_is_off_has_no_parameters():
+    def names(**changes):
+        build = builder(**changes)
+        shapes = jax.eval_shape(lambda: init_params(build, jax.random.key(0)))
+        return shapes.keys(), shapes.get("tags", {}).keys()
+
+    cross = {"project", "text_type", "tag_type"}
+    assert names() == ({"dit", "tags"}, {"encoder", "modulation"} | cross)
+    assert names(tag_cross_attention=False)[1] == {"encoder", "modulation"}
+    assert names(tag_adaln=False)[1] == {"encoder"} | cross
+    assert names(**OFF) == ({"dit"}, set())
+
+
+@pytest.mark.parametrize("off", [{}, *({path: False} for path in OFF)])
+def test_each_path_steers(inputs, off):
+    xt, sigma, conditioning = inputs
+    params, velocity = start(**off), jitted(**off)
+    if "modulation" in params["tags"]:
+        expand = params["tags"]["modulation"]["expand"]
+        assert not expand.any(), "tag modulation starts at zero"
+        noise = jax.random.normal(jax.random.key(4), expand.shape)
+        params["tags"]["modulation"]["expand"] = 0.1 * noise
+    given = velocity(params, xt, sigma, conditioning)
+    none = velocity(params, xt, sigma, without_tags(conditioning))
+    change = np.abs(given - none).max((1, 2, 3, 4))
+    assert (change[:2] > 1e-3).all()
+    assert change[2] == 0, "the third clip has no tags"
+
+
+def test_every_tag_parameter_learns(params, velocity, inputs):
+    """Past the first step: at the zero start only `expand` does, by design."""
+    xt, sigma, conditioning = inputs
+    expand = params["tags"]["modulation"]["expand"]
+    noise = 0.1 * jax.random.normal(jax.random.key(4), expand.shape)
+    modulation = params["tags"]["modulation"] | {"expand": noise}
+    params = params | {"tags": params["tags"] | {"modulation": modulation}}
+
+    @jax.jit
+    @jax.grad
+    def gradient(params):
+        out = bind(builder(), params)(xt, sigma, conditioning)
+        return jnp.square(out - xt).mean()
+
+    for path, leaf in jax.tree.leaves_with_path(gradient(params)):
+        assert np.isfinite(leaf).all(), path
+        assert leaf.any(), path
+
+
+def test_order_of_tags_does_not_matter(params, velocity, inputs):
+    xt, sigma, conditioning = inputs
+    order = jnp.array([3, 0, 4, 1, 2])
+    shuffled = dataclasses.replace(
+        conditioning,
+        tag_fields=conditioning.tag_fields[:, order],
+        tag_values=conditioning.tag_values[:, order],
+        tag_mask=conditioning.tag_mask[:, order],
+    )
+    np.testing.assert_allclose(
+        velocity(params, xt, sigma, conditioning),
+        velocity(params, xt, sigma, shuffled),
+        atol=1e-5,
+    )
+
+
+def test_features_are_tokens_on_their_grid(params, inputs):
+    @jax.jit
+    def features(params, *inputs):
+        return bind(builder(), params).features(*inputs, depth=1)
+
+    given = features(params, *inputs)
+    assert given.tokens.shape == (3, 2, 2, 2, 32)
+    assert given.tags.shape == (3, 12)
+    np.testing.assert_array_equal(given.tags[2], params["tags"]["encoder"]["null"])
+
+
+def test_reference_is_for_models_that_concatenate(params, inputs):
+    xt, sigma, conditioning = inputs
+    reference = jnp.ones((3, 2, 4, 4, 5))
+    concat = {"in_channels": 9, "frame_conditioning": "concat"} | OFF
+    velocity = jitted(**concat)
+    weights = start(**concat)
+    out = velocity(weights, xt, sigma, conditioning, reference)
+    assert out.shape == xt.shape
+    other = velocity(weights, xt, sigma, conditioning, 0 * reference)
+    assert np.abs(out - other).max() > 1e-3
+    with pytest.raises(ValueError, match="'concat', reference given: False"):
+        jax.eval_shape(velocity, weights, xt, sigma, conditioning)
+    with pytest.raises(ValueError, match="'clean', reference given: True"):
+        jax.eval_shape(jitted(), params, xt, sigma, conditioning, reference)
+
+
+def test_widths_must_agree():
+    with pytest.raises(ValueError, match="tag_dim 16 .* 12"):
+        jax.eval_shape(lambda: builder(tag_dim=16)(jax.random.key(0)) and 0)
