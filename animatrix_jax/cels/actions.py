@@ -52,18 +52,16 @@ def pose_track(
     track[:, CHANNEL["x"]] -= 0.3 * lean
     now, before = track[: len(times)], track[len(times) :]
 
-    def change(name: str) -> np.ndarray:
-        return now[:, CHANNEL[name]] - before[:, CHANNEL[name]]
-
-    speed = change("x")
-    swing = -1.6 * speed + 0.9 * (change("head") + change("chest") + change("lean"))
+    change = dict(zip(CHANNELS, (now - before).T, strict=True))
+    speed = change["x"]
+    swing = -1.6 * speed + 0.9 * (change["head"] + change["chest"] + change["lean"])
     now[:, CHANNEL["hair"]] += np.clip(swing, -0.6, 0.6)
     now[:, CHANNEL["tail"]] += np.clip(
-        -3.0 * speed + 1.1 * swing - 2.0 * change("y"), -1.1, 1.1
+        -3.0 * speed + 1.1 * swing - 2.0 * change["y"], -1.1, 1.1
     )
     now[:, CHANNEL["skirt"]] += np.clip(-1.1 * speed + 0.5 * swing, -0.4, 0.4)
     now[:, CHANNEL["flare"]] += np.clip(
-        np.abs(change("leg_near")) * 0.12 + 2.2 * change("y"), -0.12, 0.35
+        np.abs(change["leg_near"]) * 0.12 + 2.2 * change["y"], -0.12, 0.35
     )
     if action.spacing == "vibration":
         # Two alternating offsets, one a drawing: a tremor.
@@ -117,13 +115,20 @@ def _cyclic(action: ActionSpec, body: Body, u: np.ndarray) -> np.ndarray:
     beats = 2.0 * (cycles * action.rate * u + action.phase)
     phase = 0.5 * ease_cycles(beats, action.spacing)
     track = np.repeat(_row(STANCE)[None], len(u), axis=0)
-
-    def put(name: str, value: np.ndarray | float) -> None:
-        track[:, CHANNEL[name]] += value
-
+    put = _Sheet(track).put
     make = {"walk": _walk, "run": _run, "dance": _dance, "dialogue": _talk}
     make[action.style](put, action, phase, u)
     return track
+
+
+class _Sheet:
+    """Adds motion to the channels of a track."""
+
+    def __init__(self, track: np.ndarray):
+        self.track = track
+
+    def put(self, name: str, value: np.ndarray | float) -> None:
+        self.track[:, CHANNEL[name]] += value
 
 
 def _walk(put: Put, action: ActionSpec, phase: np.ndarray, u: np.ndarray) -> None:

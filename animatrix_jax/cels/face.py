@@ -152,6 +152,20 @@ def draw_face(look: Look, plan: FacePlan) -> None:
         look.flat("face", rims, look.palette.line)
 
 
+@dataclasses.dataclass(frozen=True)
+class _EyeFrame:
+    """Where things are in an eye."""
+
+    x: float
+    width: float  # towards the outer corner
+    height: float
+    tilt: float
+
+    def at(self, u: float, v: float) -> tuple[float, float]:
+        """u runs from -1, the inner corner, to 1; v is in eye heights, down."""
+        return (self.x + u * self.width, v * self.height - u * self.tilt)
+
+
 def _eye(
     look: Look,
     plan: FacePlan,
@@ -167,10 +181,7 @@ def _eye(
     outer, tilt = side, plan.tilt * 0.5
     dark = mix(line, palette.eye, 0.1)
 
-    def p(u: float, v: float) -> tuple[float, float]:
-        """u: -1 inner .. 1 outer corner; v in eye heights, down."""
-        return (x + outer * u * w, v * h - tilt * u * w * 2.0)
-
+    p = _EyeFrame(x, outer * w, h, 2.0 * tilt * w).at
     if plan.happy_eyes:
         arc = taper(p(-1.1, 0.25), p(0.0, -1.35), p(1.25, 0.3), 0.045)
         look.flat("eyes", arc, dark)

@@ -176,19 +176,20 @@ def _shifted(op: Op, matrix: skia.Matrix) -> Op:
     return dataclasses.replace(op, path=path)
 
 
+def _near_eye(op: Op) -> bool:
+    """Whether an op of the eyes belongs to the near one."""
+    return op.path.getBounds().centerX() < 0.11
+
+
 def _spoil_face(ops: list[Op], defect: Defect) -> list[Op]:
     """Displace, double or lose an eye, or melt the mouth."""
     s = defect.severity
     draws = Draws(defect.key, "face")
     eyes, mouth = BONE["eyes"], BONE["mouth"]
 
-    def near(op: Op) -> bool:
-        box = op.path.getBounds()
-        return op.bone == eyes and box.centerX() < 0.11
-
     if defect.kind == "missing_eye":
         side = draws.chance(0.5)
-        return [op for op in ops if op.bone != eyes or near(op) != side]
+        return [op for op in ops if op.bone != eyes or _near_eye(op) != side]
     if defect.kind == "melted_mouth":
         warp = skia.Matrix.MakeAll(
             1 + 1.3 * s, 0.9 * s, 0.06 * s, -0.3 * s, 1 + 2.6 * s, 0.04 * s, 0, 0, 1
@@ -200,10 +201,12 @@ def _spoil_face(ops: list[Op], defect: Defect) -> list[Op]:
     place = skia.Matrix.MakeAll(1, 0.2 * s, dx, -0.35 * s, 1, dy, 0, 0, 1)
     if defect.kind == "displaced_eye":
         return [
-            _shifted(op, place) if op.bone == eyes and near(op) == side else op
+            _shifted(op, place) if op.bone == eyes and _near_eye(op) == side else op
             for op in ops
         ]
-    extra = [_shifted(op, place) for op in ops if op.bone == eyes and near(op) == side]
+    extra = [
+        _shifted(op, place) for op in ops if op.bone == eyes and _near_eye(op) == side
+    ]
     return ops + extra
 
 

@@ -125,21 +125,21 @@ WEIGHTS: dict[str, Table] = {
     "camera.camera_speed": {"slow": 28, "normal": 36, "quick": 24, "flash": 12},
     "camera.depth": {"single_plane": 34, "book_slide": 30, "multiplane": 36},
     "vfx.impact": {
-        "none": 62,
+        "none": 150,
         "impact_frame": 13,
         "hitstop": 8,
         "flash": 10,
         "shockwave": 7,
     },
     "vfx.lines": {
-        "none": 60,
+        "none": 160,
         "speed_lines": 13,
         "focus_lines": 12,
         "streak_background": 10,
         "waver_lines": 5,
     },
     "vfx.manpu": {
-        "none": 58,
+        "none": 150,
         "vein_pop": 4,
         "sweat_drop": 6,
         "blush": 5,
@@ -151,7 +151,7 @@ WEIGHTS: dict[str, Table] = {
         "nose_bubble": 3,
     },
     "vfx.elemental": {
-        "none": 56,
+        "none": 176,
         "fire": 5,
         "smoke": 4,
         "explosion": 3,

@@ -202,44 +202,42 @@ def solve(
     scale = np.ones((len(BONES), 2, count))
     shear = np.zeros((len(BONES), count))
 
-    def c(name: str) -> np.ndarray:
-        return pose[:, CHANNEL[name]]
-
+    c = dict(zip(CHANNELS, pose.T, strict=True))
     for name, offset in body.offsets().items():
         shift[BONE[name]] = np.asarray(offset)[:, None]
     root, hips = BONE["root"], BONE["hips"]
-    angle[root] = -c("lean")
-    scale[root, 0] = np.exp(c("widen"))
-    scale[root, 1] = np.exp(c("stretch"))
-    shift[root, 0] += view * c("x") - pivot * np.sin(angle[root]) * scale[root, 1]
+    angle[root] = -c["lean"]
+    scale[root, 0] = np.exp(c["widen"])
+    scale[root, 1] = np.exp(c["stretch"])
+    shift[root, 0] += view * c["x"] - pivot * np.sin(angle[root]) * scale[root, 1]
     # A leap that is seen close stays in the picture.
-    leap = c("y") if pivot == 0 else 0.6 * c("y")
+    leap = c["y"] if pivot == 0 else 0.6 * c["y"]
     shift[root, 1] += view * leap + pivot * (1 - np.cos(angle[root]) * scale[root, 1])
     # Knees that bend out of the picture lower the figure only so far.
-    drop = body.leg * c("drop")
+    drop = body.leg * c["drop"]
     shift[hips, 1] += drop if pivot == 0 else np.clip(drop, -0.1 * view, 0.16 * view)
     for name in ("hips", "chest", "head"):
-        angle[BONE[name]] = -c(name)
+        angle[BONE[name]] = -c[name]
     # A head is drawn about its middle and nods about its neck.
     pivot, tilt = 0.38 * body.head, angle[BONE["head"]]
     shift[BONE["head"], 0] -= pivot * np.sin(tilt)
     shift[BONE["head"], 1] += pivot * (1.0 - np.cos(tilt))
     for side in ("far", "near"):
         for limb in ("arm", "fore", "hand", "leg", "shin", "foot"):
-            angle[BONE[f"{limb}_{side}"]] = c(f"{limb}_{side}")
-        angle[BONE[f"tail_{side}"]] = -c("tail")
+            angle[BONE[f"{limb}_{side}"]] = c[f"{limb}_{side}"]
+        angle[BONE[f"tail_{side}"]] = -c["tail"]
     face = BONE["face"]
-    shift[face, 0] += c("look")
-    shift[face, 1] += c("nod")
-    shift[BONE["bangs"], 0] += 0.3 * c("look")
-    shift[BONE["bangs"], 1] += 0.3 * c("nod")
-    scale[BONE["eyes"], 1] = np.maximum(c("lid"), 0.12)
-    scale[BONE["mouth"], 1] = np.maximum(c("mouth"), 0.12)
-    shift[BONE["brows"], 1] -= c("brow_up")
-    shear[BONE["bangs"]] = 0.25 * c("hair")
-    shear[BONE["back_hair"]] = c("hair")
-    shear[BONE["skirt"]] = c("skirt")
-    scale[BONE["skirt"], 0] = np.exp(c("flare"))
+    shift[face, 0] += c["look"]
+    shift[face, 1] += c["nod"]
+    shift[BONE["bangs"], 0] += 0.3 * c["look"]
+    shift[BONE["bangs"], 1] += 0.3 * c["nod"]
+    scale[BONE["eyes"], 1] = np.maximum(c["lid"], 0.12)
+    scale[BONE["mouth"], 1] = np.maximum(c["mouth"], 0.12)
+    shift[BONE["brows"], 1] -= c["brow_up"]
+    shear[BONE["bangs"]] = 0.25 * c["hair"]
+    shear[BONE["back_hair"]] = c["hair"]
+    shear[BONE["skirt"]] = c["skirt"]
+    scale[BONE["skirt"], 0] = np.exp(c["flare"])
     # The hips do not turn the legs: they stay planted, as on an animator's model.
     for side in ("far", "near"):
         angle[BONE[f"leg_{side}"]] -= angle[hips]

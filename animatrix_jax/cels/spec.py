@@ -290,20 +290,21 @@ def _draw_camera(draws: Draws, values: Values) -> CameraSpec:
 def _draw_effects(
     draws: Draws, values: Values, frames: int, facing: int
 ) -> EffectsSpec:
-    def real(field: str) -> tuple[str, ...]:
-        return tuple(v for v in values[field] if v != "none")
-
+    real = {
+        field: tuple(v for v in values[field] if v != "none")
+        for field in ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental")
+    }
     hit = min(round(HIT * (frames - 1)), frames - 1)
-    hold = 4 if "hitstop" in real("vfx.impact") else 0
+    hold = 4 if "hitstop" in real["vfx.impact"] else 0
     style = values["motion.motion_style"][0]
     direction = (float(facing), 0.0)
     if style == "jump_fly":
         direction = (0.45 * facing, -0.89)
     return EffectsSpec(
-        impact=real("vfx.impact"),
-        lines=real("vfx.lines"),
-        manpu=real("vfx.manpu"),
-        elemental=real("vfx.elemental"),
+        impact=real["vfx.impact"],
+        lines=real["vfx.lines"],
+        manpu=real["vfx.manpu"],
+        elemental=real["vfx.elemental"],
         level=values["vfx.vfx_level"][0],
         hit=hit,
         hold=min(hold, max(frames - 1 - hit, 0)),

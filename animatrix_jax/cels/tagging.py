@@ -54,28 +54,41 @@ def join_tags(values: Values) -> tuple[str, ...]:
     )
 
 
+def _leaning(field: str, *leanings: Table) -> Table:
+    """The weights of a field times some factors."""
+    table = dict(WEIGHTS[field])
+    for leaning in leanings:
+        for value, factor in leaning.items():
+            table[value] = table.get(value, 0) * factor
+    return table
+
+
+class _Picker:
+    """Fills one field after another: with what is demanded, else with a draw."""
+
+    def __init__(self, draws: Draws, demanded: Values):
+        self.draws, self.demanded = draws, demanded
+        self.tags: Values = {}
+
+    def pick(self, field: str, *leanings: Table, only: tuple[str, ...] = ()) -> str:
+        """Draw ``field`` by its weights and factors on them, or among ``only``."""
+        table = _leaning(field, *leanings)
+        if only:
+            table = {value: WEIGHTS[field].get(value) or 1 for value in only}
+        # Drawn in any case: demanding a tag leaves the stream in step.
+        drawn = self.draws.weighted(table)
+        self.tags[field] = self.demanded.get(field, (drawn,))
+        return self.tags[field][0]
+
+
 def draw_tags(draws: Draws, demanded: Values) -> Values:
     """Values for every field that shows, with those demanded among them.
 
     Raises:
       UserError: where the demanded tags cannot be drawn together.
     """
-    tags: Values = {}
-
-    def factors(field: str, *leanings: Table) -> Table:
-        table = dict(WEIGHTS[field])
-        for leaning in leanings:
-            for value, factor in leaning.items():
-                table[value] = table.get(value, 0) * factor
-        return table
-
-    def pick(field: str, *leanings: Table, only: tuple[str, ...] = ()) -> str:
-        table = factors(field, *leanings)
-        if only:
-            table = {value: WEIGHTS[field].get(value) or 1 for value in only}
-        drawn = draws.weighted(table)  # drawn in any case: the stream stays in step
-        tags[field] = demanded.get(field, (drawn,))
-        return tags[field][0]
+    picker = _Picker(draws, demanded)
+    pick, tags = picker.pick, picker.tags
 
     # Style: the rendering must allow a demanded line and palette.
     line, palette = demanded.get("style.line"), demanded.get("style.palette")
@@ -94,7 +107,7 @@ def draw_tags(draws: Draws, demanded: Values) -> Values:
     pick("style.background")
 
     # Motion: what is demanded may force a still, or bar it.
-    style = draws.weighted(factors("motion.motion_style", _allowed_styles(demanded)))
+    style = draws.weighted(_leaning("motion.motion_style", _allowed_styles(demanded)))
     style = demanded.get("motion.motion_style", (style,))[0]
     tags["motion.motion_style"] = (style,)
     lean = ACTING.get(style, {})

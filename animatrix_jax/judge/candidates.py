@@ -206,7 +206,7 @@ def _write_aside(
     pairs: PairSet,
     config: CandidateConfig,
     *,
-    fps: float | int,
+    fps: float,
 ) -> None:
     written: set[str] = set()
     lines = []

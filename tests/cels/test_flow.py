@@ -18,7 +18,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("index, tags", enumerate(CASES))
+@pytest.mark.parametrize("index, tags", list(enumerate(CASES)))
 def test_warping_by_the_flow_explains_the_frame(index, tags):
     spec = draw_spec(seed=0, index=index, tags=("vfx.vfx_level=none", *tags), frames=9)
     truth = true_flow(spec, height=SIZE, width=SIZE)

@@ -1,12 +1,13 @@
 """Every implementation is the same function, in values and gradients."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 from jax import numpy as jnp
 
 from animatrix_jax.models import attention as attention_lib
-from animatrix_jax.models.attention import attention
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -17,6 +18,11 @@ KINDS = ("plain", "blocked")
 def small_blocks(monkeypatch):
     """Several blocks, and lengths that do not divide, at sizes that run at once."""
     monkeypatch.setattr(attention_lib, "_BLOCK", 16)
+
+
+@functools.partial(jax.jit, static_argnames="implementation")
+def attention(q, k, v, *, mask=None, implementation):
+    return attention_lib.attention(q, k, v, mask=mask, implementation=implementation)
 
 
 def draw(shape_q, shape_k, dtype=jnp.float32):
@@ -44,7 +50,7 @@ def reference(q, k, v, mask):
 
 
 @pytest.mark.parametrize("implementation", KINDS)
-@pytest.mark.parametrize("n,m", [(37, 53), (16, 32), (5, 3), (1, 40)])
+@pytest.mark.parametrize("n,m", [(37, 53), (16, 32), (1, 3)])
 def test_equals_fp64_softmax(implementation, n, m):
     q, k, v, _ = draw((2, n, 3, 6), (2, m, 3, 6))
     out = attention(q, k, v, implementation=implementation)
@@ -79,7 +85,8 @@ def test_sample_without_keys_gives_zeros(implementation):
         out = attention(q, k, v, mask=mask, implementation=implementation)
         return (out * d_out).sum(), out
 
-    gradients, out = jax.grad(loss, argnums=(0, 1, 2), has_aux=True)(q, k, v)
+    gradient = jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))
+    gradients, out = gradient(q, k, v)
     assert not out[1].any()
     assert out[0].any()
     for gradient in gradients:

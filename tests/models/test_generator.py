@@ -38,7 +38,7 @@ def builder(**changes):
 def start(**changes):
     """Initial parameters, but for a head that is not zero."""
     params = jax.jit(lambda key: init_params(builder(**changes), key))(
-        jax.random.key(0)
+        jax.random.key(0, impl="rbg")
     )
     head = params["dit"]["head"]
     head["kernel"] = 0.1 * jax.random.normal(jax.random.key(1), head["kernel"].shape)
@@ -179,4 +179,4 @@ def test_reference_is_for_models_that_concatenate(params, inputs):
 
 def test_widths_must_agree():
     with pytest.raises(ValueError, match="tag_dim 16 .* 12"):
-        jax.eval_shape(lambda: builder(tag_dim=16)(jax.random.key(0)) and 0)
+        jax.eval_shape(lambda: builder(tag_dim=16)(jax.random.key(0, impl="rbg")) and 0)

@@ -22,7 +22,7 @@ def build(rngs):
 
 @pytest.fixture(scope="module")
 def encode(quick_compile):
-    params = jax.jit(lambda key: init_params(build, key))(jax.random.key(0))
+    params = jax.jit(lambda key: init_params(build, key))(jax.random.key(0, impl="rbg"))
 
     @jax.jit
     def apply(params, fields, values, mask):
