@@ -22,7 +22,7 @@ STAGES = {
         "batch": {"size": 8},
         "autoencoding": {"window": 9},
         "optimizer": {"learning_rate": 2e-3, "ema_decay": 0.995},
-        "loop": {"steps": 4000, "validate_every": 500, "checkpoint_every": 200},
+        "loop": {"steps": 2000, "validate_every": 500, "checkpoint_every": 100},
     },
     "text": {
         "data": {"clips": 20_000, "held_out": 256},

@@ -24,6 +24,8 @@ from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.knowledge.schema import Taxonomy
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
+_SHARPNESS = 4.0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
@@ -142,7 +144,10 @@ class Probe(nnx.Module):
             x = block(x)
         x = self.norm(x).reshape(b, -1, c.dim)
         weight = jax.nn.softmax(x @ self.query[...] * c.dim**0.5, axis=1)
-        pools = [x.mean(axis=1), x.max(axis=1), jnp.einsum("bn,bnd->bd", weight, x)]
+        # A smooth maximum: the gradient of the hard one divides by how many equal it,
+        # which is none where a compiler rounds the two computations of x apart.
+        peak = jax.nn.logsumexp(_SHARPNESS * x, axis=1) / _SHARPNESS
+        pools = [x.mean(axis=1), peak, jnp.einsum("bn,bnd->bd", weight, x)]
         features = jnp.concatenate(pools, axis=-1)
         return ProbeOutput(logits=self.head(features), features=features)
 

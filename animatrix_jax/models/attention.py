@@ -1,4 +1,4 @@
-"""Scaled dot-product attention: the one entry point, whatever computes it.
+"""Scaled dot-product attention: the one place, whatever computes it.
 
     o_i = sum_j p_ij v_j,   p_ij = exp(s_ij - l_i),   s_ij = q_i k_j / sqrt(e),
     l_i = log sum_j exp(s_ij)
@@ -8,13 +8,20 @@ for each block of queries with a running maximum and sum (Milakov and Gimelshein
 arXiv:1805.02867; Dao et al., arXiv:2205.14135), keeps only o and l for the backward
 pass, and there computes each block of p again:
 
-    dv_j = sum_i p_ij do_i,   ds_ij = p_ij (do_i v_j - do_i o_i)
+    dv_j = sum_i p_ij do_i,   ds_ij = p_ij (do_i v_j - do_i o_i + dl_i)
 
 "cudnn" is the fused kernel of NVIDIA GPUs, for fp16 and bf16. Scores and softmax are fp32
 in all of them.
+
+Keys may come in parts, each attended to on its own and joined by o = sum_a w_a o_a,
+w_a = exp(l_a) / sum exp(l): a part whose keys are all masked then has a weight of
+exactly 0, and the others give to the bit what they give without it.
 """
 
+import dataclasses
+import functools
 import math
+from collections.abc import Sequence
 
 import jax
 from jax import lax
@@ -28,6 +35,16 @@ _PLAIN_SCORES = 1024 * 1024
 _BLOCK = 512
 # Stands for minus infinity, without its NaNs.
 _MASKED = -1e30
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Keys:
+    """Keys and values [b m g e]; mask [b m] is True where a key may be seen, and None
+    means everywhere."""
+
+    k: Array
+    v: Array
+    mask: Array | None = None
 
 
 def attention(
@@ -44,56 +61,126 @@ def attention(
       mask: True where a key may be seen. A sample with no such key gives zeros.
       implementation: "auto" takes "plain" or "blocked" by the number of scores.
     """
-    if implementation == "auto":
-        scores = q.shape[1] * k.shape[1]
-        implementation = "plain" if scores <= _PLAIN_SCORES else "blocked"
-    compute = {"plain": _plain, "blocked": _blocked, "cudnn": _cudnn}[implementation]
+    return joint_attention(
+        q, (Keys(k=k, v=v, mask=mask),), implementation=implementation
+    )
+
+
+def joint_attention(
+    q: Float[Array, "b n g e"],
+    parts: Sequence[Keys],
+    *,
+    implementation: AttentionImplementation = "auto",
+) -> Float[Array, "b n g e"]:
+    """Attention over all the parts' keys together, as `attention` over their
+    concatenation; "cudnn", whose l has no gradient, does concatenate them."""
+    if implementation == "cudnn":
+        return _cudnn(q, _concatenate(parts))
+    scaled = q.swapaxes(1, 2) / math.sqrt(q.shape[-1])
+    outs, logs = [], []
+    for part in parts:
+        mask, some = _never_empty(part.mask)
+        blocked = implementation == "blocked" or (
+            implementation == "auto" and q.shape[1] * part.k.shape[1] > _PLAIN_SCORES
+        )
+        out, log_total = (_blocked if blocked else _plain)(
+            scaled, part.k.swapaxes(1, 2), part.v.swapaxes(1, 2), mask
+        )
+        if some is not None:
+            out = jnp.where(some, out, 0)
+            log_total = jnp.where(some, log_total, _MASKED)
+        outs.append(out)
+        logs.append(log_total)
+    return _join(outs, logs).astype(q.dtype).swapaxes(1, 2)
+
+
+def _join(outs: list[Array], logs: list[Array]) -> Array:
+    """sum_a w_a o_a over parts; a sample with no key in any part has zeros already."""
+    if len(outs) == 1:
+        return outs[0]
+    top = lax.stop_gradient(functools.reduce(jnp.maximum, logs))
+    weights = [jnp.exp(log - top) for log in logs]
+    joined = sum(out * weight for out, weight in zip(outs, weights, strict=True))
+    return joined / sum(weights)
+
+
+def _never_empty(mask: Array | None) -> tuple[Array | None, Array | None]:
+    """A mask that leaves each sample a key, and where it did before [b 1 1 1].
+
+    A softmax over nothing is 0/0. A sample without keys is computed with all of them and
+    weighted by zero, so that neither values nor gradients see a NaN.
+    """
     if mask is None:
-        return compute(q, k, v, None)
-    # A softmax over nothing is 0/0. A sample without keys is computed with all of its
-    # keys and then set to zero, so that neither values nor gradients see a NaN.
+        return None, None
     some = mask.any(axis=-1)
-    out = compute(q, k, v, mask | ~some[:, None])
-    return jnp.where(some[:, None, None, None], out, 0)
+    return mask | ~some[:, None], some[:, None, None, None]
 
 
-def _plain(q: Array, k: Array, v: Array, mask: Array | None) -> Array:
-    q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
-    s = _scores(q / math.sqrt(q.shape[-1]), k)
+def _concatenate(parts: Sequence[Keys]) -> Keys:
+    if len(parts) == 1:
+        return parts[0]
+    masks = [
+        jnp.ones(part.k.shape[:2], bool) if part.mask is None else part.mask
+        for part in parts
+    ]
+    return Keys(
+        k=jnp.concatenate([part.k for part in parts], axis=1),
+        v=jnp.concatenate([part.v for part in parts], axis=1),
+        mask=jnp.concatenate(masks, axis=1),
+    )
+
+
+def _cudnn(q: Array, keys: Keys) -> Array:
+    mask, some = _never_empty(keys.mask)
+    out = jax.nn.dot_product_attention(
+        q,
+        keys.k,
+        keys.v,
+        mask=None if mask is None else mask[:, None, None],
+        implementation="cudnn",
+    )
+    return out if some is None else jnp.where(some, out, 0)
+
+
+def _plain(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Array]:
+    """o and l, fp32 [b g n .], of scaled queries."""
+    s = _scores(q, k)
     if mask is not None:
         s = s + jnp.where(mask, 0, _MASKED)[:, None, None]
-    # Normalised after the product with v: one pass less over the scores.
-    p = jnp.exp(s - lax.stop_gradient(s.max(-1, keepdims=True)))
-    out = _dot(p.astype(v.dtype), v, 3, 2) / p.sum(-1, keepdims=True)
-    return out.astype(v.dtype).swapaxes(1, 2)
+    top = lax.stop_gradient(s.max(-1, keepdims=True))
+    p = jnp.exp(s - top)
+    total = p.sum(-1, keepdims=True)
+    # Divided after the product with v: one pass less over the scores.
+    return _dot(p.astype(v.dtype), v, 3, 2) / total, top + jnp.log(total)
 
 
-def _cudnn(q: Array, k: Array, v: Array, mask: Array | None) -> Array:
-    if mask is not None:
-        mask = mask[:, None, None]
-    return jax.nn.dot_product_attention(q, k, v, mask=mask, implementation="cudnn")
-
-
-def _blocked(q: Array, k: Array, v: Array, mask: Array | None) -> Array:
-    batch, n, m = q.shape[0], q.shape[1], k.shape[1]
+def _blocked(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Array]:
+    """As `_plain`, without the score matrix."""
+    batch, heads, n, _ = q.shape
+    m = k.shape[2]
     if mask is None:
         mask = jnp.ones((batch, m), bool)
     block_q, block_k = (min(_BLOCK, -(-length // 8) * 8) for length in (n, m))
-    q = _into_blocks(q / math.sqrt(q.shape[-1]), block_q).swapaxes(2, 3)
-    k, v = (_into_blocks(x, block_k).swapaxes(2, 3) for x in (k, v))
-    out = _flash(q, k, v, _into_blocks(mask, block_k))
-    blocks, batch, heads, rows, channels = out.shape
-    out = out.transpose(1, 0, 3, 2, 4).reshape(batch, blocks * rows, heads, channels)
-    return out[:, :n]
+    results = _flash(
+        _into_blocks(q, block_q, axis=2),
+        _into_blocks(k, block_k, axis=2),
+        _into_blocks(v, block_k, axis=2),
+        _into_blocks(mask, block_k, axis=1),
+    )
+    out, log_total = (
+        x.transpose(1, 2, 0, 3, 4).reshape(batch, heads, -1, x.shape[-1])[:, :, :n]
+        for x in results
+    )
+    return out, log_total
 
 
-def _into_blocks(x: Array, block: int) -> Array:
-    """[b n ...] to [blocks b block ...], padded with zeros (False)."""
-    length = x.shape[1]
+def _into_blocks(x: Array, block: int, *, axis: int) -> Array:
+    """Cuts an axis, padded with zeros (False), into blocks on a new first axis."""
     padding = [(0, 0)] * x.ndim
-    padding[1] = (0, -length % block)
+    padding[axis] = (0, -x.shape[axis] % block)
     x = jnp.pad(x, padding)
-    return x.reshape(x.shape[0], -1, block, *x.shape[2:]).swapaxes(0, 1)
+    x = x.reshape(*x.shape[:axis], -1, block, *x.shape[axis + 1 :])
+    return jnp.moveaxis(x, axis, 0)
 
 
 def _dot(x: Array, y: Array, x_axis: int, y_axis: int) -> Array:
@@ -111,14 +198,14 @@ def _masked_scores(q: Array, k: Array, mask: Array) -> Array:
 
 
 @jax.custom_vjp
-def _flash(q: Array, k: Array, v: Array, mask: Array) -> Array:
-    """Attention of query blocks [i b g n e] over key blocks [j b g m e], mask [j b m]."""
+def _flash(q: Array, k: Array, v: Array, mask: Array) -> tuple[Array, Array]:
+    """o and l of query blocks [i b g n e] over key blocks [j b g m e], mask [j b m]."""
     return _flash_forward(q, k, v, mask)[0]
 
 
 def _flash_forward(
     q: Array, k: Array, v: Array, mask: Array
-) -> tuple[Array, tuple[Array, ...]]:
+) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
     def row(_: None, q_i: Array) -> tuple[None, tuple[Array, Array]]:
         def add(carry: tuple[Array, ...], block: tuple[Array, ...]):
             top, total, out = carry
@@ -134,26 +221,29 @@ def _flash_forward(
         column = jnp.zeros((*q_i.shape[:3], 1), jnp.float32)
         start = (column + _MASKED, column, jnp.zeros(q_i.shape, jnp.float32))
         (top, total, out), _ = lax.scan(add, start, (k, v, mask))
-        return None, ((out / total).astype(q_i.dtype), top + jnp.log(total))
+        return None, (out / total, top + jnp.log(total))
 
     _, (out, log_total) = lax.scan(row, None, q)
-    return out, (q, k, v, mask, out, log_total)
+    return (out, log_total), (q, k, v, mask, out, log_total)
 
 
 def _flash_backward(
-    saved: tuple[Array, ...], d_out: Array
+    saved: tuple[Array, ...], cotangents: tuple[Array, Array]
 ) -> tuple[Array, Array, Array, None]:
     q, k, v, mask, out, log_total = saved
+    d_out, d_log_total = cotangents
+    # What is the same for all keys of a query: do_i o_i - dl_i.
+    along = (d_out * out).sum(-1, keepdims=True) - d_log_total
+    d_out = d_out.astype(v.dtype)
 
     def row(carry: tuple[Array, Array], block: tuple[Array, ...]):
-        q_i, out_i, log_total_i, d_out_i = block
-        along = (d_out_i.astype(jnp.float32) * out_i).sum(-1, keepdims=True)
+        q_i, along_i, log_total_i, d_out_i = block
 
         def add(d_q: Array, block: tuple[Array, ...]):
             k_j, v_j, mask_j = block
             p = jnp.exp(_masked_scores(q_i, k_j, mask_j) - log_total_i)
             d_v = _dot(p.astype(v_j.dtype), d_out_i, 2, 2)
-            d_s = (p * (_dot(d_out_i, v_j, 3, 3) - along)).astype(k_j.dtype)
+            d_s = (p * (_dot(d_out_i, v_j, 3, 3) - along_i)).astype(k_j.dtype)
             return d_q + _dot(d_s, k_j, 3, 2), (_dot(d_s, q_i, 2, 2), d_v)
 
         start = jnp.zeros(q_i.shape, jnp.float32)
@@ -161,7 +251,7 @@ def _flash_backward(
         return jax.tree.map(jnp.add, carry, added), d_q.astype(q_i.dtype)
 
     start = (jnp.zeros(k.shape, jnp.float32), jnp.zeros(v.shape, jnp.float32))
-    (d_k, d_v), d_q = lax.scan(row, start, (q, out, log_total, d_out))
+    (d_k, d_v), d_q = lax.scan(row, start, (q, along, log_total, d_out))
     return d_q, d_k.astype(k.dtype), d_v.astype(v.dtype), None
 
 

@@ -21,7 +21,7 @@ from flax import nnx
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from animatrix_jax.models.attention import attention
+from animatrix_jax.models.attention import Keys, attention, joint_attention
 from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.layers import (
     MLP,
@@ -37,16 +37,17 @@ from animatrix_jax.models.rope import Rotary, pairs_to_halves, rotate
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Context:
-    """What cross-attention attends to.
+    """What cross-attention attends to: three sets of tokens [b . d].
 
     Attributes:
-      tokens: text, and after it tags, [b s d].
-      mask: True where a token may be seen, [b s]; None: everywhere.
-      image: image tokens [b p d], which have their own keys and values.
+      tags: attended to together with the text.
+      tag_mask: True where there is a tag.
+      image: has keys and values of its own, and is attended to apart.
     """
 
-    tokens: Array
-    mask: Array | None = None
+    text: Array
+    tags: Array | None = None
+    tag_mask: Array | None = None
     image: Array | None = None
 
 
@@ -101,13 +102,10 @@ class CrossAttention(nnx.Module):
         self, x: Float[Array, "b n d"], context: Context
     ) -> Float[Array, "b n d"]:
         q = _heads(self.q_norm(self.q(x)), self.config)
-        out = attention(
-            q,
-            _heads(self.k_norm(self.k(context.tokens)), self.config),
-            _heads(self.v(context.tokens), self.config),
-            mask=context.mask,
-            implementation=self.config.attention,
-        )
+        parts = [self._keys(context.text)]
+        if context.tags is not None:
+            parts.append(self._keys(context.tags, mask=context.tag_mask))
+        out = joint_attention(q, parts, implementation=self.config.attention)
         if context.image is not None:
             out = out + attention(
                 q,
@@ -116,6 +114,10 @@ class CrossAttention(nnx.Module):
                 implementation=self.config.attention,
             )
         return self.out(out.reshape(x.shape))
+
+    def _keys(self, tokens: Array, mask: Array | None = None) -> Keys:
+        k = _heads(self.k_norm(self.k(tokens)), self.config)
+        return Keys(k=k, v=_heads(self.v(tokens), self.config), mask=mask)
 
 
 class Block(nnx.Module):

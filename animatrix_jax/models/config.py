@@ -16,6 +16,7 @@ Remat = Literal["none", "block", "dots"]
 AttentionImplementation = Literal["auto", "plain", "blocked", "cudnn"]
 FrameConditioning = Literal["clean", "concat"]
 Downsample = Literal["spatial", "spacetime", "time"]
+Norm = Literal["rms", "none"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,8 @@ class VAEConfig:
       downsample: what each stage but the last halves.
       patch: pixels of a square patch folded into channels before the first stage.
       residual: Wan 2.2's stages, with an averaging shortcut round each.
+      norm: "rms", Wan's, divides each position by its length over the channels. "none"
+        for a few dozen channels, which cannot spare what the norm takes away.
       latents_mean, latents_std: per channel, of the raw latents. Everything outside the
         VAE sees latents normalised by them; empty: 0 and 1.
     """
@@ -133,6 +136,7 @@ class VAEConfig:
     downsample: tuple[Downsample, ...] = ("spatial", "spacetime", "spacetime")
     patch: int = 1
     residual: bool = False
+    norm: Norm = "rms"
     latents_mean: tuple[float, ...] = ()
     latents_std: tuple[float, ...] = ()
 

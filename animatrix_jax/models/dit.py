@@ -198,17 +198,16 @@ class DiT(nnx.Module):
         return self.time_embed(sinusoid(angles, dim=self.config.freq_dim))
 
     def _context(self, text: Array, image: Array | None, tags: TagInjection) -> Context:
-        tokens, mask = self.text_embed(text), None
+        dtype = text.dtype
+        text = self.text_embed(text)
         if tags.text_type is not None:
-            tokens = tokens + tags.text_type.astype(tokens.dtype)
-        if tags.tokens is not None:
-            mask = jnp.concatenate(
-                [jnp.ones(tokens.shape[:2], bool), tags.mask], axis=1
-            )
-            tokens = jnp.concatenate([tokens, tags.tokens.astype(tokens.dtype)], axis=1)
-        if image is not None:
-            image = self.image_embed(image.astype(text.dtype))
-        return Context(tokens=tokens, mask=mask, image=image)
+            text = text + tags.text_type.astype(dtype)
+        return Context(
+            text=text,
+            tags=None if tags.tokens is None else tags.tokens.astype(dtype),
+            tag_mask=tags.mask,
+            image=None if image is None else self.image_embed(image.astype(dtype)),
+        )
 
     def _check(self, xt: Array, sigma: Array, image: Array | None) -> None:
         config = self.config

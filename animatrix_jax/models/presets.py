@@ -145,6 +145,7 @@ def _pico() -> ModelPreset:
             downsample=("spacetime", "time"),
             patch=2,
             residual=True,
+            norm="none",
         ),
         text=T5Config(
             vocab_size=2048,

@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from animatrix_jax.models import vae_layers as layers
-from animatrix_jax.models.config import Downsample, VAEConfig
+from animatrix_jax.models.config import Downsample, Norm, VAEConfig
 from animatrix_jax.models.vae_layers import Past, Resized, Stream, Video
 
 PIXEL_CHANNELS = 3
@@ -57,10 +57,10 @@ class Chunk:
 class MidBlock(nnx.Module):
     """Attention between two residual blocks, at the coarsest scale."""
 
-    def __init__(self, channels: int):
-        self.block1 = layers.ResidualBlock(channels, channels)
-        self.attention = layers.FrameAttention(channels)
-        self.block2 = layers.ResidualBlock(channels, channels)
+    def __init__(self, channels: int, norm: Norm):
+        self.block1 = layers.ResidualBlock(channels, channels, norm)
+        self.attention = layers.FrameAttention(channels, norm)
+        self.block2 = layers.ResidualBlock(channels, channels, norm)
 
     def __call__(self, x: Video, stream: Stream) -> Video:
         return self.block2(self.attention(self.block1(x, stream)), stream)
@@ -79,7 +79,8 @@ class DownStage(nnx.Module):
         self.kind, self.outputs, self.residual = kind, outputs, config.residual
         channels = [inputs] + [outputs] * config.num_res_blocks
         self.blocks = nnx.List(
-            layers.ResidualBlock(a, b) for a, b in itertools.pairwise(channels)
+            layers.ResidualBlock(a, b, config.norm)
+            for a, b in itertools.pairwise(channels)
         )
         self.downsampler = kind and layers.Downsampler(outputs, kind)
 
@@ -107,7 +108,8 @@ class UpStage(nnx.Module):
         self.kind, self.outputs, self.residual = kind, outputs, config.residual
         channels = [inputs] + [outputs] * (config.num_res_blocks + 1)
         self.blocks = nnx.List(
-            layers.ResidualBlock(a, b) for a, b in itertools.pairwise(channels)
+            layers.ResidualBlock(a, b, config.norm)
+            for a, b in itertools.pairwise(channels)
         )
         resampled = outputs if config.residual else outputs // 2
         self.upsampler = kind and layers.Upsampler(outputs, resampled, kind)
@@ -134,8 +136,8 @@ class Encoder(nnx.Module):
             DownStage(inputs, outputs, kind, config)
             for inputs, outputs, kind in zip(dims, dims[1:], kinds)
         )
-        self.mid = MidBlock(dims[-1])
-        self.norm_out = layers.RMSNorm(dims[-1])
+        self.mid = MidBlock(dims[-1], config.norm)
+        self.norm_out = layers.make_norm(dims[-1], config.norm)
         self.conv_out = layers.CausalConv(dims[-1], 2 * config.latent_channels)
 
     def __call__(self, x: Video, stream: Stream) -> Resized:
@@ -154,14 +156,14 @@ class Decoder(nnx.Module):
         dims = [base * mult for mult in (config.dim_mult[-1], *config.dim_mult[::-1])]
         kinds = (*config.downsample[::-1], None)
         self.conv_in = layers.CausalConv(config.latent_channels, dims[0])
-        self.mid = MidBlock(dims[0])
+        self.mid = MidBlock(dims[0], config.norm)
         # Wan 2.1 halves the channels as it doubles the size; Wan 2.2 does not.
         inputs = dims[:1] + [d if config.residual else d // 2 for d in dims[1:-1]]
         self.stages = nnx.List(
             UpStage(before, after, kind, config)
             for before, after, kind in zip(inputs, dims[1:], kinds)
         )
-        self.norm_out = layers.RMSNorm(dims[-1])
+        self.norm_out = layers.make_norm(dims[-1], config.norm)
         self.conv_out = layers.CausalConv(dims[-1], PIXEL_CHANNELS * config.patch**2)
 
     def __call__(self, x: Video, stream: Stream) -> Resized:

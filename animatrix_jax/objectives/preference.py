@@ -14,7 +14,7 @@ Where the policy is the reference the margin is zero and L = ln 2 exactly. The e
 """
 
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,7 @@ class PreferenceConfig:
     anchor: float = 0.0
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """A velocity field that already holds its parameters and its conditioning."""
 

@@ -11,19 +11,27 @@ picture alone. Training holds frames in the same way.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GivenFrames:
-    """Clean latents and which frames of them are given."""
+    """Clean latents and which frames of them are given.
 
-    clean: Float[Array, "b t h w c"]
-    given: Bool[Array, "b t"]
+    Typed loosely, because the leaves of a pytree are at times not arrays.
+
+    Attributes:
+      clean: float [b t h w c].
+      given: bool [b t].
+    """
+
+    clean: Any
+    given: Any
 
 
 def first_frame(

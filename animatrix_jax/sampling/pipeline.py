@@ -138,7 +138,7 @@ class Pipeline:
         """The same with other generator parameters, of the same shapes."""
         return dataclasses.replace(self, params={**self.params, "generator": params})
 
-    def generate(self, request: GenerateRequest) -> UInt8[np.ndarray, "n t h w 3"]:
+    def generate(self, request: GenerateRequest) -> UInt8[np.ndarray, "n T H W 3"]:
         """The clips of a request.
 
         Raises:
@@ -283,7 +283,7 @@ class Pipeline:
         return jnp.concatenate(vectors)[rows]
 
     def encode_frames(
-        self, video: UInt8[np.ndarray, "b t h w 3"]
+        self, video: UInt8[np.ndarray, "b T H W 3"]
     ) -> Float[np.ndarray, "b t h w c"]:
         """Normalised latents of pixels."""
         return np.asarray(
@@ -294,7 +294,7 @@ class Pipeline:
 
     def decode(
         self, latents: Float[np.ndarray, "n t h w c"] | Float[Array, "n t h w c"]
-    ) -> UInt8[np.ndarray, "n t h w 3"]:
+    ) -> UInt8[np.ndarray, "n T H W 3"]:
         """Pixels of normalised latents, clip by clip."""
         clips = [
             programs.decode(

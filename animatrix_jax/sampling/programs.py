@@ -63,7 +63,7 @@ def _encode_text(
 
 
 def _encode_frames(
-    preset: ModelPreset, params: Params, video: UInt8[Array, "b t h w 3"]
+    preset: ModelPreset, params: Params, video: UInt8[Array, "b T H W 3"]
 ) -> Float[Array, "b t h w c"]:
     """Normalised latents of pixels, the mean of the posterior."""
     vae = bind(lambda rngs: VAE(preset.vae, rngs=rngs), params)
@@ -72,7 +72,7 @@ def _encode_frames(
 
 def _decode(
     preset: ModelPreset, params: Params, latents: Float[Array, "b t h w c"]
-) -> UInt8[Array, "b t h w 3"]:
+) -> UInt8[Array, "b T H W 3"]:
     """Pixels of normalised latents."""
     vae = bind(lambda rngs: VAE(preset.vae, rngs=rngs), params)
     video = vae.decode(vae.denormalize(latents))

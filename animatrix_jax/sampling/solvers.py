@@ -40,9 +40,9 @@ _MARGIN = 1e-6
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SolverStep:
-    """The next point of the trajectory and what the solver remembers."""
+    """The next point of the trajectory, an array, and what the solver remembers."""
 
-    xt: Float[Array, "..."]
+    xt: Any
     state: State
 
 

@@ -138,7 +138,9 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     return config
 
 
-def section(cls: type[Section], config: Mapping[str, Any]) -> Section:
+def section(
+    cls: type[Section], config: Mapping[str, Any] | ml_collections.ConfigDict
+) -> Section:
     """The dataclass of a section.
 
     Raises:

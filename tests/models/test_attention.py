@@ -95,6 +95,41 @@ def test_sample_without_keys_gives_zeros(implementation):
     assert not gradients[2][2, :17].any(), "a masked key has no say"
 
 
+@functools.partial(jax.jit, static_argnames="implementation")
+def joint(q, k, v, mask, *, implementation):
+    """The first 20 keys unmasked as one part, the others masked as another."""
+    parts = (
+        attention_lib.Keys(k=k[:, :20], v=v[:, :20]),
+        attention_lib.Keys(k=k[:, 20:], v=v[:, 20:], mask=mask),
+    )
+    return attention_lib.joint_attention(q, parts, implementation=implementation)
+
+
+@pytest.mark.parametrize("implementation", KINDS)
+def test_parts_join_to_the_whole(implementation):
+    q, k, v, d_out = draw((3, 18, 2, 4), (3, 53, 2, 4))
+    mask = jax.random.uniform(jax.random.key(5), (3, 33)) < 0.5
+    mask = mask.at[1].set(False)
+    whole = jnp.pad(mask, ((0, 0), (20, 0)), constant_values=True)
+
+    def gradient(function, mask):
+        def loss(q, k, v):
+            out = function(q, k, v, mask)
+            return (out * d_out).sum(), out
+
+        return jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))(q, k, v)
+
+    ours = gradient(functools.partial(joint, implementation=implementation), mask)
+    theirs = gradient(
+        lambda q, k, v, mask: attention(q, k, v, mask=mask, implementation="plain"),
+        whole,
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=3e-6), ours, theirs)
+
+    alone = attention(q, k[:, :20], v[:, :20], implementation=implementation)
+    np.testing.assert_array_equal(ours[1][1], alone[1])
+
+
 @pytest.mark.parametrize("implementation", KINDS)
 def test_large_scores_do_not_overflow(implementation):
     q, k, v, _ = draw((1, 9, 1, 4), (1, 40, 1, 4))

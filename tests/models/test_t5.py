@@ -46,20 +46,20 @@ LEAVES = {
 
 def reference(config: T5Config, kind: str):
     """A transformers model of `config` with random weights, none of them at its start."""
-    settings = dict(
-        vocab_size=config.vocab_size,
-        d_model=config.d_model,
-        d_kv=config.d_kv,
-        d_ff=config.d_ff,
-        num_heads=config.num_heads,
-        num_layers=config.num_layers,
-        num_decoder_layers=config.num_decoder_layers,
-        relative_attention_num_buckets=config.relative_buckets,
-        relative_attention_max_distance=config.relative_max_distance,
-        feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False,
-        dropout_rate=0.0,
-    )
+    settings = {
+        "vocab_size": config.vocab_size,
+        "d_model": config.d_model,
+        "d_kv": config.d_kv,
+        "d_ff": config.d_ff,
+        "num_heads": config.num_heads,
+        "num_layers": config.num_layers,
+        "num_decoder_layers": config.num_decoder_layers,
+        "relative_attention_num_buckets": config.relative_buckets,
+        "relative_attention_max_distance": config.relative_max_distance,
+        "feed_forward_proj": "gated-gelu",
+        "tie_word_embeddings": False,
+        "dropout_rate": 0.0,
+    }
     family = "UMT5" if config.bias_every_layer else "T5"
     torch.manual_seed(0)
     configured = getattr(transformers, f"{family}Config")(**settings)

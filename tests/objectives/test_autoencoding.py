@@ -18,9 +18,8 @@ UNIT = Gaussian(mean=jnp.zeros((1, 2, 2, 3, 4)), logvar=jnp.zeros((1, 2, 2, 3, 4
 
 
 def terms(video, reconstruction, gaussian=UNIT, config=CONFIG) -> dict[str, float]:
-    result = autoencoding_loss(
-        jnp.asarray(video), jnp.asarray(reconstruction), gaussian, config
-    )
+    compute = jax.jit(autoencoding_loss, static_argnums=3)
+    result = compute(video, reconstruction, gaussian, config)
     return {name: float(value) for name, value in result.items()}
 
 
@@ -102,7 +101,8 @@ def test_the_gradient_points_at_the_video():
     def loss(reconstruction):
         return autoencoding_loss(video, reconstruction, UNIT, CONFIG)["loss"]
 
-    gradient = jax.grad(loss)(start)
+    loss = jax.jit(loss)
+    gradient = jax.jit(jax.grad(loss))(start)
     step = 0.05 * gradient / jnp.abs(gradient).max()
     assert float(loss(start - step)) < float(loss(start))
     assert float((gradient * (start - video)).sum()) > 0

@@ -1,0 +1,159 @@
+"""The stages `judge` and `preference` on a tiny model: what they start from and see."""
+
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.judge.pairs import PairSet
+from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
+from animatrix_jax.training.weights import load_component
+
+
+@pytest.fixture(scope="module")
+def judge_stage(stage_config, model, tmp_path_factory):
+    init = {"vae": str(model), "text": str(model), "generator": str(model)}
+    config = stage_config(
+        "judge",
+        init=init,
+        data={"clips": 12, "held_out": 4, "workers": 0, "defects": "paired"},
+    )
+    return JudgeStage(config, workdir=tmp_path_factory.mktemp("judge"))
+
+
+@pytest.fixture(scope="module")
+def preference_stage(stage_config, tmp_path_factory):
+    return PreferenceStage(
+        stage_config("preference"), workdir=tmp_path_factory.mktemp("preference")
+    )
+
+
+def test_judge_starts_from_the_generator(judge_stage, model):
+    start = judge_stage.initial()["judge"]
+    generator = load_component(str(model), "generator").params
+    np.testing.assert_array_equal(
+        start["trunk"]["dit"]["patch_embed"]["kernel"],
+        generator["dit"]["patch_embed"]["kernel"],
+    )
+    shapes = jax.eval_shape(judge_stage.init, jax.random.key(0))["judge"]
+    assert jax.tree.map(jnp.shape, start) == jax.tree.map(lambda s: s.shape, shapes)
+
+
+def test_judge_batches_are_pairs_of_one_drawing(judge_stage):
+    batch = next(iter(judge_stage.batches()))
+    assert batch["latents"].shape == (4, 3, 4, 4, 4)
+    ids = batch["clip_id"]
+    assert np.array_equal(ids[0::2] + 1, ids[1::2]) and not (ids[0::2] % 2).any()
+    np.testing.assert_array_equal(batch["tag_values"][0::2], batch["tag_values"][1::2])
+    assert batch["tag_mask"].sum(axis=1).min() > 15  # told all that was asked for
+    assert batch["scores"].min() >= 1 and batch["scores"].max() <= 5
+
+
+def test_judge_learns(judge_stage):
+    batch = judge_stage.held_out()[0]
+    clip_ids = batch.pop("clip_id")
+    assert len(clip_ids) == 4
+
+    @jax.jit
+    def step(params):
+        (loss, metrics), grads = jax.value_and_grad(judge_stage.loss, has_aux=True)(
+            params, {}, batch, jax.random.key(0)
+        )
+        return jax.tree.map(lambda p, g: p - 0.02 * g, params, grads), loss, metrics
+
+    params = judge_stage.initial()
+    losses = []
+    for _ in range(8):
+        params, loss, metrics = step(params)
+        losses.append(float(loss))
+    assert losses[-1] < losses[0]
+    assert {"huber", "pairs", "pair_accuracy", "error_face_topology"} <= metrics.keys()
+
+
+def test_preference_starts_at_ln_2_with_the_policy_as_reference(preference_stage):
+    frozen = preference_stage.frozen()
+    params = preference_stage.initial()
+    same = jax.tree.map(np.array_equal, params["generator"], frozen["reference"])
+    assert all(jax.tree.leaves(same))
+    batch = next(iter(preference_stage.batches()))
+    batch.pop("clip_id")
+    loss, metrics = jax.jit(preference_stage.loss)(
+        params, frozen, batch, jax.random.key(3)
+    )
+    assert float(loss) == pytest.approx(math.log(2.0), abs=1e-6)
+    assert float(metrics["drift"]) < 1e-9
+    assert {"accuracy", "winner_error", "loser_error", "margin"} <= metrics.keys()
+
+
+def test_pairs_are_kept_and_used_again(preference_stage, stage_config):
+    folder = preference_stage._folder
+    pairs = preference_stage.pairs
+    path = folder / "pairs.npz"
+    written = path.stat().st_mtime_ns
+    again = PreferenceStage(stage_config("preference"), workdir=folder.parents[1])
+    np.testing.assert_array_equal(again.pairs.latents, pairs.latents)
+    assert path.stat().st_mtime_ns == written
+    assert pairs.latents.shape == (3, 4, 3, 4, 4, 4)
+    first = PairSet.load(path).latents[:, 0]
+    assert np.abs(first - pairs.latents[:, 1]).max() > 0.1  # noise of their own
+
+
+def test_batches_hold_winner_and_loser_under_one_prompt(preference_stage):
+    pairs = preference_stage.pairs
+    batch = preference_stage.held_out()[0]
+    rows = pairs.held_out.take(batch["clip_id"])
+    np.testing.assert_array_equal(
+        batch["winner"], pairs.latents[rows.prompt, rows.winner]
+    )
+    np.testing.assert_array_equal(
+        batch["loser"], pairs.latents[rows.prompt, rows.loser]
+    )
+    assert not batch["given"].any()
+    trained = {tuple(p) for p in (pairs.train.prompt,)}
+    assert not set(rows.prompt) & set().union(*trained)
+
+
+def test_an_epoch_sees_every_pair_once(preference_stage):
+    pairs, size = preference_stage.pairs, 4
+    count = len(pairs.train)
+    seen = np.concatenate(
+        [
+            preference_stage._batch(step, table=pairs.train)["clip_id"]
+            for step in range(-(-count // size))
+        ]
+    )
+    assert sorted(seen[:count]) == list(range(count))
+
+
+def test_closest_pairs_are_left_to_people(preference_stage):
+    folder = preference_stage._folder
+    pairs = preference_stage.pairs
+    lines = [
+        json.loads(line) for line in (folder / "aside.jsonl").read_text().splitlines()
+    ]
+    assert len(lines) == pairs.counts["pairs_aside"] > 0
+    for line in lines:
+        assert len(line["clips"]) == 2
+        for clip in line["clips"]:
+            assert (folder / clip).stat().st_size > 0
+    closest = min(pairs.train.gap.min(), pairs.held_out.gap.min())
+    assert max(line["gap"] for line in lines) <= closest + 1e-4
+
+
+def test_finish_reports_what_changed(preference_stage, tmp_path):
+    """With the weights unchanged, before and after are the same clips."""
+    preference_stage.finish(preference_stage.initial(), tmp_path)
+    change = json.loads((tmp_path / "change.json").read_text())
+    for name in ("score", "rejected", "deformation", "motion"):
+        assert change["after"][name] == pytest.approx(change["before"][name], abs=2e-3)
+
+
+def test_a_missing_judge_is_one_line(stage_config, model, tmp_path):
+    init = {name: str(model) for name in ("vae", "text", "generator")}
+    stage = PreferenceStage(stage_config("preference", init=init), workdir=tmp_path)
+    with pytest.raises(UserError, match=r"needs --config.init.judge"):
+        stage.pairs  # noqa: B018
