@@ -1,6 +1,6 @@
 """nano: 3-8M parameters, 33 frames x 64 x 64; the size that ships as the default.
 
-    animatrix train --config=configs/nano.py:stage=ct --workdir=runs/nano
+animatrix train --config=configs/nano.py:stage=ct --workdir=runs/nano
 """
 
 import ml_collections

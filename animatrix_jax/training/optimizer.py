@@ -34,9 +34,7 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
     )
 
 
-def make_optimizer(
-    config: OptimizerConfig, steps: int
-) -> optax.GradientTransformation:
+def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
     """The transformation; weight decay leaves vectors (norms, biases, tables) alone."""
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm),

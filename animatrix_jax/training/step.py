@@ -129,8 +129,6 @@ def _gradients(
         grad_fn, params, frozen, jax.tree.map(lambda x: x[0], micro), keys[0]
     )
     (loss, metrics), grads = shapes
-    zeros = jax.tree.map(
-        lambda s: jnp.zeros(s.shape, s.dtype), (loss, metrics, grads)
-    )
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (loss, metrics, grads))
     total, _ = jax.lax.scan(body, zeros, (micro, keys))
     return jax.tree.map(lambda x: x / accumulation, total)

@@ -77,6 +77,4 @@ def _clu_writer(folder: pathlib.Path) -> Any:
     except ImportError:
         logging.warning("no TensorBoard events: pip install 'animatrix-jax[train]'")
         return None
-    return metric_writers.AsyncMultiWriter(
-        [metric_writers.SummaryWriter(str(folder))]
-    )
+    return metric_writers.AsyncMultiWriter([metric_writers.SummaryWriter(str(folder))])

@@ -9,6 +9,7 @@ import pytest
 def animatrix(*args):
     return subprocess.run(
         [sys.executable, "-m", "animatrix_jax.cli.main", *args],
+        check=False,
         capture_output=True,
         text=True,
         timeout=120,

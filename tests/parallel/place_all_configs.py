@@ -10,16 +10,16 @@ import pathlib
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import jax  # noqa: E402
+import jax
 
-from animatrix_jax.cli import stages  # noqa: E402
-from animatrix_jax.parallel import sharding  # noqa: E402
-from animatrix_jax.parallel.mesh import MeshConfig, make_mesh  # noqa: E402
-from animatrix_jax.training.optimizer import (  # noqa: E402
+from animatrix_jax.cli import stages
+from animatrix_jax.parallel import sharding
+from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+from animatrix_jax.training.optimizer import (
     OptimizerConfig,
     make_optimizer,
 )
-from animatrix_jax.training.step import init_state  # noqa: E402
+from animatrix_jax.training.step import init_state
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 WAN = ("wan21_1_3b", "wan21_14b", "wan22_5b", "wan22_a14b")

@@ -46,7 +46,11 @@ def test_every_shipped_config_places_every_leaf_on_8_devices():
     """In a process of its own, since device counts are fixed at start-up."""
     script = pathlib.Path(__file__).parent / "place_all_configs.py"
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=300
+        [sys.executable, script],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()

@@ -1,9 +1,11 @@
 """The loop's promises, on a stage that trains in milliseconds."""
 
 import json
+
 import jax
 import numpy as np
 import pytest
+from toy_stage import TRUTH, LeastSquares
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
@@ -11,8 +13,6 @@ from animatrix_jax.training import checkpoint
 from animatrix_jax.training.loop import LoopConfig, train
 from animatrix_jax.training.optimizer import OptimizerConfig
 from animatrix_jax.training.writers import read_metrics
-
-from toy_stage import TRUTH, LeastSquares
 
 OPTIMIZER = OptimizerConfig(
     learning_rate=0.1, warmup_steps=2, weight_decay=0.0, ema_decay=0.9

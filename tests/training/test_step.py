@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from toy_stage import LeastSquares, make_batch
 
 from animatrix_jax.training.optimizer import (
     OptimizerConfig,
@@ -11,8 +12,6 @@ from animatrix_jax.training.optimizer import (
     make_schedule,
 )
 from animatrix_jax.training.step import init_state, make_train_step
-
-from toy_stage import LeastSquares, make_batch
 
 
 def one_step(accumulation=1, poison=range(0), steps=1):

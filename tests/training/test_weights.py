@@ -5,13 +5,13 @@ import json
 import jax
 import numpy as np
 import pytest
+from toy_stage import LeastSquares
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.training import weights
 from animatrix_jax.training.loop import LoopConfig, train
 from animatrix_jax.training.optimizer import OptimizerConfig
-from toy_stage import LeastSquares
 
 CONFIG = {"preset": "pico", "stage": "vae", "model": {"vae": {"base_dim": 8}}}
 

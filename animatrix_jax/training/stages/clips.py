@@ -14,7 +14,6 @@ from typing import Any
 
 import grain
 import jax
-import numpy as np
 
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.data import latents

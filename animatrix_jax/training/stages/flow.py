@@ -21,8 +21,8 @@ from animatrix_jax.models.functional import Params, bind, init_params
 from animatrix_jax.objectives import flow_matching
 from animatrix_jax.training.config import section
 from animatrix_jax.training.stage import Batch, Metrics
-from animatrix_jax.training.stages.towers import Towers
 from animatrix_jax.training.stages.clips import Clips
+from animatrix_jax.training.stages.towers import Towers
 
 
 class FlowStage:

@@ -77,9 +77,9 @@ class VAEStage:
 
     def finish(self, params: Params, folder: pathlib.Path) -> None:
         encode = jax.jit(
-            lambda video: bind(self._towers.vae, params["vae"])
-            .encode(signed(video))
-            .mode
+            lambda video: (
+                bind(self._towers.vae, params["vae"]).encode(signed(video)).mode
+            )
         )
         means = [np.asarray(encode(batch["video"])) for batch in self.held_out()]
         latents = np.concatenate(means).astype(np.float64)
