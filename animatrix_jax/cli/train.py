@@ -29,6 +29,11 @@ def main(argv: list[str]) -> None:
         raise UserError(f"unexpected argument {argv[1]!r}")
     if FLAGS.config is None or not FLAGS.workdir:
         raise UserError("both --config=FILE and --workdir=DIR are needed")
+    try:
+        FLAGS.config.stage  # noqa: B018  what failed to load says so when it is read
+    except OSError as error:
+        detail = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"cannot read --config: {detail}") from error
     from animatrix_jax.cli import stages
 
     workdir = pathlib.Path(FLAGS.workdir)

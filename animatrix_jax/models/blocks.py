@@ -147,24 +147,13 @@ class Block(nnx.Module):
 
         Args:
           time: the noise level's modulation, before this block's table.
-          delta: what tags add: shift, scale and gate of self-attention, cross-attention
-            and feed-forward.
+          delta: what tags add: shift, scale and gate of self-attention, of feed-forward
+            and of cross-attention.
         """
-        shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(
-            time + self.modulation[...], x
-        )
+        modulation = time + self.modulation[...]
         if delta is not None:
-            d_self, d_cross, d_ffn = (
-                _unstack(delta[:, :, i : i + 3], x) for i in (0, 3, 6)
-            )
-            shift_s, scale_s, gate_s = (
-                base + extra
-                for base, extra in zip((shift_s, scale_s, gate_s), d_self, strict=True)
-            )
-            shift_f, scale_f, gate_f = (
-                base + extra
-                for base, extra in zip((shift_f, scale_f, gate_f), d_ffn, strict=True)
-            )
+            modulation = modulation + delta[:, :, :6]
+        shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(modulation, x)
 
         h = layer_norm(x, self.eps) * (1 + scale_s) + shift_s
         h = self.self_attention(h.astype(x.dtype), rotary)
@@ -174,7 +163,7 @@ class Block(nnx.Module):
         if delta is None:
             x = x + self.cross_attention(h.astype(x.dtype), context)
         else:
-            shift_c, scale_c, gate_c = d_cross
+            shift_c, scale_c, gate_c = _unstack(delta[:, :, 6:], x)
             h = h * (1 + scale_c) + shift_c
             h = self.cross_attention(h.astype(x.dtype), context)
             x = (x.astype(jnp.float32) + h * (1 + gate_c)).astype(x.dtype)
@@ -185,7 +174,8 @@ class Block(nnx.Module):
 
 
 class TagModulation(nnx.Module):
-    """One block's delta to its modulations, from the noise level and the tags."""
+    """One block's delta to its modulations, from the noise level and the tags: shift,
+    scale and gate of self-attention, of feed-forward and of cross-attention."""
 
     def __init__(self, config: DiTConfig, *, rngs: nnx.Rngs):
         width, rank = config.tag_dim, config.tag_rank

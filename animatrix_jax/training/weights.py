@@ -150,6 +150,7 @@ def save_component(
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{name}.safetensors.tmp"
     safetensors.numpy.save_file(flat, temporary)
+    temporary.chmod(0o644)
     temporary.replace(folder / f"{name}.safetensors")
 
 

@@ -105,7 +105,7 @@ def test_what_cannot_be_drawn_is_an_error_of_one_line(tags):
 
 
 def test_values_are_reasonably_frequent():
-    count = 300
+    count = 600
     found = [
         tag
         for i in range(count)

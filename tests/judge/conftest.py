@@ -54,3 +54,11 @@ def stage_config(model):
         return made
 
     return config
+
+
+@pytest.fixture(scope="session")
+def latent_shape(model):
+    """Of the tiny model's clips."""
+    from tiny_model import tiny_preset
+
+    return tiny_preset().latent_shape

@@ -43,9 +43,9 @@ def test_judge_starts_from_the_generator(judge_stage, model):
     assert jax.tree.map(jnp.shape, start) == jax.tree.map(lambda s: s.shape, shapes)
 
 
-def test_judge_batches_are_pairs_of_one_drawing(judge_stage):
+def test_judge_batches_are_pairs_of_one_drawing(judge_stage, latent_shape):
     batch = next(iter(judge_stage.batches()))
-    assert batch["latents"].shape == (4, 3, 4, 4, 4)
+    assert batch["latents"].shape == (4, *latent_shape)
     ids = batch["clip_id"]
     assert np.array_equal(ids[0::2] + 1, ids[1::2]) and not (ids[0::2] % 2).any()
     np.testing.assert_array_equal(batch["tag_values"][0::2], batch["tag_values"][1::2])
@@ -89,7 +89,7 @@ def test_preference_starts_at_ln_2_with_the_policy_as_reference(preference_stage
     assert {"accuracy", "winner_error", "loser_error", "margin"} <= metrics.keys()
 
 
-def test_pairs_are_kept_and_used_again(preference_stage, stage_config):
+def test_pairs_are_kept_and_used_again(preference_stage, stage_config, latent_shape):
     folder = preference_stage._folder
     pairs = preference_stage.pairs
     path = folder / "pairs.npz"
@@ -97,7 +97,7 @@ def test_pairs_are_kept_and_used_again(preference_stage, stage_config):
     again = PreferenceStage(stage_config("preference"), workdir=folder.parents[1])
     np.testing.assert_array_equal(again.pairs.latents, pairs.latents)
     assert path.stat().st_mtime_ns == written
-    assert pairs.latents.shape == (3, 4, 3, 4, 4, 4)
+    assert pairs.latents.shape == (3, 4, *latent_shape)
     first = PairSet.load(path).latents[:, 0]
     assert np.abs(first - pairs.latents[:, 1]).max() > 0.1  # noise of their own
 

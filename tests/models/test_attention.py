@@ -50,7 +50,7 @@ def reference(q, k, v, mask):
 
 
 @pytest.mark.parametrize("implementation", KINDS)
-@pytest.mark.parametrize("n,m", [(37, 53), (16, 32), (1, 3)])
+@pytest.mark.parametrize("n,m", [(37, 53), (1, 3)])
 def test_equals_fp64_softmax(implementation, n, m):
     q, k, v, _ = draw((2, n, 3, 6), (2, m, 3, 6))
     out = attention(q, k, v, implementation=implementation)

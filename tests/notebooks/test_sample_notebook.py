@@ -1,10 +1,11 @@
-"""The sampling notebook runs from top to bottom with the shipped model."""
+"""The sampling notebook runs from top to bottom, on a tiny model of random weights."""
 
 import pathlib
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from tiny_model import write_model
 
 PATH = pathlib.Path(__file__).parents[2] / "notebooks" / "sample.ipynb"
 
@@ -16,6 +17,8 @@ def executed(tmp_path_factory):
     notebook = nbformat.read(PATH, as_version=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANIMATRIX_SOURCE", "")
+        model = write_model(tmp_path_factory.mktemp("model"))
+        patch.setenv("ANIMATRIX_CHECKPOINT", str(model))
         client = NotebookClient(
             notebook, timeout=300, resources={"metadata": {"path": str(folder)}}
         )

@@ -1,11 +1,6 @@
 """One tiny model for the room: compiling it is what costs."""
 
-import pathlib
-import sys
-
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

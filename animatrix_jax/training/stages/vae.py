@@ -14,6 +14,7 @@ from typing import Any
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -28,6 +29,8 @@ from animatrix_jax.training.stage import Batch, Metrics
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers, signed
 
+_FIRST_LOGVAR = -6.0
+
 
 class VAEStage:
     """The autoencoder on clips without their conditioning."""
@@ -41,7 +44,13 @@ class VAEStage:
         )
 
     def init(self, key: Array) -> Params:
-        return {"vae": init_params(self._towers.vae, key)}
+        params = init_params(self._towers.vae, key)
+        # The posterior starts narrow: noise of deviation 1 would drown an encoder that
+        # has learnt nothing yet.
+        bias = params["quant_conv"]["bias"]
+        logvar = jnp.arange(bias.size) >= bias.size // 2
+        params["quant_conv"]["bias"] = jnp.where(logvar, _FIRST_LOGVAR, bias)
+        return {"vae": params}
 
     def initial(self) -> Params | None:
         return self._towers.initial("vae")

@@ -1,0 +1,113 @@
+"""`animatrix evaluate` as a user runs it: a process, its files, its errors."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "sampling"))
+
+
+def animatrix_evaluate(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "animatrix_jax.cli.main", "evaluate", *map(str, flags)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A tiny model with judge and probe, and the leavings of one stage beside it."""
+    from tiny_model import tiny_preset, write_model
+
+    from animatrix_jax.evaluation.instruments import probe_config
+    from animatrix_jax.evaluation.probes import Probe
+    from animatrix_jax.judge.model import Judge, JudgeConfig
+    from animatrix_jax.models.config import to_dict
+    from animatrix_jax.models.functional import init_params
+    from animatrix_jax.training.weights import save_component
+
+    folder = write_model(tmp_path_factory.mktemp("model"))
+    preset = tiny_preset()
+    config = probe_config(to_dict(preset))
+    builds = {
+        "judge": lambda rngs: Judge(JudgeConfig(), preset.dit, preset.tags, rngs=rngs),
+        "probe": lambda rngs: Probe(config, rngs=rngs),
+    }
+    for name, build in builds.items():
+        params = jax.jit(lambda key, build=build: init_params(build, key))(
+            jax.random.key(0)
+        )
+        save_component(folder, name, params, dtype="float32")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(model, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "new"
+    done = animatrix_evaluate(
+        f"--checkpoint={model}", "--prompts=3", "--steps=1", f"--out={out}", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    return done, out
+
+
+def test_summary(evaluated):
+    done, out = evaluated
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert json.loads(done.stdout.splitlines()[-1]) == summary
+    assert summary["stages"] == []
+    dimensions = summary["evaluation"]["dimensions"]
+    assert list(dimensions) == [
+        "style_fidelity",
+        "prompt_understanding",
+        "artistic_motion",
+        "structural_stability",
+        "anime_aesthetic",
+    ]
+    for scores in dimensions.values():
+        assert 1 <= scores["low"] <= scores["value"] <= scores["high"] <= 5
+    fields = summary["evaluation"]["fields"]
+    assert {"all fields", "motion.timing", "camera.camera_motion"} <= fields.keys()
+    assert all(0 <= row["samples"] <= 1 for row in fields.values())
+    assert set(summary["evaluation"]["judge_heads"]) == {
+        "face_topology",
+        "limb_structure",
+        "line_continuity",
+        "motion_coherence",
+    }
+
+
+def test_samples_and_report(evaluated):
+    _, out = evaluated
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert len(summary["samples"]) == 3
+    for sample in summary["samples"]:
+        assert (out / sample["path"]).stat().st_size > 0
+        assert sample["prompt"] and len(sample["tags"]) > 15
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/webp") == 3
+    assert "Prompt Understanding" in page and "{{" not in page
+    assert not list(out.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    "flags,message",
+    [
+        ((), "--checkpoint=DIR"),
+        (("--checkpoint=no/such",), "no checkpoint 'no/such'"),
+        (("--checkpoint=x", "--prompts=1"), "prompts"),
+        (("--checkpoint=x", "extra"), "unexpected argument 'extra'"),
+    ],
+)
+def test_one_line_and_code_2(flags, message):
+    done = animatrix_evaluate(*flags)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
