@@ -13,8 +13,7 @@ import ml_collections
 from animatrix_jax.cli.schema import base_config
 from animatrix_jax.training.config import parse_arg, smoke
 
-# What each stage starts from, and how long it trains. The times of the programme are in
-# docs/programme.md.
+# What each stage starts from, and how long it trains.
 STAGES = {
     "vae": {
         "data": {"clips": 4096, "held_out": 64},
@@ -33,7 +32,7 @@ STAGES = {
     "probe": {
         "data": {"clips": 6144, "held_out": 128},
         "batch": {"size": 32},
-        "loop": {"steps": 1500},
+        "loop": {"steps": 600},
     },
     "ct": {
         "init": {"vae": "pico", "text": "pico"},

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole programme at pico size, on this machine: launch/local.sh [--smoke]
-# Installs into .venv, trains ct, sft, qt, judge and preference, samples, evaluates, and
+# Installs into .venv, trains ct, sft, qt, judge, preference and the probe, samples, evaluates, and
 # leaves runs/local/report.html. Stop it whenever you like: the same command goes on
 # where it was. --smoke does the same, tiny, into runs/smoke.
 set -euo pipefail
@@ -31,7 +31,7 @@ cd "$root"
 export TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=0
 animatrix=("$PYTHON" -m animatrix_jax.cli.main)
 
-for stage in ct sft qt judge preference; do
+for stage in ct sft qt judge preference probe; do
   "${animatrix[@]}" train --config="configs/pico.py:stage=$stage$smoke" \
     --workdir="$workdir"
 done

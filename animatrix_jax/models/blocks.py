@@ -15,6 +15,7 @@ number of latent frames. Norms and modulation are fp32; x is in the compute dtyp
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 from flax import nnx
@@ -210,7 +211,7 @@ def _unstack(modulation: Array, x: Array) -> list[Array]:
     return [tokens_of_frames(part, x.shape[1]) for part in parts]
 
 
-def _project(x: Array, linear: Linear, permute) -> Array:
+def _project(x: Array, linear: Linear, permute: Callable[[Array], Array]) -> Array:
     """`linear(x)` with its output channels permuted, by permuting its weights."""
     kernel = permute(linear.kernel[...]).astype(x.dtype)
     return x @ kernel + permute(linear.bias[...]).astype(x.dtype)

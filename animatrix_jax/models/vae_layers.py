@@ -22,6 +22,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
+from animatrix_jax.models.attention import attention
 from animatrix_jax.models.config import Downsample, Norm
 
 Video = Float[Array, "b t h w c"]
@@ -157,13 +158,10 @@ class FrameAttention(nnx.Module):
         self.proj = Pointwise(channels, channels)
 
     def __call__(self, x: Video) -> Video:
-        frames = einops.rearrange(self.to_qkv(self.norm(x)), "b t h w c -> b t (h w) c")
-        query, key, value = jnp.split(frames, 3, axis=-1)
-        scores = jnp.einsum(
-            "btnc,btmc->btnm", query, key, preferred_element_type=jnp.float32
+        frames = einops.rearrange(
+            self.to_qkv(self.norm(x)), "b t h w c -> (b t) (h w) 1 c"
         )
-        weights = jax.nn.softmax(scores * query.shape[-1] ** -0.5, axis=-1)
-        mixed = jnp.einsum("btnm,btmc->btnc", weights.astype(x.dtype), value)
+        mixed = attention(*jnp.split(frames, 3, axis=-1))
         return x + self.proj(mixed.reshape(x.shape))
 
 

@@ -32,7 +32,7 @@ WAN22 = VAEConfig(
     patch=2,
     residual=True,
 )
-# Every kind of halving that ours has and Wan's has not.
+# All that our small ones have and Wan's have not.
 SMALL = VAEConfig(
     latent_channels=4,
     base_dim=4,
@@ -40,6 +40,8 @@ SMALL = VAEConfig(
     num_res_blocks=1,
     downsample=("spacetime", "time"),
     patch=2,
+    residual=True,
+    norm="none",
 )
 # The forms differ in what they compute, not in how fast.
 COMPILE_FAST = {"xla_backend_optimization_level": 0}

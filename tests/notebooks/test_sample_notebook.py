@@ -49,7 +49,7 @@ def test_where_to_install_from_is_named_once_in_the_first_code_cell():
     cells = nbformat.read(PATH, as_version=4).cells
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert "SOURCE = " in code[0] and "%pip install" in code[0]
-    assert not any("pip" in source for source in code[1:])
+    assert not any("%pip" in source for source in code[1:])
 
 
 def test_every_section_shows_clips_that_play(executed):
