@@ -168,7 +168,9 @@ class Clips:
         name = f"cels-{split}-{clips}-seed{seed}-{self._data.defects}"
         folder = self._workdir / "cache" / name
         if latents.read_metadata(folder) is None:
-            encode = jax.jit(lambda video: self._towers.encode(vae.params, video))
+            encode = functools.partial(
+                jax.jit(self._towers.encode), jax.device_put(vae.params)
+            )
             latents.write_latents(
                 source,
                 encode,
