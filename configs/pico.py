@@ -19,7 +19,7 @@ STAGES = {
         "data": {"clips": 4096, "held_out": 64},
         "tasks": {"t2i": 0.0, "t2v": 1.0, "i2v": 0.0},
         "batch": {"size": 8},
-        "autoencoding": {"window": 5},
+        "autoencoding": {"window": 0},
         "optimizer": {"learning_rate": 1e-3, "ema_decay": 0.995},
         "loop": {"steps": 2000, "validate_every": 500, "checkpoint_every": 100},
     },
