@@ -323,10 +323,10 @@ def test_memory_of_chunks_does_not_grow_with_length():
     """Beyond the clip itself, decoding 33 frames takes what decoding 9 takes."""
     config = dataclasses.replace(SMALL, base_dim=8)
 
-    model = Model(config, shapes(config), (64, 64))
+    model = Model(config, shapes(config), (32, 32))
 
     def temporaries(frames: int, chunk: int | None) -> int:
-        latents = jax.ShapeDtypeStruct((1, frames, 16, 16, 4), jnp.float32)
+        latents = jax.ShapeDtypeStruct((1, frames, 8, 8, 4), jnp.float32)
         decode = jax.jit(
             lambda p, z: model.bind(p).decode(z, chunk=chunk),
             compiler_options=COMPILE_FAST,

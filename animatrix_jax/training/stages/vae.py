@@ -65,7 +65,7 @@ class VAEStage:
         window_key, sample_key = jax.random.split(key)
         video = signed(self._window(batch["video"], window_key))
         posterior = vae.encode(video)
-        reconstruction = vae.decode(posterior.sample(sample_key))
+        reconstruction = vae.decode_unclipped(posterior.sample(sample_key))
         metrics = autoencoding_loss(video, reconstruction, posterior, self._loss)
         return metrics["loss"], {k: v for k, v in metrics.items() if k != "loss"}
 
