@@ -38,6 +38,7 @@ TEST = TRAIN + [
     "diffusers>=0.35",
     "hypothesis>=6.100",
     "ipykernel>=6.29",
+    "krippendorff>=0.8",
     "nbclient>=0.10",
     "nbformat>=5.10",
     "pytest>=8",

@@ -37,12 +37,12 @@ _TEXTS = ("summary", "description", "style_cluster")
 _NO_SCORES = np.full(4, np.nan, np.float32)
 
 
-def fingerprint(params: Any, config: Any) -> str:
+def fingerprint(params: Any, config: Any = None) -> str:
     """The sha256 of an encoder: every leaf by its path, then the config.
 
     Args:
       params: a nested dict of arrays.
-      config: a dataclass, or anything that JSON takes.
+      config: a dataclass, or anything that JSON takes; None for weights alone.
     """
     digest = hashlib.sha256()
     for path, leaf in _leaves(params, ""):

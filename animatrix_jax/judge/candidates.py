@@ -17,6 +17,7 @@ from absl import logging
 from tqdm import tqdm
 
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.measures import measure
 from animatrix_jax.data.video import write_video
 from animatrix_jax.errors import UserError
@@ -29,7 +30,6 @@ from animatrix_jax.judge.pairs import (
     write_aside,
 )
 from animatrix_jax.judge.scoring import Scorer, composite, rejected
-from animatrix_jax.models.functional import tree_digest
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
 
 # Prompts come from a world of their own: not the stages', not the evaluation's.
@@ -241,10 +241,10 @@ def _made_from(
     pipeline: Pipeline, scorer: Scorer, config: CandidateConfig, seed: int
 ) -> str:
     parts: dict[str, Any] = {
-        name: tree_digest(dict(pipeline.params[name])) for name in pipeline.params
+        name: fingerprint(dict(pipeline.params[name])) for name in pipeline.params
     }
     parts |= {
-        "judge": tree_digest(scorer.params),
+        "judge": fingerprint(scorer.params),
         "config": dataclasses.asdict(config),
         "seed": seed,
     }

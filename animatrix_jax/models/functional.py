@@ -9,11 +9,9 @@ completely: `build(rngs) -> nnx.Module`.
     module = bind(build, params)              # allocates nothing
 """
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from flax import nnx, traverse_util
 from jaxtyping import Array
 
@@ -54,13 +52,3 @@ def _pure(state: nnx.State) -> Params:
         for path, variable in nnx.to_flat_state(state)
     }
     return traverse_util.unflatten_dict(flat)
-
-
-def tree_digest(params: Params) -> str:
-    """SHA-256 over paths, shapes, dtypes and bytes: equal exactly for equal trees."""
-    digest = hashlib.sha256()
-    for path, leaf in sorted(traverse_util.flatten_dict(params).items()):
-        array = np.asarray(leaf)
-        digest.update(f"{'/'.join(path)} {array.shape} {array.dtype}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()

@@ -23,8 +23,8 @@ from absl import logging
 from jax.sharding import Mesh
 from tqdm import tqdm
 
+from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.errors import UserError
-from animatrix_jax.models.functional import tree_digest
 from animatrix_jax.parallel import mesh as mesh_lib
 from animatrix_jax.parallel import sharding
 from animatrix_jax.training.checkpoint import Checkpoints
@@ -328,5 +328,5 @@ def _summary(stage: Stage, folder: pathlib.Path, state: TrainState) -> dict[str,
         "seconds": round(lines[-1]["seconds"], 1),
         "skipped": int(state.skipped),
         **stage.counts(),
-        "params_digest": tree_digest(state.params),
+        "params_digest": fingerprint(state.params),
     }

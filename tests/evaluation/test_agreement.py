@@ -2,6 +2,7 @@
 
 import functools
 
+import krippendorff
 import numpy as np
 import pytest
 
@@ -35,7 +36,6 @@ def test_published_values(level, expected):
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
 def test_against_reference(level):
-    krippendorff = pytest.importorskip("krippendorff")
     rng = np.random.default_rng(1)
     for raters in (2, 3, 5):
         ratings = rng.integers(1, 6, (raters, 30)).astype(float)
