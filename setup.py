@@ -34,6 +34,10 @@ TRAIN = [
     "tensorflow-cpu>=2.20",
     "tensorflow-datasets>=4.9.9",
 ]
+# Of the rooms that come next: curation, captions by a VLM, the web page.
+DATA = ["apache-beam>=2.70", "scenedetect>=0.6.6"]
+VLM = ["torch==2.13.0", "transformers>=4.57"]
+WEB = ["gradio>=6.0"]
 TEST = TRAIN + [
     "diffusers>=0.35",
     "hypothesis>=6.100",
@@ -70,6 +74,9 @@ setuptools.setup(
     extras_require={
         "train": TRAIN,
         "test": TEST,
+        "data": DATA,
+        "vlm": VLM,
+        "web": WEB,
         "gpu": ["jax[cuda13]>=0.10.2"],
         "tpu": ["jax[tpu]>=0.10.2"],
     },

@@ -18,16 +18,20 @@ STAGES = {
     "probe": {"data": {"clips": 8192}, "loop": {"steps": 3000}},
     "ct": {
         "init": {"vae": "@vae", "text": "@text"},
-        "corruption": {"synonym": 0.0, "conflict": 0.0},
+        "curriculum": {"mode": "uniform"},
+        "corruption": {"synonym": 0.0, "conflict": 0.0, "sparse": 0.25},
         "loop": {"steps": 8000},
     },
     "sft": {
         "init": {"vae": "@vae", "text": "@text", "generator": "@ct"},
         "curriculum": {"mode": "curriculum"},
+        "corruption": {"sparse": 0.25},
         "loop": {"steps": 4000},
     },
     "qt": {
         "init": {"vae": "@vae", "text": "@text", "generator": "@sft"},
+        "curriculum": {"mode": "uniform"},
+        "corruption": {"sparse": 0.25},
         "optimizer": {"learning_rate": 5e-5},
         "loop": {"steps": 1000},
     },

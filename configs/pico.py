@@ -13,15 +13,16 @@ import ml_collections
 from animatrix_jax.cli.schema import base_config
 from animatrix_jax.training.config import parse_arg, smoke
 
+# These ship with the package.
+TOWERS = {"vae": "pico", "text": "pico"}
 # What each stage starts from, and how long it trains.
 STAGES = {
     "vae": {
-        "data": {"clips": 4096, "held_out": 64},
+        "data": {"clips": 8192, "held_out": 64},
         "tasks": {"t2i": 0.0, "t2v": 1.0, "i2v": 0.0},
-        "batch": {"size": 8},
-        "autoencoding": {"window": 0},
-        "optimizer": {"learning_rate": 1e-3, "ema_decay": 0.995},
-        "loop": {"steps": 2000, "validate_every": 500, "checkpoint_every": 100},
+        "batch": {"size": 4},
+        "optimizer": {"kind": "muon", "learning_rate": 2e-3, "ema_decay": 0.995},
+        "loop": {"steps": 3600, "validate_every": 400, "checkpoint_every": 200},
     },
     "text": {
         "data": {"clips": 20_000, "held_out": 256},
@@ -32,38 +33,51 @@ STAGES = {
     "probe": {
         "data": {"clips": 6144, "held_out": 128},
         "batch": {"size": 32},
-        "loop": {"steps": 600},
+        "loop": {"steps": 500},
     },
     "ct": {
-        "init": {"vae": "pico", "text": "pico"},
-        "loop": {"steps": 1200},
+        "init": TOWERS,
+        "data": {"clips": 4096},
+        "batch": {"size": 24},
+        "optimizer": {"kind": "muon", "learning_rate": 8e-3},
+        "curriculum": {"mode": "uniform"},
+        "corruption": {"synonym": 0.0, "conflict": 0.0, "sparse": 0.25},
         "tasks": {"t2i": 0.2, "t2v": 0.5, "i2v": 0.3},
-        "corruption": {"synonym": 0.0, "conflict": 0.0},
+        "loop": {"steps": 900},
     },
     "sft": {
-        "init": {"vae": "pico", "text": "pico", "generator": "@ct"},
+        "init": {**TOWERS, "generator": "@ct"},
+        "data": {"clips": 4096},
+        "batch": {"size": 16},
         "curriculum": {"mode": "curriculum"},
+        "corruption": {"sparse": 0.25},
         "tasks": {"t2i": 0.0, "t2v": 0.6, "i2v": 0.4},
-        "optimizer": {"learning_rate": 5e-4},
-        "loop": {"steps": 600},
+        "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
+        "loop": {"steps": 240},
     },
     "qt": {
-        "init": {"vae": "pico", "text": "pico", "generator": "@sft"},
+        "init": {**TOWERS, "generator": "@sft"},
+        "data": {"clips": 4096},
+        "batch": {"size": 16},
+        "curriculum": {"mode": "uniform"},
+        "corruption": {"sparse": 0.25},
         "tasks": {"t2i": 0.0, "t2v": 0.6, "i2v": 0.4},
-        "optimizer": {"learning_rate": 1e-4},
-        "loop": {"steps": 200},
+        "optimizer": {"learning_rate": 1e-4, "ema_decay": 0.99},
+        "loop": {"steps": 100},
     },
     "judge": {
-        "init": {"vae": "pico", "text": "pico", "generator": "@qt"},
-        "data": {"clips": 2048, "defects": "paired"},
-        "optimizer": {"learning_rate": 5e-4},
-        "loop": {"steps": 300},
+        "init": {**TOWERS, "generator": "@qt"},
+        "data": {"clips": 1024, "defects": "paired"},
+        "batch": {"size": 32},
+        "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
+        "loop": {"steps": 150},
     },
     "preference": {
-        "init": {"vae": "pico", "text": "pico", "generator": "@qt", "judge": "@judge"},
-        "batch": {"size": 32},
-        "optimizer": {"learning_rate": 5e-5},
-        "loop": {"steps": 100},
+        "init": {**TOWERS, "generator": "@qt", "judge": "@judge"},
+        "candidates": {"prompts": 40},
+        "batch": {"size": 16},
+        "optimizer": {"learning_rate": 3e-5, "ema_decay": 0.95},
+        "loop": {"steps": 60},
     },
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole programme at pico size, on this machine: launch/local.sh [--smoke]
-# Installs into .venv, trains ct, sft, qt, judge, preference and the probe, samples, evaluates, and
+# Installs into .venv, trains ct, sft, qt, judge and preference, samples, evaluates, and
 # leaves runs/local/report.html. Stop it whenever you like: the same command goes on
 # where it was. --smoke does the same, tiny, into runs/smoke.
 set -euo pipefail
@@ -29,9 +29,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" train
 cd "$root"
 # TensorFlow, behind the TensorBoard writer, is chatty.
 export TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=0
+# What one stage compiled, the next need not.
+export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$root/runs/.compiled}"
 animatrix=("$PYTHON" -m animatrix_jax.cli.main)
 
-for stage in ct sft qt judge preference probe; do
+for stage in ct sft qt judge preference; do
   "${animatrix[@]}" train --config="configs/pico.py:stage=$stage$smoke" \
     --workdir="$workdir"
 done

@@ -12,20 +12,20 @@ find_python() {
   local name
   for name in "${ANIMATRIX_PYTHON:-}" python3.11 python3.12 python3 python; do
     if [ -n "$name" ] && "$name" -c \
-      'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; then
       echo "$name"
       return
     fi
   done
-  echo "setup: error: Python 3.11 or later is needed; set ANIMATRIX_PYTHON" >&2
+  echo "setup: error: Python 3.11 or 3.12 is needed; set ANIMATRIX_PYTHON" >&2
   return 2
 }
 
 stamp="$root/.venv/.installed-$extra"
 wanted=$(cat "$root/setup.py" "$root/requirements.txt" | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-  if [ ! -x "$PYTHON" ]; then
-    "$(find_python)" -m venv "$root/.venv"
+  if ! "$PYTHON" -m pip --version >/dev/null 2>&1; then
+    "$(find_python)" -m venv --clear "$root/.venv"
   fi
   echo "setup: installing animatrix-jax[$extra] into .venv" >&2
   "$PYTHON" -m pip install --quiet --disable-pip-version-check \

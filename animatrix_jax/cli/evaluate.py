@@ -4,8 +4,8 @@
     animatrix evaluate --checkpoint=pico --prompts=64 --steps=30 --out=reports/pico
 
 Samples the suite's prompts and gives the five dimensions from 1 to 5, with 95%
-intervals. Writes summary.json, report.html and samples/*.mp4 to --out, which is the run's
-own folder where none is given.
+intervals. Writes summary.json, report.html and samples/*.mp4 to --out: where none is given,
+to the run's own folder, or to evaluation-NAME for a stage or a shipped model.
 """
 
 import pathlib
@@ -34,7 +34,9 @@ def main(argv: list[str]) -> None:
     from animatrix_jax.evaluation.run import EvaluationRequest, evaluate
 
     run = pathlib.Path(FLAGS.checkpoint)
-    out = FLAGS.out or (run if run.is_dir() else f"evaluation-{FLAGS.checkpoint}")
+    out = FLAGS.out or f"evaluation-{run.name}"
+    if not FLAGS.out and run.is_dir() and not (run / "checkpoints").is_dir():
+        out = run
     summary = evaluate(
         EvaluationRequest(
             checkpoint=FLAGS.checkpoint,

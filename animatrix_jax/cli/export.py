@@ -47,6 +47,9 @@ def export(
             config = {"preset": component.config["preset"], "model": trained}
         keys = {"generator": ("dit", "tags")}.get(name, (name,))
         config["model"] |= {key: trained[key] for key in keys if key in trained}
+        # A generator is sampled with the towers that it was trained with, or not at all.
+        if name == "generator":
+            config["digests"] = component.config.get("digests", {})
         config.setdefault("trained", {})[name] = {
             "stage": component.config["stage"],
             "seed": component.config["seed"],

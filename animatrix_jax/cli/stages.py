@@ -60,6 +60,7 @@ def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
     stage = build(config, workdir=workdir)
     callbacks = []
     run_config = json.loads(config.to_json())
+    run_config["digests"] = Towers(config, workdir=workdir).digests()
     if isinstance(stage, (FlowStage, PreferenceStage)):
         callbacks.append(_samples(config, run_config, workdir=workdir))
     return loop.train(

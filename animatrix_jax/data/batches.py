@@ -132,11 +132,13 @@ class Batcher:
         self._tokenizer = tokenizer
         local = config.batch_size // hosts
         self._slots = np.arange(host * local, (host + 1) * local)
-        measured = config.curriculum.mode != "plain"
+        mode = config.curriculum.mode
         self._sampler = build_sampler(
             config.curriculum,
             count=len(source),
-            tables=source.tables() if measured else None,
+            tables=None
+            if mode == "plain"
+            else source.tables(measured=mode != "uniform"),
         )
 
     def __call__(self, step: int) -> Batch:

@@ -22,7 +22,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32, Int64
@@ -49,11 +49,16 @@ class CurriculumConfig:
       power: the exponent of equation 1.
     """
 
-    mode: Mode = "plain"
+    mode: str = "plain"
     quantiles: int = 4
     gamma: float = 8.0
     beta: float = 0.25
     power: float = 0.7
+
+    def __post_init__(self):
+        if self.mode not in get_args(Mode):
+            modes = ", ".join(get_args(Mode))
+            raise ValueError(f"curriculum.mode {self.mode!r} is not one of {modes}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,8 @@ class FolderSource:
     ):
         self.folder = pathlib.Path(folder)
         self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
-        self._needed = (frames - 1) / fps
+        # From the first frame to the last, with room for clocks that round.
+        self._needed = (frames - 1) / fps + 2 * video.CLOCK_SLACK
         self._workdir = pathlib.Path(workdir) if workdir is not None else None
         self.set_aside: dict[str, str] = {}
         self.failures = 0
@@ -112,9 +113,8 @@ class FolderSource:
         """
         for _ in range(_REPLACEMENTS):
             clip = self.clips[index]
-            slack = max(0.0, clip.end - clip.start - self._needed)
-            # Half a millisecond off the end: rounding must not ask for one frame more.
-            start = clip.start + rng.random() * max(0.0, slack - 5e-4)
+            slack = clip.end - clip.start - self._needed
+            start = clip.start + rng.random() * slack
             try:
                 pixels = self._read(clip, start)
             except video.VideoError as error:
@@ -137,29 +137,9 @@ class FolderSource:
             "clip_id": index,
         }
 
-    def tables(self) -> ClipTables:
+    def tables(self, *, measured: bool = True) -> ClipTables:
         """Measures each clip once, at its middle, and remembers."""
-        return self._tables
-
-    @functools.cached_property
-    def _tables(self) -> ClipTables:
-        def measure(clip: FolderClip) -> measures.Measures:
-            slack = max(0.0, clip.end - clip.start - self._needed)
-            try:
-                return measures.measure(self._read(clip, clip.start + slack / 2))
-            except video.VideoError as error:
-                self._put_aside(clip.path, f"failed while measured: {error}")
-                return measures.STILL
-
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = list(
-                tqdm.tqdm(
-                    pool.map(measure, self.clips),
-                    total=len(self.clips),
-                    desc="measuring clips",
-                    disable=len(self.clips) < 100,
-                )
-            )
+        found = self._measures if measured else [measures.STILL] * len(self.clips)
         tags = [clip.directive.tags for clip in self.clips]
         return build_tables(
             tags=tags,
@@ -167,6 +147,26 @@ class FolderSource:
             motion=[f.motion for f in found],
             deformation=[f.deformation for f in found],
         )
+
+    @functools.cached_property
+    def _measures(self) -> list[measures.Measures]:
+        def measure(clip: FolderClip) -> measures.Measures:
+            slack = clip.end - clip.start - self._needed
+            try:
+                return measures.measure(self._read(clip, clip.start + slack / 2))
+            except video.VideoError as error:
+                self._put_aside(clip.path, f"failed while measured: {error}")
+                return measures.STILL
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(
+                tqdm.tqdm(
+                    pool.map(measure, self.clips),
+                    total=len(self.clips),
+                    desc="measuring clips",
+                    disable=len(self.clips) < 100,
+                )
+            )
 
     def _read(self, clip: FolderClip, start: float) -> np.ndarray:
         return video.read_video(self.folder / clip.path, start=start, **self._shape)
@@ -220,8 +220,8 @@ class FolderSource:
                 raise UserError(f"no such label file: {path}")
             return {}
         clips: dict[str, list[FolderClip]] = {}
-        text = path.read_text(encoding="utf-8", errors="replace")
-        for number, line in enumerate(text.splitlines(), 1):
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        for number, line in enumerate(text.split("\n"), 1):
             if not line.strip():
                 continue
             try:

@@ -36,7 +36,7 @@ class HeldSource:
         """The same record."""
         return self._records[index]
 
-    def tables(self) -> ClipTables:
+    def tables(self, *, measured: bool = True) -> ClipTables:
         """The measures that came with the records."""
         return self._tables
 

@@ -177,7 +177,7 @@ class LatentSource:
             return self._held[index]
         return _from_row(self._clips[index])
 
-    def tables(self) -> ClipTables:
+    def tables(self, *, measured: bool = True) -> ClipTables:
         """The columns beside the data set."""
         return self._clip_tables
 

@@ -7,12 +7,14 @@ the weights and restored exactly, and what lets hosts split the slots of a step 
 than the clips of a data set.
 """
 
+from collections.abc import Callable
+
 import grain
 
 from animatrix_jax.data.batches import Batch, Batcher, DataConfig, TextEncoder
 from animatrix_jax.data.records import Source
 
-__all__ = ["Batch", "Batcher", "DataConfig", "make_batches"]
+__all__ = ["Batch", "Batcher", "DataConfig", "batches_of_steps", "make_batches"]
 
 
 def make_batches(
@@ -28,13 +30,21 @@ def make_batches(
     Its iterator is saved and restored by grain.checkpoint, or get_state and set_state.
     """
     batcher = Batcher(source, config, tokenizer=tokenizer, host=host, hosts=hosts)
+    return batches_of_steps(
+        batcher, config.steps, workers=config.workers, prefetch=config.prefetch
+    )
+
+
+def batches_of_steps(
+    make: Callable[[int], Batch], steps: int, *, workers: int = 2, prefetch: int = 4
+) -> grain.IterDataset:
+    """`make(0)`, `make(1)`, ... with `prefetch` of them kept ready by threads."""
     return (
-        grain.MapDataset.range(config.steps)
-        .map(batcher)
+        grain.MapDataset.range(steps)
+        .map(make)
         .to_iter_dataset(
             grain.ReadOptions(
-                num_threads=config.workers,
-                prefetch_buffer_size=config.prefetch if config.workers else 0,
+                num_threads=workers, prefetch_buffer_size=prefetch if workers else 0
             )
         )
     )

@@ -37,5 +37,10 @@ class Source(Protocol):
     def narrative(self, index: int) -> Record:
         """Tags, summary, description and clip_id of clip `index`, without pixels."""
 
-    def tables(self) -> ClipTables | None:
-        """The measures that a curriculum needs, or None where there are none."""
+    def tables(self, *, measured: bool = True) -> ClipTables | None:
+        """What a sampler must know of the clips, or None where it is not known.
+
+        Args:
+          measured: motion and deformation too, for which a source may have to read every
+            clip; without, they may be zero.
+        """

@@ -49,6 +49,6 @@ class CelSource:
             "clip_id": index,
         }
 
-    def tables(self) -> ClipTables | None:
+    def tables(self, *, measured: bool = True) -> ClipTables | None:
         """None: see the class."""
         return None

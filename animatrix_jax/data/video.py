@@ -11,18 +11,20 @@ import fractions
 import itertools
 import os
 import pathlib
+import struct
 from collections.abc import Iterator
 
 import av
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 
 from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.errors import UserError
 
 __all__ = [
+    "CLOCK_SLACK",
     "VideoError",
     "VideoInfo",
     "contact_sheet",
@@ -44,7 +46,7 @@ VIDEO_SUFFIXES = tuple(
 )
 _H264 = ("libx264", "libopenh264", "h264")
 # Matroska and FLV round timestamps to a millisecond.
-_CLOCK_SLACK = 2e-3
+CLOCK_SLACK = 2e-3
 # Below this start time, decoding from the first frame is cheaper than a seek.
 _SEEK_FROM_SECONDS = 2.0
 Path = str | os.PathLike
@@ -87,7 +89,7 @@ def scan(path: Path) -> VideoInfo:
     """Decodes the whole file once; `decoded` and `seconds` are what was really there.
 
     Raises:
-      VideoError: if nothing decodes, or less than half of what the header claims.
+      VideoError: if nothing decodes, or less than nine tenths of what the header claims.
     """
     with _open(path) as container:
         stream = _stream(container)
@@ -98,7 +100,7 @@ def scan(path: Path) -> VideoInfo:
     if count == 0:
         raise VideoError("no frame decodes")
     expected = claimed.frames or round(claimed.seconds * claimed.fps)
-    if count < 0.5 * expected:
+    if count < 0.9 * expected:
         raise VideoError(f"truncated: {count} of {expected} frames decode")
     seconds = last + 1.0 / claimed.fps
     return dataclasses.replace(claimed, decoded=count, seconds=seconds)
@@ -161,10 +163,14 @@ def read_image(path: Path, height: int, width: int) -> UInt8[np.ndarray, "h w 3"
     """
     try:
         with Image.open(path) as image:
-            image = image.convert("RGBA")
+            image = ImageOps.exif_transpose(image).convert("RGBA")
     except FileNotFoundError as error:
         raise VideoError(f"no such image: {path}") from error
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    # Pillow raises SyntaxError and EOFError for damaged PNG and GIF files.
+    except (
+        *(OSError, ValueError, SyntaxError, EOFError, struct.error),
+        Image.DecompressionBombError,
+    ) as error:
         raise VideoError(f"cannot read image {path}: not a readable picture") from error
     ground = Image.new("RGBA", image.size, "white")
     pixels = np.asarray(Image.alpha_composite(ground, image).convert("RGB"))
@@ -299,7 +305,7 @@ def _on_screen(
     A file whose first frame comes late shows that frame before it, and the last frame
     stays for one `period`.
     """
-    times = times + _CLOCK_SLACK
+    times = times + CLOCK_SLACK
     done, shown = 0, None
     for shot in shots:
         passed = int(np.searchsorted(times, shot.time, side="left"))

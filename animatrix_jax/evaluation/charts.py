@@ -31,15 +31,24 @@ class Series:
 
 
 def smooth(values: Sequence[Number], *, span: float = 0.08) -> list[float]:
-    """A centred running mean over `span` of the points; the ends keep what they have."""
+    """A centred running mean over `span` of the points; the ends keep what they have.
+
+    Values that are not finite count for nothing; a mean of none is NaN.
+    """
     array = np.asarray(values, np.float64)
     half = round(len(array) * span / 2)
     if half == 0:
         return array.tolist()
-    total = np.concatenate([[0.0], np.cumsum(array)])
+    finite = np.isfinite(array)
+    sums, counts = (
+        np.concatenate([[0.0], np.cumsum(x)])
+        for x in (np.where(finite, array, 0.0), finite)
+    )
     low = np.maximum(np.arange(len(array)) - half, 0)
     high = np.minimum(np.arange(len(array)) + half + 1, len(array))
-    return ((total[high] - total[low]) / (high - low)).tolist()
+    count = counts[high] - counts[low]
+    mean = (sums[high] - sums[low]) / np.maximum(count, 1)
+    return np.where(count > 0, mean, np.nan).tolist()
 
 
 def line_chart(series: Sequence[Series], *, width: int = 420, height: int = 190) -> str:

@@ -144,15 +144,13 @@ def _judged(
 
 
 def closeness(value: float, *, chance: float, real: float, span: float = 1e-6) -> float:
-    """Where `value` lies between chance (0) and real (1), clipped.
+    """Where a figure that should be high lies between chance (0) and real (1), clipped.
 
-    Works for figures that should be high and for distances that should be low. Where
-    the two ends are closer than `span`, the instrument resolves nothing: `span` then
-    stands for their difference.
+    A distance, which should be low, comes with its sign changed. Where real is not above
+    chance by `span`, the instrument resolves nothing: `span` then stands for their
+    difference, so that no sample scores well by it.
     """
-    width = real - chance
-    width = np.copysign(max(abs(width), span), width)
-    return float(np.clip((value - chance) / width, 0.0, 1.0))
+    return float(np.clip((value - chance) / max(real - chance, span), 0.0, 1.0))
 
 
 def read_surface(video: UInt8[np.ndarray, "t h w 3"]) -> Float[np.ndarray, "3"]:
@@ -241,17 +239,19 @@ def _parts(e: Evidence) -> dict[str, dict[str, tuple[float, Part]]]:
             ends = float(other[index].mean()), float(twin[index].mean())
             if ends[0] <= ends[1]:  # the instrument cannot tell them apart
                 return 0.5
-            return closeness(float(sample[index].mean()), chance=ends[0], real=ends[1])
+            return closeness(
+                -float(sample[index].mean()), chance=-ends[0], real=-ends[1]
+            )
 
         return part
 
     def frechet(index: np.ndarray) -> float:
         real = e.real.features[index] / scale
-        return closeness(
-            frechet_distance(e.sample.features[index] / scale, real),
-            chance=frechet_distance(e.blurred.features[index] / scale, real),
-            real=frechet_distance(e.twin.features[index] / scale, real),
+        sample, blurred, twin = (
+            frechet_distance(reading.features[index] / scale, real)
+            for reading in (e.sample, e.blurred, e.twin)
         )
+        return closeness(-sample, chance=-blurred, real=-twin)
 
     return {
         "style_fidelity": {

@@ -102,7 +102,7 @@ def write_report(path: pathlib.Path, report: Report) -> None:
         "a 95% interval over prompts.",
         "scores": "".join(map(_score_card, report.dimensions))
         or '<p class="empty">nothing was scored</p>',
-        "clip_lead": f"{count} held-out prompts: characters and seeds that no stage has "
+        "clip_lead": f"{count} held-out prompts: clips that no stage has "
         "seen. Left the sample, right a real Cel World clip of the same tags. A tag that "
         "the probe does not read in the sample is struck through.",
         "clips": "".join(_clip_card(clip, report.fps) for clip in report.clips),

@@ -29,7 +29,7 @@ from animatrix_jax.judge.pairs import (
     split_held_out,
     write_aside,
 )
-from animatrix_jax.judge.scoring import Scorer, composite, rejected
+from animatrix_jax.judge.scoring import SCALE, Scorer, composite, rejected
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
 
 # Prompts come from a world of their own: not the stages', not the evaluation's.
@@ -78,7 +78,7 @@ def candidate_pairs(
     )
     flat = latents.reshape(-1, *latents.shape[2:])
     repeated = [clip for clip in tags for _ in range(config.candidates)]
-    scores = scorer(flat, repeated).reshape(*latents.shape[:2], -1)
+    scores = scorer(flat, repeated, clip=False).reshape(*latents.shape[:2], -1)
     videos = pipeline.decode(flat)
     measures = [measure(video) for video in videos]
     shape = latents.shape[:2]
@@ -175,7 +175,7 @@ def before_and_after(
         pipeline, pairs.texts, pairs.tags, config=config, seed=seed, candidates=1
     )[:, 0]
     measures = [measure(video) for video in pipeline.decode(latents)]
-    scores = scorer(latents, pairs.tags)
+    scores = scorer(latents, pairs.tags, clip=False)
     return {
         "before": _means(
             pairs.scores[:, 0], pairs.deformation[:, 0], pairs.motion[:, 0]
@@ -192,7 +192,7 @@ def _means(
     scores: np.ndarray, deformation: np.ndarray, motion: np.ndarray
 ) -> dict[str, float]:
     return {
-        "score": round(float(composite(scores).mean()), 4),
+        "score": round(float(composite(np.clip(scores, *SCALE)).mean()), 4),
         "rejected": round(float(rejected(scores).mean()), 4),
         "deformation": round(float(deformation.mean()), 6),
         "motion": round(float(motion.mean()), 6),

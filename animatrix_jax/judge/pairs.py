@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from animatrix_jax.errors import UserError
 from animatrix_jax.judge.scoring import REJECT_BELOW, composite, rejected
 
 _ARRAYS = ("latents", "scores", "deformation", "motion")
@@ -145,7 +146,8 @@ class PairSet:
       train, held_out: pairs by indices.
       texts: narrative of each prompt.
       tags: tags of each prompt.
-      scores, deformation, motion: the judge's heads, d(x) and m(x) of each candidate.
+      scores, deformation, motion: the judge's heads, not clipped, d(x) and m(x) of each
+        candidate.
       made_from: names generator, judge and settings; another one is not resumed.
       counts: numbers of pairs, for the log.
     """
@@ -202,9 +204,19 @@ class PairSet:
 def split_held_out(table: PairTable, *, prompts: int, share: float) -> list[PairTable]:
     """[training pairs, held-out pairs]: the last prompts are held out, whole.
 
-    Both have a pair if the table has two prompts.
+    Of a single prompt the last pair is.
+
+    Raises:
+      UserError: if there are not two pairs.
     """
+    if len(table) < 2:
+        raise UserError(
+            "one pair is too few: one must be held out; sample more prompts"
+        )
     present = np.unique(table.prompt)
+    if len(present) == 1:
+        rows = np.arange(len(table))
+        return [table.take(rows[:-1]), table.take(rows[-1:])]
     count = min(max(round(share * prompts), 1), len(present) - 1)
     last = present[len(present) - count :]
     held = np.isin(table.prompt, last)

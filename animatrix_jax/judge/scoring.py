@@ -26,6 +26,7 @@ from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.training.weights import Component, load_component
 
 MAX_TAGS = 48
+SCALE = (1.0, 5.0)
 REJECT_BELOW = 2.0
 
 
@@ -73,8 +74,16 @@ class Scorer:
         self,
         latents: Float[np.ndarray, "n t h w c"] | Float[Array, "n t h w c"],
         tags: Sequence[Sequence[str]],
+        *,
+        clip: bool = True,
     ) -> Float[np.ndarray, "n 4"]:
-        """Scores of clips under the tags they were asked to have, clipped to [1, 5]."""
+        """Scores of clips under the tags they were asked to have.
+
+        Args:
+          latents: normalised.
+          tags: of each clip.
+          clip: to [1, 5], as a person scores; unclipped they also rank the best.
+        """
         if len(latents) != len(tags):
             raise ValueError(f"expected {len(latents)} lists of tags, got {len(tags)}")
         ids = stack_tags([tuple(clip) for clip in tags], MAX_TAGS)
@@ -88,7 +97,8 @@ class Scorer:
                 {name: jnp.asarray(value[rows]) for name, value in ids.items()},
             )
             scores.append(np.asarray(part)[: len(latents) - start])
-        return np.clip(np.concatenate(scores), 1.0, 5.0)
+        whole = np.concatenate(scores)
+        return np.clip(whole, *SCALE) if clip else whole
 
     @functools.cached_property
     def _program(self):

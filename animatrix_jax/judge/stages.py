@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import json
 import pathlib
-from typing import Any, TypeVar
+from typing import Any
 
 import grain
 import jax
@@ -22,6 +22,7 @@ from flax import nnx
 from jaxtyping import Array
 
 from animatrix_jax.data.batches import stack_tags
+from animatrix_jax.data.pipeline import batches_of_steps
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.candidates import before_and_after, candidate_pairs
 from animatrix_jax.judge.model import HEADS, Judge, JudgeConfig, judge_params
@@ -42,8 +43,6 @@ from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.stage import Batch, Metrics
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
-
-Section = TypeVar("Section")
 
 
 def whole_videos(config: Any) -> Any:
@@ -67,19 +66,14 @@ def whole_videos(config: Any) -> Any:
     return config
 
 
-def optional_section(cls: type[Section], config: Any, name: str) -> Section:
-    """The dataclass of a section, with its defaults where the config has none."""
-    return section(cls, config[name]) if name in config else cls()
-
-
 class JudgeStage:
     """The reward model on clips with known defects."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = "judge"
         self._towers = Towers(config, workdir=workdir)
-        self._judge = optional_section(JudgeConfig, config, "judge")
-        self._reward = optional_section(RewardConfig, config, "reward")
+        self._judge = section(JudgeConfig, config.judge)
+        self._reward = section(RewardConfig, config.reward)
         self._clips = Clips(
             whole_videos(config),
             workdir=workdir,
@@ -163,8 +157,8 @@ class PreferenceStage:
         self.name = "preference"
         self._towers = Towers(config, workdir=workdir)
         self._flow = section(FlowConfig, config.flow)
-        self._preference = optional_section(PreferenceConfig, config, "preference")
-        candidates = optional_section(CandidateConfig, config, "candidates")
+        self._preference = section(PreferenceConfig, config.preference)
+        candidates = section(CandidateConfig, config.candidates)
         # A smoke run has few clips of anything, candidates too.
         clips = section(SourceConfig, config.data).clips
         self._candidates = dataclasses.replace(
@@ -211,7 +205,7 @@ class PreferenceStage:
 
     def batches(self) -> grain.IterDataset:
         make = functools.partial(self._batch, table=self.pairs.train)
-        return grain.MapDataset.range(self._steps).map(make).to_iter_dataset()
+        return batches_of_steps(make, self._steps)
 
     def held_out(self) -> list[Batch]:
         table = self.pairs.held_out

@@ -3,7 +3,9 @@
 After AniMatrix (arXiv 2605.03652), per clip:
 
     mode        hybrid 0.7, tags only 0.1, text only 0.1, none 0.1
-    tag drop    each tag with 0.15
+    tag drop    each tag with 0.15; in a share `sparse` of clips (0 in the paper) with
+                a probability of the clip's own, uniform in 0..1, since a person names
+                two or three tags and not all twenty
     synonym     0.10: wordings of the clip's tags in the text give way to others
     conflict    0.05: the text contradicts one tag
 
@@ -40,6 +42,7 @@ class CorruptionConfig:
     text_only: float = 0.1
     none: float = 0.1
     tag_drop: float = 0.15
+    sparse: float = 0.0
     synonym: float = 0.10
     conflict: float = 0.05
 
@@ -76,8 +79,9 @@ def corrupt(
     The text is the summary, or the summary and the description, with equal chance.
     """
     taxonomy = load_taxonomy()
-    mode_at, short, synonym, conflict = rng.random(4)
-    kept = rng.random(len(directive.tags)) >= config.tag_drop
+    mode_at, short, synonym, conflict, sparse, rate = rng.random(6)
+    tag_drop = rate if sparse < config.sparse else config.tag_drop
+    kept = rng.random(len(directive.tags)) >= tag_drop
     edges = np.cumsum(config.modes) / sum(config.modes)
     mode = MODES[min(int(np.searchsorted(edges, mode_at, "right")), len(MODES) - 1)]
 

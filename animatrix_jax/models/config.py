@@ -126,6 +126,8 @@ class VAEConfig:
         for a few dozen channels, which cannot spare what the norm takes away.
       latents_mean, latents_std: per channel, of the raw latents. Everything outside the
         VAE sees latents normalised by them; empty: 0 and 1.
+      first_mean, first_std: the same of a clip's first latent frame, which codes one frame
+        of pixels and not `stride[0]`; empty, as in Wan: no other than the rest's.
     """
 
     latent_channels: int = 16
@@ -139,6 +141,8 @@ class VAEConfig:
     norm: Norm = "rms"
     latents_mean: tuple[float, ...] = ()
     latents_std: tuple[float, ...] = ()
+    first_mean: tuple[float, ...] = ()
+    first_std: tuple[float, ...] = ()
 
     def __post_init__(self):
         if len(self.downsample) != len(self.dim_mult) - 1:
@@ -146,7 +150,7 @@ class VAEConfig:
                 f"{len(self.dim_mult)} stages need {len(self.dim_mult) - 1} entries in"
                 f" downsample, got {len(self.downsample)}"
             )
-        for name in ("latents_mean", "latents_std"):
+        for name in ("latents_mean", "latents_std", "first_mean", "first_std"):
             if len(getattr(self, name)) not in (0, self.latent_channels):
                 raise ValueError(
                     f"{name} needs {self.latent_channels} numbers,"

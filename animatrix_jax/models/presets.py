@@ -134,7 +134,6 @@ def _pico() -> ModelPreset:
             tag_dim=64,
             in_channels=24,
             out_channels=24,
-            remat="dots",
         ),
         tags=_tag_encoder(64, 4),
         vae=VAEConfig(

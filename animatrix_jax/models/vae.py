@@ -258,20 +258,25 @@ class VAE(nnx.Module):
 
     def normalize(self, latents: Video) -> Video:
         """Raw latents to those that the rest of the package sees: mean 0, deviation 1."""
-        mean, std = self._statistics()
+        mean, std = self._statistics(latents.shape[1])
         return (latents - mean) / std
 
     def denormalize(self, latents: Video) -> Video:
         """The inverse of `normalize`."""
-        mean, std = self._statistics()
+        mean, std = self._statistics(latents.shape[1])
         return latents * std + mean
 
-    def _statistics(self) -> tuple[Array, Array]:
-        channels = self.config.latent_channels
-        return (
-            jnp.asarray(self.config.latents_mean or (0.0,) * channels),
-            jnp.asarray(self.config.latents_std or (1.0,) * channels),
-        )
+    def _statistics(self, frames: int) -> tuple[Array, Array]:
+        """Mean and deviation [t 1 1 c] of the latents of a clip from its start."""
+        config, channels = self.config, self.config.latent_channels
+        mean = config.latents_mean or (0.0,) * channels
+        std = config.latents_std or (1.0,) * channels
+
+        def over_time(first: tuple[float, ...], rest: tuple[float, ...]) -> Array:
+            rows = [first or rest] + [rest] * (frames - 1)
+            return jnp.asarray(rows)[:, None, None]
+
+        return over_time(config.first_mean, mean), over_time(config.first_std, std)
 
 
 def _gaussian(moments: Array) -> Gaussian:

@@ -33,14 +33,12 @@ class AutoencodingConfig:
       temporal: of differences along time.
       coarse: of errors averaged over squares of pixels.
       kl: of the divergence from a unit normal, per latent number.
-      window: frames of a clip that a step sees, from a random start; 0: all of them.
     """
 
     edge: float = 0.5
     temporal: float = 0.5
     coarse: float = 0.25
     kl: float = 1e-6
-    window: int = 0
 
 
 def autoencoding_loss(

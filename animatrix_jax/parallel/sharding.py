@@ -18,7 +18,7 @@ Axes = tuple[str | None, ...]
 
 RULES: tuple[tuple[str, Axes], ...] = (
     # Scalars and keys of the train state.
-    (r"^(step|key|skipped|skipped_in_row)$|/count$", ()),
+    (r"^(step|key|skipped|skipped_in_row)$|/(count|ns_coeffs)$", ()),
     # The VAE, the probe, the judge's own heads: small, replicated.
     (r"(^|/)(vae|probe)/|(^|/)judge/(heads|pool)", ()),
     # Vectors: norms, biases, type and null vectors, modulation tables.

@@ -99,11 +99,9 @@ class Pipeline:
         Raises:
           UserError: if there is no such model or a part of it is missing.
         """
-        parts = {
-            "generator": load_component(checkpoint, "generator", stage=stage),
-            "vae": load_component(checkpoint, "vae"),
-            "text": load_component(checkpoint, "text"),
-        }
+        generator = load_component(checkpoint, "generator", stage=stage)
+        towers = {name: generator.tower(name) for name in ("vae", "text")}
+        parts = {"generator": generator, **towers}
         return dataclasses.replace(cls.from_components(parts), phase=phase)
 
     @classmethod
@@ -135,7 +133,11 @@ class Pipeline:
         return dataclasses.replace(self, params=jax.device_put(dict(self.params)))
 
     def with_generator(self, params: Params) -> "Pipeline":
-        """The same with other generator parameters, of the same shapes."""
+        """The same with other generator parameters, of the same shapes.
+
+        They may lie on a training mesh; here they are brought to one device.
+        """
+        params = jax.device_put(jax.device_get(params))
         return dataclasses.replace(self, params={**self.params, "generator": params})
 
     def generate(self, request: GenerateRequest) -> UInt8[np.ndarray, "n T H W 3"]:

@@ -38,6 +38,10 @@ class Checkpoints:
         """The newest complete checkpoint's step, or None."""
         return self._manager.latest_step()
 
+    def config(self) -> dict[str, Any]:
+        """The config that the newest checkpoint was trained with."""
+        return read_config(self.folder)
+
     def save(
         self,
         step: int,

@@ -25,6 +25,8 @@ from animatrix_jax.training.loop import LoopConfig
 from animatrix_jax.training.optimizer import OptimizerConfig
 
 Section = TypeVar("Section")
+SOURCES = ("cels", "videos")
+DEFECTS = ("none", "random", "paired")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,15 @@ class SourceConfig:
     held_out: int = 128
     defects: str = "none"
     workers: int = 2
+
+    def __post_init__(self):
+        for name in ("clips", "held_out"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"data.{name} must be 2 or more")
+        for name, allowed in (("source", SOURCES), ("defects", DEFECTS)):
+            if (value := getattr(self, name)) not in allowed:
+                known = ", ".join(allowed)
+                raise ValueError(f"data.{name} {value!r} is not one of {known}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +91,10 @@ class BatchConfig:
     """One step's batch. `size` counts clips over all hosts."""
 
     size: int = 64
+
+    def __post_init__(self):
+        if self.size < 1:
+            raise ValueError(f"batch.size must be 1 or more, got {self.size}")
 
 
 def base_config(

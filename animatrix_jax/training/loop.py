@@ -20,6 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 from absl import logging
+from flax import traverse_util
 from jax.sharding import Mesh
 from tqdm import tqdm
 
@@ -40,7 +41,7 @@ from animatrix_jax.training.writers import Writer, read_metrics
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How long a stage runs, and how often it reports. All in steps."""
+    """How long a stage runs, and how often it reports. All in steps; 0 is never."""
 
     steps: int = 1000
     log_every: int = 20
@@ -52,10 +53,15 @@ class LoopConfig:
     profile: bool = False
     seed: int = 0
 
+    def __post_init__(self):
+        for name in ("steps", "keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"loop.{name} must be 1 or more")
+
 
 @runtime_checkable
 class Callback(Protocol):
-    """Called every `sample_every` steps and at the end, with the EMA parameters."""
+    """Called every `sample_every` steps and after the last, with the EMA parameters."""
 
     def __call__(self, step: int, params: Params, writer: Writer) -> None: ...
 
@@ -82,9 +88,13 @@ def train(
         Checkpoints(folder / "checkpoints", keep=config.keep)
     ) as checkpoints:
         done = checkpoints.latest or 0
+        if done:
+            check_same_run(checkpoints.config(), run_config, folder=folder)
         if done >= config.steps and summary_path.exists():
             logging.info("%s: done already, at step %d", stage.name, done)
             return json.loads(summary_path.read_text(encoding="utf-8"))
+        if done > config.steps:
+            raise UserError(f"{folder} is at step {done}, beyond {config.steps} steps")
         state = _run(
             stage,
             config,
@@ -118,13 +128,14 @@ def _run(
     done = checkpoints.latest or 0
     tx = make_optimizer(optimizer, config.steps)
     placed = _Placed(stage, tx, mesh, config.seed)
+    clock = _Clock(folder)
     iterator = iter(stage.batches())
     if done:
         state = checkpoints.restore(placed.abstract, iterator=iterator)
         logging.info("%s: resumed at step %d", stage.name, done)
     else:
         state = placed.initial_state()
-        _log_overview(stage.name, state.params)
+        _log_overview(stage.name, state.params, folder)
     frozen = placed.frozen()
     step_fn = jax.jit(
         make_train_step(stage, tx, optimizer),
@@ -133,7 +144,6 @@ def _run(
     )
     validate = _Validation(stage, mesh, config.seed)
     writer = Writer(folder, resume_step=done)
-    clock = _Clock(folder)
     guard = _NonFiniteGuard(config.max_nonfinite)
     schedule = make_schedule(optimizer, config.steps)
     profiler = _Profiler(folder / "profile", done + 5 if config.profile else None)
@@ -151,25 +161,64 @@ def _run(
         guard.check(step, metrics, clip_ids)
         bar.update()
         last = step == config.steps
-        if step % config.log_every == 0 or last:
+        validates = last or _falls_on(step, config.validate_every)
+        if validates or _falls_on(step, config.log_every):
             values = {name: float(value) for name, value in metrics.items()}
             values |= {name: float(v) for name, v in stage.counts().items()}
             values["learning_rate"] = float(schedule(step - 1))
-            values["seconds"] = clock.seconds()
-            if last or (config.validate_every and step % config.validate_every == 0):
+            if validates:
                 values["validation_loss"] = validate(state.ema, frozen)
+            values["seconds"] = clock.seconds()
             writer.scalars(step, values)
             bar.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
-        if step % config.checkpoint_every == 0 or last:
+        if last or _falls_on(step, config.checkpoint_every):
             guard.flush()
             checkpoints.save(step, state, iterator=iterator, config=run_config)
-        if last or (config.sample_every and step % config.sample_every == 0):
+        if not last and _falls_on(step, config.sample_every):
             for callback in callbacks:
                 callback(step, state.ema, writer)
+    # Also of a run that was killed after its last checkpoint.
+    for callback in callbacks:
+        callback(config.steps, state.ema, writer)
     bar.close()
     profiler.close()
     writer.close()
     return state
+
+
+def _falls_on(step: int, every: int) -> bool:
+    """Whether something that happens every so many steps (0: never) happens now."""
+    return every > 0 and step % every == 0
+
+
+# What may change between two calls of one run: none of it is in the weights, or, as the
+# number of steps, it is a wish to go on.
+_MAY_CHANGE = (
+    *("loop", "mesh", "profile", "init", "data.workers", "data.path"),
+    *("model.dit.remat", "model.dit.attention"),
+)
+
+
+def check_same_run(
+    before: dict[str, Any], now: dict[str, Any], *, folder: pathlib.Path
+) -> None:
+    """Refuses to go on, or to be done, with what another config trained.
+
+    Raises:
+      UserError: naming each field with both values.
+    """
+    old, new = (traverse_util.flatten_dict(c, sep=".") for c in (before, now))
+    changed = [
+        f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+        and not any(f"{name}.".startswith(f"{may}.") for may in _MAY_CHANGE)
+    ]
+    if changed:
+        raise UserError(
+            f"{folder} holds another run: {'; '.join(changed)}. Use another --workdir,"
+            " or remove that folder to train it anew"
+        )
 
 
 class _Placed:
@@ -303,16 +352,16 @@ class _Profiler:
             self._open = False
 
 
-def _log_overview(name: str, params: Params) -> None:
+def _log_overview(name: str, params: Params, folder: pathlib.Path) -> None:
+    """The number of parameters to the log, every one of them to parameters.txt."""
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
     logging.info("%s: %s trainable parameters", name, f"{count:,}")
     try:
         from clu import parameter_overview
     except ImportError:
         return
-    logging.vlog(
-        1, "%s", parameter_overview.get_parameter_overview(params, include_stats=False)
-    )
+    overview = parameter_overview.get_parameter_overview(params, include_stats=False)
+    (folder / "parameters.txt").write_text(overview + "\n", encoding="utf-8")
 
 
 def _summary(stage: Stage, folder: pathlib.Path, state: TrainState) -> dict[str, Any]:

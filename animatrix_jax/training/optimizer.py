@@ -1,25 +1,51 @@
-"""Optax: AdamW with warm-up and cosine decay, clipping by global norm."""
+"""Optax: AdamW or Muon, with warm-up and cosine decay, clipping by global norm.
+
+Muon (Jordan et al. 2024; arXiv 2502.16982) replaces each matrix's momentum M by the
+nearest orthogonal matrix, so that every direction of it moves alike:
+
+    W <- W - lr (0.2 sqrt(max(in, out)) orthogonal(M) + decay W)
+
+The factor gives the update the size that AdamW's has, so that both share a learning
+rate. Only kernels are matrices; tables, norms and biases stay with Adam.
+"""
 
 import dataclasses
+from typing import Any
 
 import jax
 import optax
 
+from animatrix_jax.parallel.sharding import path_name
+
+_ADAM_LIKE_RMS = 0.2
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """AdamW, its schedule in optimizer steps, and the average of its iterates."""
+    """The optimizer, its schedule in optimizer steps, and the average of its iterates.
 
+    Attributes:
+      kind: "adamw" or "muon", of the kernels; everything else is always AdamW's.
+      b1: decay of Adam's mean; Muon's momentum is `momentum`.
+      weight_decay: of kernels alone.
+    """
+
+    kind: str = "adamw"
     learning_rate: float = 1e-3
     final_fraction: float = 0.1
     warmup_steps: int = 100
     b1: float = 0.9
     b2: float = 0.99
     eps: float = 1e-8
+    momentum: float = 0.95
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     accumulation: int = 1
+
+    def __post_init__(self):
+        if self.kind not in ("adamw", "muon"):
+            raise ValueError(f"optimizer.kind {self.kind!r} is not 'adamw' or 'muon'")
 
 
 def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
@@ -35,15 +61,45 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """The transformation; weight decay leaves vectors (norms, biases, tables) alone."""
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.adamw(
-            make_schedule(config, steps),
+    """The transformation; weight decay leaves all but kernels alone."""
+    schedule = make_schedule(config, steps)
+    if config.kind == "muon":
+        update = optax.contrib.muon(
+            schedule,
+            beta=config.momentum,
+            weight_decay=config.weight_decay,
+            adam_b1=config.b1,
+            adam_b2=config.b2,
+            muon_weight_dimension_numbers=_matrices,
+            consistent_rms=_ADAM_LIKE_RMS,
+        )
+    else:
+        update = optax.adamw(
+            schedule,
             b1=config.b1,
             b2=config.b2,
             eps=config.eps,
             weight_decay=config.weight_decay,
-            mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim >= 2, params),
-        ),
-    )
+            mask=lambda params: jax.tree_util.tree_map_with_path(_is_kernel, params),
+        )
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
+
+
+def _is_kernel(path: Any, _: Any) -> bool:
+    return path_name(path).split("/")[-1] == "kernel"
+
+
+def _matrices(params: Any) -> Any:
+    """How Muon reads each kernel as a matrix; None for what it leaves to Adam.
+
+    [l i o] is l matrices: the layers of a scanned stack, or the taps of a convolution
+    over time alone. In [taps... i o], a convolution, all taps belong to the input.
+    """
+
+    def read(path: Any, leaf: Any) -> optax.contrib.MuonDimensionNumbers | None:
+        if not _is_kernel(path, leaf):
+            return None
+        inputs = range(1 if leaf.ndim == 3 else 0, leaf.ndim - 1)
+        return optax.contrib.MuonDimensionNumbers(tuple(inputs), (leaf.ndim - 1,))
+
+    return jax.tree_util.tree_map_with_path(read, params)

@@ -21,6 +21,7 @@ import numpy as np
 import safetensors.numpy
 from flax import traverse_util
 
+from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.errors import UserError
 
 PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
@@ -36,6 +37,22 @@ class Component:
     params: dict[str, Any]
     tokenizer: pathlib.Path | None
     source: str
+
+    def tower(self, name: str) -> "Component":
+        """The frozen network `name` that this one was trained with.
+
+        Raises:
+          UserError: if it is gone, or has other weights than it had then.
+        """
+        ref = self.config.get("init", {}).get(name) or self.source
+        found = load_component(ref, name, workdir=pathlib.Path(self.source).parent)
+        known = self.config.get("digests", {}).get(name)
+        if known is not None and fingerprint(found.params) != known:
+            raise UserError(
+                f"{self.source} was trained with another {name!r} than {found.source} "
+                "has now: its samples would be wrong; train it again"
+            )
+        return found
 
 
 def packaged_names() -> list[str]:

@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from animatrix_jax.data.sheets import contact_sheet
+
+_STRIP_FRAMES = 6
+
 
 class Writer:
     """Scalars and videos of one stage.
@@ -38,9 +42,16 @@ class Writer:
             self._clu.write_scalars(step, dict(values))
 
     def write_videos(self, step: int, videos: Mapping[str, np.ndarray]) -> None:
-        """Writes uint8 videos [n t h w c], by name."""
+        """Writes uint8 videos [n t h w c], by name.
+
+        TensorBoard gets strips of frames: its writer in clu has no videos.
+        """
         if self._clu is not None:
-            self._clu.write_videos(step, dict(videos))
+            strips = {
+                name: contact_sheet(clips, frames=_STRIP_FRAMES)[None]
+                for name, clips in videos.items()
+            }
+            self._clu.write_images(step, strips)
 
     def close(self) -> None:
         """Flushes and closes."""

@@ -15,16 +15,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "sampling"))
 TAGS = "motion.motion_style=run,camera.camera_motion=pan_left"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compilation_cache(tmp_path_factory):
-    """What one process compiled, the next need not."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
-        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-        yield
-
-
 def animatrix_sample(*flags):
     return subprocess.run(
         [sys.executable, "-m", "animatrix_jax.cli.main", "sample", *map(str, flags)],

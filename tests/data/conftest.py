@@ -46,7 +46,7 @@ class TinySource:
             "clip_id": 1000 + index,
         }
 
-    def tables(self) -> ClipTables:
+    def tables(self, *, measured: bool = True) -> ClipTables:
         rng = np.random.default_rng(0)
         records = [TinySource.record(self, n, rng) for n in range(self.count)]
         return build_tables(

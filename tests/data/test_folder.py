@@ -45,6 +45,15 @@ def _rng(step):
     return clip_generator(seed=0, step=step, slot=0)
 
 
+def test_a_window_may_start_anywhere_it_fits(tmp_path):
+    """A clip of hardly more than a window never fails for want of a frame."""
+    _clip(tmp_path / "a.mp4", frames=SHAPE["frames"])
+    source = FolderSource(tmp_path, **SHAPE)
+    for step in range(200):
+        source.record(0, _rng(step))
+    assert not source.set_aside and not source.failures
+
+
 def test_bad_files_are_set_aside_and_the_rest_is_used(folder, tmp_path):
     source = FolderSource(folder, workdir=tmp_path / "run", **SHAPE)
     assert set(source.set_aside) == {"truncated.mp4", "text.mp4", "one.mp4"}

@@ -244,9 +244,27 @@ def test_images(tmp_path):
     Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     assert read_image(tmp_path / "clear.png", 8, 8).min() == 255
     (tmp_path / "bad.png").write_text("no picture")
-    for name, reason in (("bad.png", "cannot read image"), ("x.png", "no such image")):
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[60:90] = b"x" * 30
+    (tmp_path / "hit.png").write_bytes(data)
+    (tmp_path / "cut.png").write_bytes(data[:50])
+    unreadable = "cannot read image"
+    for name, reason in (
+        *(("bad.png", unreadable), ("hit.png", unreadable), ("cut.png", unreadable)),
+        ("x.png", "no such image"),
+    ):
         with pytest.raises(UserError, match=reason):
             read_image(tmp_path / name, 8, 8)
+
+
+def test_a_picture_taken_sideways_is_turned(tmp_path):
+    image = np.zeros((8, 12, 3), np.uint8)
+    image[:, :6] = 255
+    exif = Image.Exif()
+    exif[274] = 6  # Orientation: turn it a quarter to the right.
+    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
+    turned = read_image(tmp_path / "a.png", 12, 8)
+    assert turned[:6].min() == 255 and turned[6:].max() == 0
 
 
 def test_contact_sheet_shows_the_clips_in_order():

@@ -60,6 +60,8 @@ def test_smoothing_keeps_the_mean_and_the_ends():
     assert np.std(soft) < 0.5 * np.std(values)
     assert np.mean(soft) == pytest.approx(np.mean(values), abs=0.05)
     assert smooth([5.0, 1.0]) == [5.0, 1.0]
+    values[50] = float("nan")
+    assert np.isfinite(smooth(values, span=0.2)).all()
 
 
 @pytest.mark.parametrize("low,high", [(0, 1), (0.53, 0.55), (20, 1200), (-3, 7)])

@@ -114,11 +114,13 @@ def test_structural_stability_is_the_judges_mean():
 
 def test_closeness():
     assert closeness(0.6, chance=0.2, real=1.0) == pytest.approx(0.5)
-    assert closeness(6.0, chance=8.0, real=4.0) == pytest.approx(0.5)
+    assert closeness(-6.0, chance=-8.0, real=-4.0) == pytest.approx(0.5)
     assert closeness(9.0, chance=0.0, real=1.0) == 1.0
     assert closeness(-9.0, chance=0.0, real=1.0) == 0.0
     # A field that the probe cannot tell from chance gives no free points.
     assert closeness(0.31, chance=0.3, real=0.3, span=0.05) == pytest.approx(0.2)
+    # An instrument worse than chance does not turn the scale round.
+    assert closeness(0.2, chance=0.4, real=0.3, span=0.05) == 0.0
 
 
 def test_majority_agreement():

@@ -35,8 +35,8 @@ def stage_config(model):
     """config(stage, **sections): a run's config on the tiny model."""
     from tiny_model import tiny_preset
 
+    from animatrix_jax.cli.schema import base_config
     from animatrix_jax.models.config import to_dict
-    from animatrix_jax.training.config import base_config
 
     def config(stage, **changes):
         changes = {

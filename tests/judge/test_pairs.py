@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from animatrix_jax.errors import UserError
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
     PairSet,
@@ -86,6 +87,11 @@ def test_held_out_pairs_share_no_prompt():
     assert len(set(held.prompt)) == 2
     train, held = split_held_out(table, prompts=10, share=0.0)
     assert len(train) and len(held)
+    single = table.take(np.flatnonzero(table.prompt == table.prompt[0]))
+    train, held = split_held_out(single, prompts=10, share=0.2)
+    assert len(train) == len(single) - 1 and len(held) == 1
+    with pytest.raises(UserError, match="one pair is too few"):
+        split_held_out(held, prompts=10, share=0.2)
 
 
 def test_round_trip(tmp_path):

@@ -54,6 +54,14 @@ def test_defaults_are_the_papers():
     config = CorruptionConfig()
     assert config.modes == (0.7, 0.1, 0.1, 0.1)
     assert (config.tag_drop, config.synonym, config.conflict) == (0.15, 0.10, 0.05)
+    assert config.sparse == 0.0
+
+
+def test_sparse_clips_keep_every_number_of_tags_alike():
+    tags = len(DIRECTIVE.tags)
+    counts = [len(drawn.tags) for drawn in draws(only("hybrid", sparse=1.0), 3000)]
+    share = np.bincount(counts, minlength=tags + 1) / len(counts)
+    np.testing.assert_allclose(share, 1 / (tags + 1), atol=0.03)
 
 
 def test_same_state_same_result():

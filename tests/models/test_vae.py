@@ -410,6 +410,21 @@ def test_normalize_takes_the_statistics_out():
     np.testing.assert_allclose(vae.denormalize(normal), raw, rtol=1e-5, atol=1e-6)
 
 
+def test_the_first_frame_may_have_statistics_of_its_own():
+    config = dataclasses.replace(
+        SMALL, latents_std=(2.0,) * 4, first_mean=(1.0,) * 4, first_std=(4.0,) * 4
+    )
+    model = Model(config, shapes(config), SIZES["small"])
+    vae = model.bind(model.params)
+    raw = jnp.asarray(noise(1, 3, 2, 2, 4))
+    normal = vae.normalize(raw)
+    np.testing.assert_allclose(normal[:, 0], (raw[:, 0] - 1) / 4, rtol=1e-6)
+    np.testing.assert_allclose(normal[:, 1:], raw[:, 1:] / 2, rtol=1e-6)
+    np.testing.assert_allclose(vae.denormalize(normal), raw, rtol=1e-5, atol=1e-6)
+    # An image is a clip of one frame.
+    np.testing.assert_array_equal(vae.normalize(raw[:, :1]), normal[:, :1])
+
+
 def test_gaussian_samples_have_its_moments():
     mean = jnp.array([-1.0, 2.0]) * jnp.ones((1, 64, 8, 8, 2))
     gaussian = Gaussian(mean=mean, logvar=jnp.full_like(mean, 2 * np.log(0.5)))

@@ -15,6 +15,7 @@ import jax
 from animatrix_jax.cli import stages
 from animatrix_jax.parallel import sharding
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+from animatrix_jax.training.config import section
 from animatrix_jax.training.optimizer import (
     OptimizerConfig,
     make_optimizer,
@@ -49,7 +50,7 @@ def main():
     for name, config in configs():
         config.init.update({key: "" for key in config.init})
         stage = stages.build(config, workdir=pathlib.Path("/nowhere"))
-        tx = make_optimizer(OptimizerConfig(), 10)
+        tx = make_optimizer(section(OptimizerConfig, config.optimizer), 10)
         state = jax.eval_shape(
             lambda: init_state(stage.init(jax.random.key(0)), tx, 0)  # noqa: B023
         )

@@ -19,7 +19,7 @@ OPTIMIZER = OptimizerConfig(
 )
 
 
-def run(workdir, stage=None, **loop):
+def run(workdir, stage=None, *, learning_rate=0.1, callbacks=(), **loop):
     options = {"steps": 60, "log_every": 5, "checkpoint_every": 10} | loop
     config = LoopConfig(**options)
     return train(
@@ -28,7 +28,13 @@ def run(workdir, stage=None, **loop):
         optimizer=OPTIMIZER,
         workdir=workdir,
         mesh=make_mesh(MeshConfig(), jax.devices()[:1]),
-        run_config={"stage": "toy", "model": {}},
+        run_config={
+            "stage": "toy",
+            "model": {},
+            "optimizer": {"learning_rate": learning_rate},
+            "loop": options,
+        },
+        callbacks=callbacks,
     )
 
 
@@ -105,3 +111,42 @@ def test_many_bad_batches_in_a_row_stop_the_run_with_their_clips(tmp_path):
         run(tmp_path, LeastSquares(60, poison=range(10, 30)), max_nonfinite=4)
     assert "\n" not in str(error.value)
     assert checkpoint.latest_step(tmp_path / "toy" / "checkpoints") == 10
+
+
+def test_another_config_is_refused_half_way_and_at_the_end(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, Interrupted(60, 37))
+    changed = r"learning_rate was 0\.1, now 0\.2"
+    with pytest.raises(UserError, match=changed):
+        run(tmp_path, learning_rate=0.2)
+    run(tmp_path, log_every=7)  # how often it speaks may change
+    with pytest.raises(UserError, match=changed):
+        run(tmp_path, learning_rate=0.2)
+
+
+def test_more_steps_go_on_and_fewer_are_refused(tmp_path):
+    assert run(tmp_path, steps=20)["steps"] == 20
+    assert run(tmp_path, LeastSquares(40), steps=40)["steps"] == 40
+    (tmp_path / "toy" / "summary.json").unlink()
+    with pytest.raises(UserError, match="at step 40, beyond 20"):
+        run(tmp_path, steps=20)
+
+
+def test_validation_keeps_its_own_rhythm(tmp_path):
+    run(tmp_path, log_every=20, validate_every=15)
+    lines = read_metrics(tmp_path / "toy")
+    assert [line["step"] for line in lines] == [0, 15, 20, 30, 40, 45, 60]
+    measured = [line["step"] for line in lines if "validation_loss" in line]
+    assert measured == [0, 15, 30, 45, 60]
+
+
+def test_a_run_killed_while_it_samples_at_the_end_samples_again(tmp_path):
+    called = []
+
+    def die(step, params, writer):
+        raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path, callbacks=[die])
+    summary = run(tmp_path, callbacks=[lambda step, *_: called.append(step)])
+    assert called == [60] and summary["steps"] == 60

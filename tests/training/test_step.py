@@ -2,7 +2,6 @@
 
 import jax
 import numpy as np
-import optax
 import pytest
 from toy_stage import LeastSquares, make_batch
 
@@ -70,14 +69,70 @@ def test_schedule_warms_up_then_decays_to_its_end():
     assert float(schedule(100)) == pytest.approx(0.1)
 
 
-def test_vectors_are_not_decayed():
-    config = OptimizerConfig(learning_rate=0.1, weight_decay=1.0, warmup_steps=1)
+def two_updates(config, params, gradient):
+    """The second update: the first of all is at learning rate 0."""
     tx = make_optimizer(config, 10)
-    params = {"a": {"kernel": np.ones((2, 2)), "bias": np.ones(2)}}
-    zeros = jax.tree.map(np.zeros_like, params)
     state = tx.init(params)
-    updates, state = tx.update(zeros, state, params)
-    updates, _ = tx.update(zeros, state, params)
-    moved = optax.apply_updates(params, updates)
-    assert (np.asarray(moved["a"]["kernel"]) < 1).all()
-    assert (np.asarray(moved["a"]["bias"]) == 1).all()
+    _, state = tx.update(gradient, state, params)
+    updates, _ = tx.update(gradient, state, params)
+    return updates
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_only_kernels_are_decayed(kind):
+    """Vectors are not, nor the vectors of a scanned stack."""
+    config = OptimizerConfig(
+        kind=kind, learning_rate=0.1, weight_decay=1.0, warmup_steps=1
+    )
+    params = {
+        "a": {"kernel": np.ones((2, 2), "f"), "bias": np.ones(2, "f")},
+        "layers": {"kernel": np.ones((3, 2, 2), "f"), "bias": np.ones((3, 2), "f")},
+    }
+    updates = two_updates(config, params, jax.tree.map(np.zeros_like, params))
+    for part in params:
+        np.testing.assert_allclose(updates[part]["kernel"], -0.1, rtol=1e-5)
+        np.testing.assert_array_equal(updates[part]["bias"], 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "matrices"),
+    [
+        ((6, 4), (1, 6, 4)),
+        ((3, 6, 4), (3, 6, 4)),  # a stack of layers
+        ((3, 3, 6, 4), (1, 54, 4)),  # a convolution
+    ],
+)
+def test_muon_moves_every_direction_of_a_kernel_alike(shape, matrices):
+    config = OptimizerConfig(
+        kind="muon", learning_rate=0.1, weight_decay=0.0, warmup_steps=1, clip_norm=1e9
+    )
+    gradient = {
+        "kernel": np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    }
+    update = two_updates(config, jax.tree.map(np.zeros_like, gradient), gradient)
+    stack = np.reshape(update["kernel"], matrices)
+    for matrix, slope in zip(stack, gradient["kernel"].reshape(matrices)):
+        values = np.linalg.svd(matrix, compute_uv=False)
+        # Newton and Schulz's five rounds bring singular values to 0.7 .. 1.2.
+        unit = 0.1 * 0.2 * max(matrices[1:]) ** 0.5
+        assert (values > 0.65 * unit).all() and (values < 1.25 * unit).all()
+        assert (matrix * slope).sum() < 0
+
+
+def test_muon_leaves_the_rest_to_adam():
+    """Which moves entries of slopes 1 and -3 equally far."""
+    gradient = {
+        "kernel": np.ones((2, 2), np.float32),
+        "bias": np.array([1.0, -3.0], np.float32),
+    }
+    params = jax.tree.map(np.zeros_like, gradient)
+    bias = two_updates(OptimizerConfig(kind="muon", warmup_steps=1), params, gradient)[
+        "bias"
+    ]
+    assert bias[0] < 0
+    assert bias[1] == pytest.approx(-float(bias[0]))
+
+
+def test_an_unknown_optimizer_is_refused():
+    with pytest.raises(ValueError, match="'lion' is not 'adamw' or 'muon'"):
+        OptimizerConfig(kind="lion")

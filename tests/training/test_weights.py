@@ -1,5 +1,6 @@
 """Components from packaged folders and from runs, and one line when there is none."""
 
+import dataclasses
 import json
 
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from toy_stage import LeastSquares
 
+from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.errors import UserError
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.training import weights
@@ -14,13 +16,14 @@ from animatrix_jax.training.loop import LoopConfig, train
 from animatrix_jax.training.optimizer import OptimizerConfig
 
 CONFIG = {"preset": "pico", "stage": "vae", "model": {"vae": {"base_dim": 8}}}
+PARAMS = {"a": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}}
+DIGEST = fingerprint(PARAMS)
 
 
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packaged")
-    params = {"a": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}}
-    weights.save_component(folder, "vae", params)
+    weights.save_component(folder, "vae", PARAMS)
     (folder / "config.json").write_text(json.dumps(CONFIG))
     (folder / "tokenizer.json").write_text("{}")
     return folder
@@ -92,3 +95,20 @@ def test_a_truncated_file_is_named(packaged, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="cannot read .*vae.safetensors"):
         weights.load_component(str(tmp_path), "vae")
+
+
+def test_a_tower_is_the_one_that_was_trained_with(packaged, tmp_path):
+    """By the name in the config; and other weights under that name are refused."""
+    vae = weights.load_component(str(packaged), "vae")
+    trained = dataclasses.replace(
+        vae,
+        source=str(tmp_path / "ct"),
+        config={"init": {"vae": str(packaged)}, "digests": {"vae": DIGEST}},
+    )
+    np.testing.assert_array_equal(
+        trained.tower("vae").params["a"]["kernel"], vae.params["a"]["kernel"]
+    )
+    trained.config["digests"]["vae"] = "another"
+    with pytest.raises(UserError, match="was trained with another 'vae'"):
+        trained.tower("vae")
+    assert vae.tower("vae").source == str(packaged)

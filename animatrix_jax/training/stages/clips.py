@@ -2,9 +2,10 @@
 
     Cel World, or a folder of videos  ->  (latent cache)  ->  batches
 
-Held-out clips come from Cel World's test split: characters, palettes and rigs that
-training never draws. A folder of videos has no such split: there the held-out batches
-are drawn by another seed, fixed, from the same files.
+Held-out clips come from Cel World's test split, a stream of clips that training never
+draws from; its characters combine the same hair, clothes and palettes. A folder of videos
+has no such split: there the held-out batches are drawn by another seed, fixed, from the
+same files.
 """
 
 import dataclasses
@@ -58,10 +59,6 @@ class Clips:
         self._stage, self._seed = config.stage, config.seed
         self._model = config.model
         self._data = section(SourceConfig, config.data)
-        if self._data.source not in ("cels", "videos"):
-            raise UserError(
-                f"data.source {self._data.source!r} is neither 'cels' nor 'videos'"
-            )
         # Real videos are read anew each time: a window is drawn in each.
         cacheable = self._data.cached and self._data.source == "cels"
         self.pixels = pixels or not cacheable
@@ -165,7 +162,11 @@ class Clips:
         if vae is None:
             raise UserError("cached latents need a trained VAE: set --config.init.vae")
         mark = latents.fingerprint(vae.params, self._towers.vae_config)
-        name = f"cels-{split}-{clips}-seed{seed}-{self._data.defects}"
+        m = self._model
+        name = (
+            f"cels-{split}-{clips}x{m.frames}x{m.height}x{m.width}"
+            f"-seed{seed}-{self._data.defects}"
+        )
         folder = self._workdir / "cache" / name
         if latents.read_metadata(folder) is None:
             encode = functools.partial(

@@ -17,6 +17,7 @@ from jaxtyping import Array
 from tqdm import tqdm
 
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data.pipeline import batches_of_steps
 from animatrix_jax.data.tokenizer import NUM_SENTINELS, Tokenizer, train_tokenizer
 from animatrix_jax.models import config as model_config
 from animatrix_jax.models.config import T5Config
@@ -74,13 +75,16 @@ class TextStage:
         corpus = self._texts("train", self._data.clips, self._seed)
         tokenizer = self._tokenizer(corpus)
         local = self._size // jax.process_count()
+        first = jax.process_index() * local
 
         def make(step: int) -> Batch:
-            rng = np.random.default_rng((self._seed, int(step), jax.process_index()))
-            rows = rng.integers(len(corpus), size=local)
-            return self._batch([corpus[row] for row in rows], tokenizer, rng)
+            # All hosts draw the same batch, and each keeps its part.
+            rng = np.random.default_rng((self._seed, int(step)))
+            rows = rng.integers(len(corpus), size=self._size)
+            batch = self._batch([corpus[row] for row in rows], tokenizer, rng)
+            return {name: v[first : first + local] for name, v in batch.items()}
 
-        return grain.MapDataset.range(self._steps).map(make).to_iter_dataset()
+        return batches_of_steps(make, self._steps)
 
     def held_out(self) -> list[Batch]:
         texts = self._texts("test", self._data.held_out, _HELD_OUT_SEED)

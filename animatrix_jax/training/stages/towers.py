@@ -15,9 +15,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
-from animatrix_jax.models import config as model_config
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.config import (
     DiTConfig,
@@ -29,6 +29,7 @@ from animatrix_jax.models.functional import Build, Params, bind, init_params
 from animatrix_jax.models.generator import Generator
 from animatrix_jax.models.t5 import T5Encoder
 from animatrix_jax.models.vae import VAE
+from animatrix_jax.training.config import section
 from animatrix_jax.training.stage import Batch
 from animatrix_jax.training.weights import Component, load_component
 
@@ -39,8 +40,8 @@ class Towers:
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self._config, self._workdir = config, workdir
         model = config.model.to_dict()
-        self.dit = model_config.from_dict(DiTConfig, model["dit"])
-        self.tags = model_config.from_dict(TagEncoderConfig, model["tags"])
+        self.dit = section(DiTConfig, model["dit"])
+        self.tags = section(TagEncoderConfig, model["tags"])
         self.vae_config = self._tower_config("vae", VAEConfig)
         self.text_config = self._tower_config("text", T5Config)
 
@@ -50,6 +51,15 @@ class Towers:
         if not ref:
             return None
         return _load(ref, name, self._workdir)
+
+    def digests(self) -> dict[str, str]:
+        """What the weights are, beside their names in `config.init`."""
+        loaded = {name: self.component(name) for name in self._config.init}
+        return {
+            name: fingerprint(component.params)
+            for name, component in loaded.items()
+            if component is not None
+        }
 
     def initial(self, name: str) -> Params | None:
         """Starting weights of the one trained component `name`, or None."""
@@ -124,7 +134,7 @@ class Towers:
         component = self.component(name)
         model = self._config.model.to_dict() if component is None else None
         values = (model or component.config["model"])[name]
-        return model_config.from_dict(cls, values)
+        return section(cls, values)
 
     def _fresh(self, name: str) -> Params:
         build: Build = {"vae": self.vae, "text": self.text_encoder}[name]

@@ -62,18 +62,11 @@ class VAEStage:
         self, params: Params, frozen: Params, batch: Batch, key: Array
     ) -> tuple[Array, Metrics]:
         vae = bind(self._towers.vae, params["vae"])
-        window_key, sample_key = jax.random.split(key)
-        video = signed(self._window(batch["video"], window_key))
+        video = signed(batch["video"])
         posterior = vae.encode(video)
-        reconstruction = vae.decode_unclipped(posterior.sample(sample_key))
+        reconstruction = vae.decode_unclipped(posterior.sample(key))
         metrics = autoencoding_loss(video, reconstruction, posterior, self._loss)
         return metrics["loss"], {k: v for k, v in metrics.items() if k != "loss"}
-
-    def _window(self, video: Array, key: Array) -> Array:
-        """Some frames of each clip, all from one random start."""
-        frames = self._loss.window or video.shape[1]
-        start = jax.random.randint(key, (), 0, video.shape[1] - frames + 1)
-        return jax.lax.dynamic_slice_in_dim(video, start, frames, axis=1)
 
     def batches(self) -> grain.IterDataset:
         return self._clips.batches()
@@ -94,8 +87,16 @@ class VAEStage:
         latents = np.concatenate(means).astype(np.float64)
         config = dataclasses.replace(
             self._towers.vae_config,
-            latents_mean=tuple(np.round(latents.mean((0, 1, 2, 3)), 5).tolist()),
-            latents_std=tuple(np.round(latents.std((0, 1, 2, 3)), 5).tolist()),
+            **_statistics("first", latents[:, :1]),
+            **_statistics("latents", latents[:, 1:]),
         )
         text = json.dumps({"vae": to_dict(config)}, indent=1)
         (folder / "model.json").write_text(text, encoding="utf-8")
+
+
+def _statistics(name: str, latents: np.ndarray) -> dict[str, tuple[float, ...]]:
+    """Mean and deviation of each channel, as fields of the VAE's config."""
+    if not latents.size:  # of a model of single frames
+        return {}
+    moments = {"mean": latents.mean((0, 1, 2, 3)), "std": latents.std((0, 1, 2, 3))}
+    return {f"{name}_{k}": tuple(v.round(5).tolist()) for k, v in moments.items()}

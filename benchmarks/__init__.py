@@ -1,0 +1,1 @@
+"""Figures that the documents quote: `python -m benchmarks.NAME [--json]`."""
