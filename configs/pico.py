@@ -19,7 +19,7 @@ TOWERS = {"vae": "pico", "text": "pico"}
 STAGES = {
     "vae": {
         "data": {"clips": 8192, "held_out": 64},
-        "tasks": {"t2i": 0.0, "t2v": 1.0, "i2v": 0.0},
+        "tasks": {"t2i": (0.0,), "t2v": (1.0,), "i2v": (0.0,)},
         "batch": {"size": 4},
         "optimizer": {"kind": "muon", "learning_rate": 2e-3, "ema_decay": 0.995},
         "loop": {"steps": 3600, "validate_every": 400, "checkpoint_every": 200},
@@ -42,7 +42,7 @@ STAGES = {
         "optimizer": {"kind": "muon", "learning_rate": 8e-3},
         "curriculum": {"mode": "uniform"},
         "corruption": {"synonym": 0.0, "conflict": 0.0, "sparse": 0.25},
-        "tasks": {"t2i": 0.2, "t2v": 0.5, "i2v": 0.3},
+        "tasks": {"t2i": (1.0, 0.2), "t2v": (0.0, 0.5), "i2v": (0.0, 0.3)},
         "loop": {"steps": 900},
     },
     "sft": {
@@ -51,7 +51,7 @@ STAGES = {
         "batch": {"size": 16},
         "curriculum": {"mode": "curriculum"},
         "corruption": {"sparse": 0.25},
-        "tasks": {"t2i": 0.0, "t2v": 0.6, "i2v": 0.4},
+        "tasks": {"t2i": (0.0,), "t2v": (0.6,), "i2v": (0.4,)},
         "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
         "loop": {"steps": 240},
     },
@@ -61,7 +61,7 @@ STAGES = {
         "batch": {"size": 16},
         "curriculum": {"mode": "uniform"},
         "corruption": {"sparse": 0.25},
-        "tasks": {"t2i": 0.0, "t2v": 0.6, "i2v": 0.4},
+        "tasks": {"t2i": (0.0,), "t2v": (0.6,), "i2v": (0.4,)},
         "optimizer": {"learning_rate": 1e-4, "ema_decay": 0.99},
         "loop": {"steps": 100},
     },

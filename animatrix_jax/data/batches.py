@@ -30,7 +30,7 @@ from animatrix_jax.data.records import Record, Source
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.corruption import CorruptionConfig, corrupt
 from animatrix_jax.knowledge.directive import Directive
-from animatrix_jax.knowledge.encoding import encode_tags
+from animatrix_jax.knowledge.encoding import MAX_TAGS, encode_tags
 
 Batch = dict[str, np.ndarray]
 
@@ -52,10 +52,13 @@ class DataConfig:
 
     Attributes:
       batch_size: clips a step, over all hosts.
+      images: how many times as many a step of images has, which are that much cheaper.
       steps: how many batches there are; the curriculum's progress runs over them.
       seed: of all that is drawn.
       fields: which parts of FIELDS a batch holds. Without "media" nothing is decoded.
-      tasks: tasks with their share of clips; one task is drawn a step.
+      tasks: tasks with their share of clips, or with several: shares at the start, ...,
+        the end of the run, which moves in a line from one to the next. One task is drawn
+        a step.
       text_length: tokens of text.
       max_tags: tags of a clip.
       time_stride: frames of video a latent frame stands for, for `given`.
@@ -69,11 +72,16 @@ class DataConfig:
 
     batch_size: int
     steps: int
+    images: int = 1
     seed: int = 0
     fields: tuple[str, ...] = ("media", "text", "tags", "given")
-    tasks: tuple[tuple[str, float], ...] = (("t2i", 0.5), ("t2v", 0.3), ("i2v", 0.2))
+    tasks: tuple[tuple[str, float | tuple[float, ...]], ...] = (
+        ("t2i", 0.5),
+        ("t2v", 0.3),
+        ("i2v", 0.2),
+    )
     text_length: int = 48
-    max_tags: int = 48
+    max_tags: int = MAX_TAGS
     time_stride: int = 4
     corruption: CorruptionConfig | None = dataclasses.field(
         default_factory=CorruptionConfig
@@ -90,8 +98,31 @@ class DataConfig:
         names = [name for name, _ in self.tasks]
         if not names or set(names) - set(TASKS):
             raise UserError(f"expected tasks among {TASKS}, got {names}")
-        if min(share for _, share in self.tasks) < 0:
-            raise UserError(f"expected shares of 0 or more, got {self.tasks}")
+        shares = self.shares(np.linspace(0, 1, 101))
+        if shares.min() < 0 or shares.sum(axis=0).min() <= 0:
+            raise UserError(
+                f"expected shares of 0 or more, not all 0, got {self.tasks}"
+            )
+
+    def shares(self, progress: float | np.ndarray) -> np.ndarray:
+        """Each task's share of clips [task] at a progress in [0, 1] of the run."""
+        tables = [np.atleast_1d(share) for _, share in self.tasks]
+        return np.stack(
+            [np.interp(progress, np.linspace(0, 1, len(t)), t) for t in tables]
+        )
+
+    def tasks_at(self, progress: float) -> tuple[tuple[str, float], ...]:
+        """The tasks with their shares at one moment."""
+        shares = self.shares(progress).tolist()
+        return tuple((name, share) for (name, _), share in zip(self.tasks, shares))
+
+    def clips(self, task: str) -> int:
+        """Clips of a step of `task`, over all hosts."""
+        return self.batch_size * (self.images if task == "t2i" else 1)
+
+    def progress(self, step: int) -> float:
+        """How far the run is at a step: 0 at the first, 1 at the last."""
+        return min(1.0, step / max(self.steps - 1, 1))
 
 
 class Batcher:
@@ -130,8 +161,7 @@ class Batcher:
         self._source = source
         self._config = config
         self._tokenizer = tokenizer
-        local = config.batch_size // hosts
-        self._slots = np.arange(host * local, (host + 1) * local)
+        self._host, self._hosts = host, hosts
         mode = config.curriculum.mode
         self._sampler = build_sampler(
             config.curriculum,
@@ -145,8 +175,9 @@ class Batcher:
         """This host's share of the batch of `step`."""
         config, step = self._config, int(step)
         task = draw_task(config, step)
-        clips = self.draw(step)
-        groups = self._slots // config.group
+        slots = self._slots(task)
+        clips = self._clips(step, slots)
+        groups = slots // config.group
         read = "media" in config.fields or "scores" in config.fields
         records, texts, tags = [], [], []
         for clip, group in zip(clips.tolist(), groups.tolist()):
@@ -175,27 +206,40 @@ class Batcher:
 
     def draw(self, step: int) -> np.ndarray:
         """The clips [b] that this host's slots of a step take."""
+        return self._clips(step, self._slots(draw_task(self._config, step)))
+
+    def _slots(self, task: str) -> np.ndarray:
+        """This host's slots of a step of `task`."""
+        local = self._config.clips(task) // self._hosts
+        return np.arange(self._host * local, (self._host + 1) * local)
+
+    def _clips(self, step: int, slots: np.ndarray) -> np.ndarray:
         config = self._config
         clips = self._sampler.draw(
             seed=config.seed,
             step=step,
-            slots=self._slots // config.group,
-            progress=min(1.0, step / max(config.steps - 1, 1)),
+            slots=slots // config.group,
+            progress=config.progress(step),
         )
         # A draw names its whole group; clips left over at the end join the last one.
         groups = np.minimum(clips, len(self._source) - config.group) // config.group
-        return groups * config.group + self._slots % config.group
+        return groups * config.group + slots % config.group
 
 
 def draw_task(config: DataConfig, step: int) -> str:
-    """The task of a step, the same on every host."""
-    names, shares = zip(*config.tasks)
-    edges = np.cumsum(shares) / np.sum(shares)
+    """The task of a step, the same on every host.
+
+    Shares count clips, so a task whose steps have more of them has fewer steps.
+    """
+    names = [name for name, _ in config.tasks]
+    clips = np.array([config.clips(name) for name in names])
+    edges = np.cumsum(config.shares(config.progress(step)) / clips)
+    edges = edges / edges[-1]
     place = np.searchsorted(edges, step_uniform(seed=config.seed, step=step), "right")
     return names[min(int(place), len(names) - 1)]
 
 
-def stack_tags(tags: Sequence[tuple[str, ...]], max_tags: int) -> Batch:
+def stack_tags(tags: Sequence[tuple[str, ...]], max_tags: int = MAX_TAGS) -> Batch:
     """Encodes and stacks the tags of clips: fields, values and mask, each [b k]."""
     encoded = [encode_tags(clip, max_tags) for clip in tags]
     return {

@@ -36,8 +36,6 @@ from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.training.weights import Component, load_component
 
-_MAX_TAGS = 48
-
 
 def probe_config(model: dict) -> ProbeConfig:
     """The probe of a model's clips.
@@ -138,7 +136,7 @@ class ProbeReader:
 
 def truth_of(tags: Sequence[Sequence[str]]) -> Bool[np.ndarray, "n v"]:
     """Tags as flags a value."""
-    ids = stack_tags([tuple(clip) for clip in tags], _MAX_TAGS)
+    ids = stack_tags([tuple(clip) for clip in tags])
     num_values = load_taxonomy().num_values
     truth = truth_matrix(ids["tag_values"], ids["tag_mask"], num_values=num_values)
     return np.asarray(truth)

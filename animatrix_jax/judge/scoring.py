@@ -25,7 +25,6 @@ from animatrix_jax.models.config import DiTConfig, TagEncoderConfig, from_dict
 from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.training.weights import Component, load_component
 
-MAX_TAGS = 48
 SCALE = (1.0, 5.0)
 REJECT_BELOW = 2.0
 
@@ -86,7 +85,7 @@ class Scorer:
         """
         if len(latents) != len(tags):
             raise ValueError(f"expected {len(latents)} lists of tags, got {len(tags)}")
-        ids = stack_tags([tuple(clip) for clip in tags], MAX_TAGS)
+        ids = stack_tags([tuple(clip) for clip in tags])
         scores = []
         for start in range(0, len(latents), self.batch):
             # The last batch is filled up with its own last clip: one shape, one program.

@@ -27,7 +27,7 @@ from animatrix_jax.errors import UserError
 from animatrix_jax.judge.candidates import before_and_after, candidate_pairs
 from animatrix_jax.judge.model import HEADS, Judge, JudgeConfig, judge_params
 from animatrix_jax.judge.pairs import CandidateConfig, PairSet, PairTable
-from animatrix_jax.judge.scoring import MAX_TAGS, Scorer
+from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.knowledge.corruption import CorruptionConfig
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.functional import Params, bind, init_params
@@ -52,7 +52,7 @@ def whole_videos(config: Any) -> Any:
     """
     config = config.copy_and_resolve_references()
     with config.unlocked():
-        config.tasks.update({"t2i": 0.0, "t2v": 1.0, "i2v": 0.0})
+        config.tasks.update({"t2i": (0.0,), "t2v": (1.0,), "i2v": (0.0,)})
         whole = CorruptionConfig(
             hybrid=1.0,
             tags_only=0.0,
@@ -280,7 +280,7 @@ class PreferenceStage:
             "text_mask": tokens.mask,
             "given": np.zeros(winner.shape[:2], bool),
             "clip_id": rows.astype(np.int64),
-            **stack_tags([pairs.tags[i] for i in chosen.prompt], MAX_TAGS),
+            **stack_tags([pairs.tags[i] for i in chosen.prompt]),
         }
 
 

@@ -132,12 +132,9 @@ def _pico() -> ModelPreset:
             num_layers=5,
             text_dim=64,
             tag_dim=64,
-            in_channels=24,
-            out_channels=24,
         ),
         tags=_tag_encoder(64, 4),
         vae=VAEConfig(
-            latent_channels=24,
             base_dim=24,
             dim_mult=(1, 2, 2),
             num_res_blocks=1,

@@ -16,6 +16,7 @@ import ml_collections
 from animatrix_jax.data.curriculum import CurriculumConfig
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.corruption import CorruptionConfig
+from animatrix_jax.knowledge.encoding import MAX_TAGS
 from animatrix_jax.models import config as model_config
 from animatrix_jax.models import presets
 from animatrix_jax.objectives.autoencoding import AutoencodingConfig
@@ -79,22 +80,37 @@ class InitConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskMix:
-    """Shares of text-to-image, text-to-video and image-to-video, by clips."""
+    """Shares of text-to-image, text-to-video and image-to-video, by clips.
 
-    t2i: float = 0.2
-    t2v: float = 0.4
-    i2v: float = 0.4
+    Each is a number for each of some moments of the run, spaced evenly from its start to
+    its end; between them the share moves in a line.
+    """
+
+    t2i: tuple[float, ...] = (0.2,)
+    t2v: tuple[float, ...] = (0.4,)
+    i2v: tuple[float, ...] = (0.4,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchConfig:
-    """One step's batch. `size` counts clips over all hosts."""
+    """One step's batch.
+
+    Attributes:
+      size: clips over all hosts.
+      images: a step of images has `images` times as many.
+      max_tags: tags of a clip, padded to.
+    """
 
     size: int = 64
+    images: int = 1
+    max_tags: int = MAX_TAGS
 
     def __post_init__(self):
-        if self.size < 1:
-            raise ValueError(f"batch.size must be 1 or more, got {self.size}")
+        for name in ("size", "images", "max_tags"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"batch.{name} must be 1 or more, got {getattr(self, name)}"
+                )
 
 
 def base_config(

@@ -62,9 +62,14 @@ class Clips:
         # Real videos are read anew each time: a window is drawn in each.
         cacheable = self._data.cached and self._data.source == "cels"
         self.pixels = pixels or not cacheable
-        tasks = section(TaskMix, config.tasks)
+        tasks, batch = (
+            section(TaskMix, config.tasks),
+            section(BatchConfig, config.batch),
+        )
         self._batches = DataConfig(
-            batch_size=section(BatchConfig, config.batch).size,
+            batch_size=batch.size,
+            images=batch.images,
+            max_tags=batch.max_tags,
             steps=config.loop.steps,
             seed=config.seed,
             fields=fields,
@@ -94,7 +99,9 @@ class Clips:
         config = dataclasses.replace(
             self._batches,
             batch_size=size,
+            images=1,
             steps=max(self._data.held_out // max(size, 1), 1),
+            tasks=self._batches.tasks_at(1.0),
             seed=_HELD_OUT_SEED,
             corruption=None,
             curriculum=CurriculumConfig(),
