@@ -187,12 +187,14 @@ class Batcher:
             else:
                 record = self._source.narrative(clip)
             conditions = _conditions(record, config.corruption, rng)
+            if task == "t2i" and "media" in config.fields:
+                record = record | _one_image(record, rng)
             records.append(record)
             texts.append(conditions.text)
             tags.append(conditions.tags)
         batch = {"clip_id": np.array([r["clip_id"] for r in records], np.int64)}
         if "media" in config.fields:
-            batch |= _stack_media(records, task)
+            batch |= _stack_media(records)
         if "given" in config.fields and "media" in config.fields:
             batch["given"] = _given(batch, task, config.time_stride)
         if "text" in config.fields:
@@ -267,12 +269,20 @@ def _conditions(
     return _Conditions(text=corrupted.text, tags=corrupted.tags)
 
 
-def _stack_media(records: Sequence[Record], task: str) -> Batch:
-    """Video as it is, latents as float32; of either the first frame for an image."""
-    name = "latents" if "latents" in records[0] else "video"
-    frames = slice(0, 1) if task == "t2i" else slice(None)
-    media = np.stack([record[name][frames] for record in records])
-    return {name: media.astype(np.float32) if name == "latents" else media}
+def _one_image(record: Record, rng: np.random.Generator) -> Record:
+    """A frame of the clip: of its pixels any, of its latents one that is coded alone."""
+    if "latents" in record:
+        images = [record["latents"][:1], *record["images"][:, None]]
+        return {"latents": images[rng.integers(len(images))]}
+    frame = rng.integers(len(record["video"]))
+    return {"video": record["video"][frame : frame + 1]}
+
+
+def _stack_media(records: Sequence[Record]) -> Batch:
+    """Video as it is, latents as float32."""
+    if "latents" in records[0]:
+        return {"latents": np.stack([r["latents"] for r in records]).astype(np.float32)}
+    return {"video": np.stack([record["video"] for record in records])}
 
 
 def _given(batch: Batch, task: str, time_stride: int) -> np.ndarray:
