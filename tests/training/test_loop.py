@@ -100,6 +100,13 @@ def test_another_call_says_it_is_done(undisturbed):
     assert sorted((workdir / "toy").rglob("*")) == before
 
 
+def test_a_profile_is_a_trace_of_a_few_steps(undisturbed, tmp_path):
+    summary = run(tmp_path, profile=True)
+    assert summary["params_digest"] == undisturbed[1]["params_digest"]
+    (trace,) = (tmp_path / "toy" / "profile").rglob("*.xplane.pb")
+    assert b"train_step" in trace.read_bytes()
+
+
 def test_a_bad_batch_is_skipped_and_counted(tmp_path):
     summary = run(tmp_path, LeastSquares(60, poison=range(20, 23)))
     assert summary["skipped"] == 3
