@@ -38,17 +38,22 @@ STAGES = {
     "ct": {
         "init": TOWERS,
         "data": {"clips": 4096},
-        "batch": {"size": 24},
+        "batch": {"size": 24, "images": 3, "max_tags": 25},
         "optimizer": {"kind": "muon", "learning_rate": 8e-3},
         "curriculum": {"mode": "uniform"},
         "corruption": {"synonym": 0.0, "conflict": 0.0, "sparse": 0.25},
-        "tasks": {"t2i": (1.0, 0.2), "t2v": (0.0, 0.5), "i2v": (0.0, 0.3)},
-        "loop": {"steps": 900},
+        # Images alone for a third of the run, then to the paper's mixes of CT.
+        "tasks": {
+            "t2i": (1.0, 1.0, 0.5, 0.2),
+            "t2v": (0.0, 0.0, 0.3, 0.4),
+            "i2v": (0.0, 0.0, 0.2, 0.4),
+        },
+        "loop": {"steps": 2000},
     },
     "sft": {
         "init": {**TOWERS, "generator": "@ct"},
         "data": {"clips": 4096},
-        "batch": {"size": 16},
+        "batch": {"size": 16, "max_tags": 25},
         "curriculum": {"mode": "curriculum"},
         "corruption": {"sparse": 0.25},
         "tasks": {"t2i": (0.0,), "t2v": (0.6,), "i2v": (0.4,)},
@@ -58,7 +63,7 @@ STAGES = {
     "qt": {
         "init": {**TOWERS, "generator": "@sft"},
         "data": {"clips": 4096},
-        "batch": {"size": 16},
+        "batch": {"size": 16, "max_tags": 25},
         "curriculum": {"mode": "uniform"},
         "corruption": {"sparse": 0.25},
         "tasks": {"t2i": (0.0,), "t2v": (0.6,), "i2v": (0.4,)},
@@ -75,7 +80,7 @@ STAGES = {
     "preference": {
         "init": {**TOWERS, "generator": "@qt", "judge": "@judge"},
         "candidates": {"prompts": 40},
-        "batch": {"size": 16},
+        "batch": {"size": 16, "max_tags": 25},
         "optimizer": {"learning_rate": 3e-5, "ema_decay": 0.95},
         "loop": {"steps": 60},
     },

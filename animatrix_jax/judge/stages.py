@@ -165,7 +165,7 @@ class PreferenceStage:
             candidates,
             prompts=max(min(candidates.prompts, clips // candidates.candidates), 2),
         )
-        self._size = section(BatchConfig, config.batch).size
+        self._batch_config = section(BatchConfig, config.batch)
         self._steps, self._seed = config.loop.steps, config.seed
         self._folder = workdir / self.name / "pairs"
 
@@ -209,7 +209,7 @@ class PreferenceStage:
 
     def held_out(self) -> list[Batch]:
         table = self.pairs.held_out
-        count = max(len(table) // self._size, 1)
+        count = max(len(table) // self._batch_config.size, 1)
         return [self._batch(step, table=table) for step in range(count)]
 
     def counts(self) -> dict[str, int]:
@@ -264,8 +264,9 @@ class PreferenceStage:
     def _batch(self, step: int, *, table: PairTable) -> Batch:
         """This host's pairs of a step: epoch after epoch, each in an order of its own."""
         pairs, hosts = self.pairs, jax.process_count()
-        local = self._size // hosts
-        start = int(step) * self._size + jax.process_index() * local
+        size = self._batch_config.size
+        local = size // hosts
+        start = int(step) * size + jax.process_index() * local
         slots = np.arange(start, start + local)
         rows = np.array([_shuffled(len(table), int(s), self._seed) for s in slots])
         chosen = table.take(rows)
@@ -280,7 +281,9 @@ class PreferenceStage:
             "text_mask": tokens.mask,
             "given": np.zeros(winner.shape[:2], bool),
             "clip_id": rows.astype(np.int64),
-            **stack_tags([pairs.tags[i] for i in chosen.prompt]),
+            **stack_tags(
+                [pairs.tags[i] for i in chosen.prompt], self._batch_config.max_tags
+            ),
         }
 
 
