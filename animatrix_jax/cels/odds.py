@@ -1,7 +1,8 @@
 """How often Cel World draws each value, and what leans towards what.
 
 The tables that ``tagging`` draws from: base weights of every field and value in the
-taxonomy's order, and factors on them by motion style and by emotion.
+taxonomy's order, factors on them by motion style and by emotion, and named worlds that
+lean towards some values.
 """
 
 Table = dict[str, int | float]
@@ -269,4 +270,53 @@ LINE_FOR = {
     "rough_genga": ("rough",),
     "tiedown": ("thin_clean", "tapered", "rough"),
     "mono_manga": ("thin_clean", "bold_clean", "tapered", "rough"),
+}
+# Worlds by name: factors on the base weights. No value is left out of any.
+ODDS: dict[str, dict[str, Table]] = {
+    "broad": {},
+    # A figure that fills the frame, few effects: what 32 pixels can show.
+    "plain": {
+        "style.rendering": {
+            "flat_cel": 1.5,
+            "two_tone_cel": 1.5,
+            "watercolor": 0.3,
+            "rough_genga": 0.2,
+            "tiedown": 0.3,
+            "mono_manga": 0.4,
+        },
+        "style.proportion": {"realistic": 0.4, "stylized": 1.2, "super_deformed": 1.6},
+        "style.background": {
+            "painted": 0.15,
+            "mood_pattern": 0.4,
+            "white": 3.5,
+        },
+        "motion.motion_style": {
+            "dialogue": 2,
+            "daily_acting": 2,
+            "run": 0.6,
+            "dash": 0.2,
+            "jump_fly": 0.4,
+            "melee": 0.3,
+            "comic_reaction": 0.7,
+            "still": 2,
+        },
+        "motion.amplitude": {"small": 2, "large": 0.5, "extreme": 0.2},
+        "motion.speed": {"fast": 0.6, "explosive": 0.2},
+        "motion.deformation": {"none": 4},
+        "camera.shot_size": {
+            "extreme_close_up": 0.1,
+            "close_up": 1.5,
+            "bust": 2,
+            "waist": 2,
+            "long": 0.15,
+            "extreme_long": 0.05,
+        },
+        "camera.angle": {"eye": 4},
+        "camera.camera_motion": {"fix": 4},
+        "camera.camera_speed": {"quick": 0.6, "flash": 0.2},
+        "vfx.impact": {"none": 4},
+        "vfx.lines": {"none": 4},
+        "vfx.manpu": {"none": 2},
+        "vfx.elemental": {"none": 4},
+    },
 }

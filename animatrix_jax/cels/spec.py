@@ -159,6 +159,7 @@ def draw_spec(
     frames: int = 17,
     tags: Iterable[str] = (),
     defects: str = "none",
+    odds: str = "broad",
 ) -> ClipSpec:
     """The clip ``index`` of world ``seed``; the same on every machine.
 
@@ -169,6 +170,7 @@ def draw_spec(
       frames: length of the clip.
       tags: demanded tags in canonical form; the rest is drawn to suit them.
       defects: "none", or "random": half of the clips get one or two families.
+      odds: how often each value is drawn: a name in `odds.ODDS`.
 
     Raises:
       UserError: where the tags are not drawn by Cel World or contradict each other.
@@ -176,7 +178,7 @@ def draw_spec(
     if defects not in ("none", "random"):
         raise ValueError(f"defects must be none or random, got {defects!r}")
     draws = Draws(seed, "clip", split, index)
-    values = draw_tags(draws.child("tags"), split_tags(tags))
+    values = draw_tags(draws.child("tags"), split_tags(tags), odds)
     character = _draw_character(draws.child("character"), values)
     art = draws.child("art").raw() >> 1
     place = backgrounds.draw_place(Draws(art, "place"), values["style.background"][0])

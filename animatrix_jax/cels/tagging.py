@@ -14,6 +14,7 @@ from animatrix_jax.cels.odds import (
     LINE_FOR,
     MANPU,
     MULTIPLE,
+    ODDS,
     STILL_ONLY,
     WEIGHTS,
     Table,
@@ -66,13 +67,13 @@ def _leaning(field: str, *leanings: Table) -> Table:
 class _Picker:
     """Fills one field after another: with what is demanded, else with a draw."""
 
-    def __init__(self, draws: Draws, demanded: Values):
-        self.draws, self.demanded = draws, demanded
+    def __init__(self, draws: Draws, demanded: Values, odds: dict[str, Table]):
+        self.draws, self.demanded, self.odds = draws, demanded, odds
         self.tags: Values = {}
 
     def pick(self, field: str, *leanings: Table, only: tuple[str, ...] = ()) -> str:
         """Draw ``field`` by its weights and factors on them, or among ``only``."""
-        table = _leaning(field, *leanings)
+        table = _leaning(field, self.odds.get(field, {}), *leanings)
         if only:
             table = {value: WEIGHTS[field].get(value) or 1 for value in only}
         # Drawn in any case: demanding a tag leaves the stream in step.
@@ -81,13 +82,18 @@ class _Picker:
         return self.tags[field][0]
 
 
-def draw_tags(draws: Draws, demanded: Values) -> Values:
+def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     """Values for every field that shows, with those demanded among them.
+
+    Args:
+      draws: the clip's.
+      demanded: by `split_tags`.
+      odds: a world of `ODDS`.
 
     Raises:
       UserError: where the demanded tags cannot be drawn together.
     """
-    picker = _Picker(draws, demanded)
+    picker = _Picker(draws, demanded, ODDS[odds])
     pick, tags = picker.pick, picker.tags
 
     # Style: the rendering must allow a demanded line and palette.
@@ -107,7 +113,8 @@ def draw_tags(draws: Draws, demanded: Values) -> Values:
     pick("style.background")
 
     # Motion: what is demanded may force a still, or bar it.
-    style = draws.weighted(_leaning("motion.motion_style", _allowed_styles(demanded)))
+    allowed = _allowed_styles(demanded), ODDS[odds].get("motion.motion_style", {})
+    style = draws.weighted(_leaning("motion.motion_style", *allowed))
     style = demanded.get("motion.motion_style", (style,))[0]
     tags["motion.motion_style"] = (style,)
     lean = ACTING.get(style, {})

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from animatrix_jax.cels.defects import Defect, draw_defects, scores
 from animatrix_jax.cels.flow import true_flow
 from animatrix_jax.cels.narrative import Narrative, narrate
+from animatrix_jax.cels.odds import ODDS
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
@@ -57,6 +58,8 @@ class CelWorld:
         2j+1 are the same but for their defects.
       flow: whether clips carry true optical flow.
       tags: demanded of every clip, in any spelling that ``parse_tags`` reads.
+      odds: how often each value is drawn: "broad", or "plain", where a figure fills the
+        frame and effects are few.
 
     Raises:
       UserError: for tags that Cel World does not draw, or not together.
@@ -74,9 +77,12 @@ class CelWorld:
         defects: str = "none",
         flow: bool = False,
         tags: Iterable[str] | str = (),
+        odds: str = "broad",
     ):
         if defects not in DEFECT_MODES:
             raise ValueError(f"defects must be one of {DEFECT_MODES}, got {defects!r}")
+        if odds not in ODDS:
+            raise ValueError(f"odds must be one of {tuple(ODDS)}, got {odds!r}")
         if min(size, height, width, frames) < 1:
             raise ValueError(
                 "size, height, width and frames must be positive, got "
@@ -84,7 +90,7 @@ class CelWorld:
             )
         self.seed, self.size, self.split = seed, size, split
         self.height, self.width, self.frames = height, width, frames
-        self.defects, self.flow = defects, flow
+        self.defects, self.flow, self.odds = defects, flow, odds
         self.tags = parse_tags(tags)
 
     def __len__(self) -> int:
@@ -104,6 +110,7 @@ class CelWorld:
             frames=self.frames,
             tags=self.tags,
             defects="random" if self.defects == "random" else "none",
+            odds=self.odds,
         )
         if not paired:
             return spec

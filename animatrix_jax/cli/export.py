@@ -50,6 +50,7 @@ def export(
         # A generator is sampled with the towers that it was trained with, or not at all.
         if name == "generator":
             config["digests"] = component.config.get("digests", {})
+            config["data"] = {"odds": component.config["data"]["odds"]}
         config.setdefault("trained", {})[name] = {
             "stage": component.config["stage"],
             "seed": component.config["seed"],

@@ -37,7 +37,8 @@ from animatrix_jax.judge.model import HEADS
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
-from animatrix_jax.training.weights import STAGE_ORDER
+from animatrix_jax.training.config import SourceConfig
+from animatrix_jax.training.weights import STAGE_ORDER, load_component
 from animatrix_jax.training.writers import read_metrics
 
 # The packaged model whose probe serves where a run has trained none.
@@ -86,7 +87,11 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
         raise UserError(f"cannot write to {request.out}: {error.strerror}") from error
     preset = pipeline.preset
     suite = held_out_suite(
-        request.prompts, frames=preset.frames, height=preset.height, width=preset.width
+        request.prompts,
+        frames=preset.frames,
+        height=preset.height,
+        width=preset.width,
+        odds=_odds(request),
     )
     latents = _sample(pipeline, suite, request)
     videos = pipeline.decode(latents)
@@ -147,6 +152,12 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
     )
     logging.info("report: %s", request.out / "report.html")
     return summary
+
+
+def _odds(request: EvaluationRequest) -> str:
+    """The odds of the world that the generator saw, which its prompts come from too."""
+    generator = load_component(request.checkpoint, "generator", stage=request.stage)
+    return generator.config.get("data", {}).get("odds", SourceConfig.odds)
 
 
 def read_stages(run: pathlib.Path) -> list[StageCurve]:

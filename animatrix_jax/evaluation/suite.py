@@ -39,10 +39,25 @@ class Suite:
 
 
 def held_out_suite(
-    count: int, *, frames: int, height: int, width: int, seed: int = _SEED
+    count: int,
+    *,
+    frames: int,
+    height: int,
+    width: int,
+    seed: int = _SEED,
+    odds: str = "broad",
 ) -> Suite:
-    """The first `count` prompts of the test split, with their real clips."""
-    world = CelWorld(seed=seed, height=height, width=width, frames=frames, split="test")
+    """The first `count` prompts of the test split, with their real clips.
+
+    Args:
+      count: of prompts.
+      frames, height, width: of the clips.
+      seed: of the prompts.
+      odds: of the world that the generator was trained on.
+    """
+    world = CelWorld(
+        seed=seed, height=height, width=width, frames=frames, split="test", odds=odds
+    )
     prompts, real, twin = [], [], []
     for index in range(count):
         clip = world[index]

@@ -128,6 +128,8 @@ class VAEConfig:
         VAE sees latents normalised by them; empty: 0 and 1.
       first_mean, first_std: the same of a clip's first latent frame, which codes one frame
         of pixels and not `stride[0]`; empty, as in Wan: no other than the rest's.
+      tilt: how much coarse structure is set above detail in what the rest sees: spatial
+        frequency k has (1 + |k|^2)^(-tilt / 2) of its amplitude. 0, as in Wan: not at all.
     """
 
     latent_channels: int = 16
@@ -143,6 +145,7 @@ class VAEConfig:
     latents_std: tuple[float, ...] = ()
     first_mean: tuple[float, ...] = ()
     first_std: tuple[float, ...] = ()
+    tilt: float = 0.0
 
     def __post_init__(self):
         if len(self.downsample) != len(self.dim_mult) - 1:

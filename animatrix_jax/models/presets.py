@@ -142,6 +142,7 @@ def _pico() -> ModelPreset:
             patch=2,
             residual=True,
             norm="none",
+            tilt=0.5,
         ),
         text=T5Config(
             vocab_size=2048,
@@ -159,7 +160,7 @@ def _pico() -> ModelPreset:
         fps=12,
         shift=3.0,
         steps=20,
-        guidance=5.0,
+        guidance=2.0,
     )
 
 

@@ -259,12 +259,12 @@ class VAE(nnx.Module):
     def normalize(self, latents: Video) -> Video:
         """Raw latents to those that the rest of the package sees: mean 0, deviation 1."""
         mean, std = self._statistics(latents.shape[1])
-        return (latents - mean) / std
+        return layers.tilt((latents - mean) / std, self.config.tilt)
 
     def denormalize(self, latents: Video) -> Video:
         """The inverse of `normalize`."""
         mean, std = self._statistics(latents.shape[1])
-        return latents * std + mean
+        return layers.tilt(latents, -self.config.tilt) * std + mean
 
     def _statistics(self, frames: int) -> tuple[Array, Array]:
         """Mean and deviation [t 1 1 c] of the latents of a clip from its start."""

@@ -18,6 +18,7 @@ from typing import Any
 import einops
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
@@ -249,6 +250,28 @@ def duplicate_up(
         j=space,
     )
     return x[:, time - 1 :] if stream.first else x
+
+
+def tilt(x: Video, power: float) -> Video:
+    """`x` with spatial frequency k, in half waves a frame, times (1 + |k|^2)^(-power/2).
+
+    By the orthonormal cosine transform of each frame; `-power` is the inverse.
+    """
+    if not power:
+        return x
+    rows, columns = (_cosines(size) for size in x.shape[2:4])
+    k = [np.arange(size, dtype=np.float32) for size in x.shape[2:4]]
+    gain = (1 + k[0][:, None] ** 2 + k[1] ** 2) ** (-power / 2)
+    waves = jnp.einsum("ki,lj,btijc->btklc", rows, columns, x)
+    return jnp.einsum("ki,lj,btklc->btijc", rows, columns, waves * gain[..., None])
+
+
+def _cosines(size: int) -> np.ndarray:
+    """The orthonormal cosine transform [k i] of a row."""
+    k, i = np.arange(size)[:, None], np.arange(size)
+    waves = np.cos(np.pi * k * (i + 0.5) / size) * (2 / size) ** 0.5
+    waves[0] *= 0.5**0.5
+    return waves.astype(np.float32)
 
 
 def patchify(video: Video, size: int) -> Resized:

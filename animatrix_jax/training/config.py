@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import ml_collections
 
+from animatrix_jax.cels.odds import ODDS
 from animatrix_jax.data.curriculum import CurriculumConfig
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.corruption import CorruptionConfig
@@ -42,6 +43,7 @@ class SourceConfig:
       cached: encode each clip once, before the first step, and train from latents.
       held_out: clips kept for the validation loss.
       defects: of Cel World's clips: "none", "random", "paired".
+      odds: how often Cel World draws each value: "broad" or "plain".
       workers: processes that draw, and threads that build batches.
     """
 
@@ -52,13 +54,15 @@ class SourceConfig:
     cached: bool = True
     held_out: int = 128
     defects: str = "none"
+    odds: str = "broad"
     workers: int = 2
 
     def __post_init__(self):
         for name in ("clips", "held_out"):
             if getattr(self, name) < 2:
                 raise ValueError(f"data.{name} must be 2 or more")
-        for name, allowed in (("source", SOURCES), ("defects", DEFECTS)):
+        choices = (("source", SOURCES), ("defects", DEFECTS), ("odds", tuple(ODDS)))
+        for name, allowed in choices:
             if (value := getattr(self, name)) not in allowed:
                 known = ", ".join(allowed)
                 raise ValueError(f"data.{name} {value!r} is not one of {known}")

@@ -4,9 +4,10 @@ import dataclasses
 import hashlib
 import json
 
+import numpy as np
 import pytest
 
-from animatrix_jax.cels.odds import WEIGHTS
+from animatrix_jax.cels.odds import ODDS, WEIGHTS
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.spec import draw_spec
 from animatrix_jax.cels.tagging import draw_tags, join_tags
@@ -49,6 +50,26 @@ def test_tags_are_canonical():
     for index in range(40):
         tags = draw_spec(seed=5, index=index).tags
         assert parse_tags(tags) == tags
+
+
+def test_a_plain_world_has_the_same_words_and_bigger_figures():
+    for field, factors in ODDS["plain"].items():
+        assert factors.keys() <= WEIGHTS[field].keys()
+        assert min(factors.values()) > 0
+    share = {}
+    for odds in ODDS:
+        sizes = [
+            draw_spec(seed=8, index=i, odds=odds).value("camera.shot_size")
+            for i in range(300)
+        ]
+        near = ("close_up", "bust", "waist", "knee", "full")
+        share[odds] = np.mean([size in near for size in sizes])
+    assert share["broad"] < 0.9
+    assert share["plain"] > 0.95
+    demanded = ("camera.shot_size=extreme_long", "vfx.impact=impact_frame")
+    assert set(demanded) <= set(
+        draw_spec(seed=8, index=0, odds="plain", tags=demanded).tags
+    )
 
 
 def test_every_drawn_field_is_stated():

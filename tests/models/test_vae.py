@@ -6,6 +6,7 @@ import functools
 import jax
 import numpy as np
 import pytest
+import scipy.fft
 import torch
 from diffusers import AutoencoderKLWan
 from jax import numpy as jnp
@@ -423,6 +424,19 @@ def test_the_first_frame_may_have_statistics_of_its_own():
     np.testing.assert_allclose(vae.denormalize(normal), raw, rtol=1e-5, atol=1e-6)
     # An image is a clip of one frame.
     np.testing.assert_array_equal(vae.normalize(raw[:, :1]), normal[:, :1])
+
+
+def test_tilt_sets_coarse_above_fine_and_comes_back():
+    tilt = 1.0
+    config = dataclasses.replace(SMALL, tilt=tilt)
+    model = Model(config, shapes(config), SIZES["small"])
+    vae = model.bind(model.params)
+    raw = jnp.asarray(noise(2, 3, 4, 6, 4))
+    normal = vae.normalize(raw)
+    np.testing.assert_allclose(vae.denormalize(normal), raw, rtol=1e-4, atol=1e-5)
+    found, plain = (scipy.fft.dctn(x, axes=(2, 3)) for x in (normal, raw))
+    gain = (1 + np.arange(4)[:, None] ** 2 + np.arange(6) ** 2) ** (-tilt / 2)
+    np.testing.assert_allclose(found, plain * gain[..., None], rtol=1e-3, atol=1e-3)
 
 
 def test_gaussian_samples_have_its_moments():

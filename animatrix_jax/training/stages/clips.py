@@ -155,6 +155,7 @@ class Clips:
             frames=self._model.frames,
             split=split,
             defects=self._data.defects,
+            odds=self._data.odds,
         )
         source = CelSource(world)
         if not self._data.cached:
@@ -172,7 +173,7 @@ class Clips:
         m = self._model
         name = (
             f"cels-{split}-{clips}x{m.frames}x{m.height}x{m.width}"
-            f"-seed{seed}-{self._data.defects}"
+            f"-seed{seed}-{self._data.odds}-{self._data.defects}"
         )
         folder = self._workdir / "cache" / name
         if latents.read_metadata(folder) is None:

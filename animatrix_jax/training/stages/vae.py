@@ -3,14 +3,16 @@
     L = reconstruction(decode(sample(encode(video))), video) + KL
 
 After the last step the statistics of the latents are measured on the held-out clips and
-become part of the VAE's config (`model.json`), since everything after this stage sees
-latents of mean 0 and deviation 1. The deviation is that of all channels together: the
-divergence makes channels that say little small, and a generator should see them so.
+become part of the VAE's config (`model.json`): everything after this stage sees latents
+of mean 0 and deviation 1 over all channels together. Among themselves the channels stand
+as far apart as the pixels that they move (`reach`): the divergence makes them all alike,
+and a generator would learn grain as eagerly as composition.
 """
 
 import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import grain
@@ -19,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from animatrix_jax.models import vae_layers as layers
 from animatrix_jax.models.config import to_dict
 from animatrix_jax.models.functional import Params, bind, init_params
 from animatrix_jax.objectives.autoencoding import (
@@ -31,6 +34,8 @@ from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers, signed
 
 _FIRST_LOGVAR = -6.0
+# Of `reach`: clips it is measured on, deviations of noise, and the least it may be.
+_REACH_CLIPS, _REACH_NOISE, _LEAST_REACH = 16, 0.3, 0.05
 
 
 class VAEStage:
@@ -79,29 +84,54 @@ class VAEStage:
         return self._clips.counts()
 
     def finish(self, params: Params, folder: pathlib.Path) -> None:
-        encode = jax.jit(
-            lambda video: (
-                bind(self._towers.vae, params["vae"]).encode(signed(video)).mode
-            )
-        )
+        def encode(video: Array) -> Array:
+            return bind(self._towers.vae, params["vae"]).encode(signed(video)).mode
+
+        def decode(latents: Array) -> Array:
+            return bind(self._towers.vae, params["vae"]).decode_unclipped(latents)
+
+        encode, decode = jax.jit(encode), jax.jit(decode)
         means = [np.asarray(encode(batch["video"])) for batch in self.held_out()]
-        latents = np.concatenate(means).astype(np.float64)
-        config = dataclasses.replace(
-            self._towers.vae_config,
-            **_statistics("first", latents[:, :1]),
-            **_statistics("latents", latents[:, 1:]),
-        )
+        latents = np.concatenate(means)
+        config = self._towers.vae_config
+        for name, frames in (("first", slice(0, 1)), ("latents", slice(1, None))):
+            if latents[
+                :, frames
+            ].size:  # of a model of single frames there are no others
+                weights = reach(decode, latents[:_REACH_CLIPS], frames)
+                config = dataclasses.replace(
+                    config,
+                    **_statistics(name, latents[:, frames], weights, config.tilt),
+                )
         text = json.dumps({"vae": to_dict(config)}, indent=1)
         (folder / "model.json").write_text(text, encoding="utf-8")
 
 
-def _statistics(name: str, latents: np.ndarray) -> dict[str, tuple[float, ...]]:
-    """Each channel's mean, and their one deviation, as fields of the VAE's config."""
-    if not latents.size:  # of a model of single frames
-        return {}
-    mean = latents.mean((0, 1, 2, 3))
-    std = np.full_like(mean, np.sqrt(np.square(latents - mean).mean()))
-    return {
-        f"{name}_{k}": tuple(v.round(5).tolist())
-        for k, v in (("mean", mean), ("std", std))
-    }
+def reach(
+    decode: Callable[[Any], Any], latents: np.ndarray, frames: slice
+) -> np.ndarray:
+    """How far each channel [c] moves the pixels, the farthest 1: the deviation of what
+    `decode` gives under a little noise on one channel of `frames` of latents [b t h w c].
+
+    Never less than `_LEAST_REACH`, so that a channel that says nothing stays finite.
+    """
+    rng, whole = np.random.default_rng(0), np.asarray(decode(latents))
+    size = _REACH_NOISE * latents[:, frames].std()
+    moved = []
+    for channel in range(latents.shape[-1]):
+        nudged = latents.copy()
+        part = nudged[:, frames, :, :, channel]
+        part += size * rng.standard_normal(part.shape, np.float32)
+        moved.append(np.asarray(decode(nudged) - whole).std())
+    return np.maximum(np.array(moved) / np.max(moved), _LEAST_REACH)
+
+
+def _statistics(
+    name: str, latents: np.ndarray, weights: np.ndarray, tilt: float
+) -> dict[str, tuple[float, ...]]:
+    """Mean and deviation of each channel, as fields of the VAE's config."""
+    mean = latents.mean((0, 1, 2, 3), np.float64)
+    seen = np.asarray(layers.tilt((latents - mean) * weights, tilt))
+    std = np.sqrt(np.square(seen, dtype=np.float64).mean()) / weights
+    moments = {"mean": mean, "std": std}
+    return {f"{name}_{k}": tuple(v.round(5).tolist()) for k, v in moments.items()}
