@@ -1,5 +1,6 @@
 """What stage `vae` settles at its end: how far apart the channels of latents stand."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -32,7 +33,7 @@ def test_normalised_latents_have_deviation_1_and_channels_their_reach(latents, p
     found = _statistics("latents", latents, weights, power)
     mean, std = (np.array(found[f"latents_{name}"]) for name in ("mean", "std"))
     np.testing.assert_allclose(mean, 1.0, atol=0.2)
-    normal = np.asarray(tilt(((latents - mean) / std).astype(np.float32), power))
+    normal = np.asarray(tilt(jnp.asarray((latents - mean) / std), power))
     assert normal.std() == pytest.approx(1.0, abs=0.01)
     spread = normal.std((0, 1, 2, 3))
     np.testing.assert_allclose(spread / spread[0], weights, rtol=0.1)

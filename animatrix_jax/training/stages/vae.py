@@ -131,7 +131,7 @@ def _statistics(
 ) -> dict[str, tuple[float, ...]]:
     """Mean and deviation of each channel, as fields of the VAE's config."""
     mean = latents.mean((0, 1, 2, 3), np.float64)
-    seen = np.asarray(layers.tilt((latents - mean) * weights, tilt))
+    seen = np.asarray(layers.tilt(jnp.asarray((latents - mean) * weights), tilt))
     std = np.sqrt(np.square(seen, dtype=np.float64).mean()) / weights
     moments = {"mean": mean, "std": std}
     return {f"{name}_{k}": tuple(v.round(5).tolist()) for k, v in moments.items()}
