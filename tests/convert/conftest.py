@@ -42,13 +42,13 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
-def wan(tiny):
+def wan_model(tiny):
     """diffusers' transformer of the tiny preset."""
     return references.transformer(tiny.dit).eval()
 
 
 @pytest.fixture(scope="session")
-def pipeline_folder(tiny, wan, tmp_path_factory):
+def pipeline_folder(tiny, wan_model, tmp_path_factory):
     """As a person downloads it; the transformer in bf16 and in shards."""
     folder = tmp_path_factory.mktemp("diffusers")
     words = TEXT.split()
@@ -61,7 +61,7 @@ def pipeline_folder(tiny, wan, tmp_path_factory):
         scheduler=UniPCMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
         ),
-        transformer=wan,
+        transformer=wan_model,
     )
     pipeline.save_pretrained(folder)
     (folder / "made.json").unlink()

@@ -47,10 +47,10 @@ def test_tags_come_out_and_in_again(converted, back, tmp_path):
     assert "encoder" in again.params["tags"]
 
 
-def test_wan_pipeline_loads_what_comes_out(back, wan):
+def test_wan_pipeline_loads_what_comes_out(back, wan_model):
     pipeline = WanPipeline.from_pretrained(back, dtype=torch.float32)
     assert pipeline.scheduler.config.flow_shift == 3.0
-    expected = wan.state_dict()
+    expected = wan_model.state_dict()
     for name, tensor in pipeline.transformer.state_dict().items():
         assert torch.equal(tensor, expected[name].to(torch.bfloat16).float()), name
     video = pipeline(
