@@ -41,15 +41,15 @@ def main(argv: list[str]) -> None:
     """Prints the figures; with --step, measures one of them in this process."""
     del argv
     if FLAGS.step:
-        measured = {"convert": _convert, "restore": _restore}[FLAGS.step]
-        print(json.dumps(measured(pathlib.Path(FLAGS.folder))))
+        measured = {"convert": convert, "restore": restore}[FLAGS.step]
+        print(json.dumps(measured(pathlib.Path(FLAGS.folder), FLAGS.preset)))
         return
     with tempfile.TemporaryDirectory(dir=FLAGS.folder or None) as name:
         folder = pathlib.Path(name)
         size = write_random(FLAGS.preset, folder / "diffusers")
         report = {"preset": FLAGS.preset, "checkpoint_gib": round(size / 2**30, 3)}
         for step in ("convert", "restore"):
-            report |= _in_process(step, folder)
+            report |= in_process(step, folder, FLAGS.preset)
     for name, value in report.items():
         print(f"{name}: {value}")
     app.print_json(report)
@@ -110,18 +110,20 @@ def anonymous_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def _convert(folder: pathlib.Path) -> dict[str, Any]:
+def convert(folder: pathlib.Path, preset: str) -> dict[str, Any]:
+    """What converting `folder/diffusers` to `folder/ours` holds."""
     import jax
 
     jax.jit(lambda x: x + 1)(jax.numpy.ones(8)).block_until_ready()
     start = time.perf_counter()
     with Peak() as peak:
-        to_orbax.convert(folder / "diffusers", folder / "ours", preset=FLAGS.preset)
+        to_orbax.convert(folder / "diffusers", folder / "ours", preset=preset)
     return _figures("convert", peak.gained, start)
 
 
-def _restore(folder: pathlib.Path) -> dict[str, Any]:
-    """To a mesh that splits every matrix over all devices."""
+def restore(folder: pathlib.Path, preset: str) -> dict[str, Any]:
+    """What restoring `folder/ours` to a mesh that splits every matrix holds besides it."""
+    del preset  # the checkpoint says it
     import jax
 
     from animatrix_jax.parallel import sharding
@@ -152,7 +154,7 @@ def _figures(name: str, gained: int, start: float) -> dict[str, Any]:
     }
 
 
-def _in_process(step: str, folder: pathlib.Path) -> dict[str, Any]:
+def in_process(step: str, folder: pathlib.Path, preset: str) -> dict[str, Any]:
     """One figure, in a process of its own, so that nothing before it counts."""
     environment = dict(os.environ, JAX_PLATFORMS="cpu")
     if step == "restore":
@@ -161,7 +163,7 @@ def _in_process(step: str, folder: pathlib.Path) -> dict[str, Any]:
     result = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks.convert_memory", f"--step={step}"),
-            *(f"--folder={folder}", f"--preset={FLAGS.preset}"),
+            *(f"--folder={folder}", f"--preset={preset}"),
         ],
         env=environment,
         check=True,

@@ -204,6 +204,7 @@ def to_theirs(table: Table, ours: Mapping[str, Any]) -> dict[str, LazyArray]:
             shape=shapes[entry.theirs],
             dtype=np.dtype(ours[entry.ours].dtype),
             read=lambda index, entry=entry: read(entry, index),
+            unit=1 if entry.layout is SAME else max(1, shapes[entry.theirs][0]),
         )
         for entry in table
     }

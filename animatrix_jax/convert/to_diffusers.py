@@ -19,11 +19,11 @@ from flax import traverse_util
 from animatrix_jax.convert import configs, files, t5, vae, wan
 from animatrix_jax.convert.source import EXPERTS, NAMES, Flat, tags_folder
 from animatrix_jax.convert.table import Table, to_theirs
-from animatrix_jax.convert.to_orbax import cast, tag_config, whole_folder
+from animatrix_jax.convert.to_orbax import checked, tag_config, whole_folder
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.config import from_dict
 from animatrix_jax.models.presets import ModelPreset
-from animatrix_jax.training.lazy import lazy
+from animatrix_jax.training.lazy import LazyArray, lazy
 from animatrix_jax.training.weights import Component, load_component
 
 _STEMS = {"text_encoder": "model"}
@@ -75,41 +75,64 @@ def convert(
         value that `dtype` cannot hold, and a disk that is full.
     """
     parts = _parts(checkpoint, components)
-    places = {}
-    for name, part in parts.items():
-        which = expert or part.config.get("expert") or "high"
-        place = {"generator": EXPERTS[which], "text": "text_encoder"}.get(name, name)
-        if (out / place).exists():
-            raise UserError(
-                f"{out / place} is there already: remove it, or name another --out"
-            )
-        places[name] = place
-    sizes = {}
-    for name, part in parts.items():
-        model = from_dict(ModelPreset, part.config["model"])
-        flat = {
-            path: value if hasattr(value, "read") else lazy(np.asarray(value))
-            for path, value in traverse_util.flatten_dict(part.params, sep="/").items()
-        }
-        if dtype is not None:
-            flat = {
-                path: cast(value, dtype, name=f"{name}/{path}")
-                for path, value in flat.items()
-            }
-        place = places[name]
-        if name == "generator":
-            _write_tags(out, place, model, _below(flat, "tags"))
-            flat = _below(flat, "dit")
-        config, table = _form(name, model, flat)
-        with whole_folder(out / place) as partial:
-            stem = _STEMS.get(place, "diffusion_pytorch_model")
-            files.write_folder(partial, stem, to_theirs(table, flat))
-            files.write_json(partial / "config.json", config)
-        if name == "text" and part.tokenizer is not None:
+    plans = [_plan(part, out, expert, dtype) for part in parts.values()]
+    for part, plan in zip(parts.values(), plans, strict=True):
+        _write_tags(out, plan)
+        with whole_folder(out / plan.place) as partial:
+            stem = _STEMS.get(plan.place, "diffusion_pytorch_model")
+            files.write_folder(partial, stem, to_theirs(plan.table, plan.params))
+            files.write_json(partial / "config.json", plan.config)
+        if part.name == "text" and part.tokenizer is not None:
             _write_tokenizer(part.tokenizer, out / "tokenizer")
-        sizes[name] = sum(value.size for value in flat.values())
     _write_pipeline(out, parts.get("generator"))
-    return sizes
+    return {
+        name: sum(value.size for value in plan.params.values())
+        for name, plan in zip(parts, plans, strict=True)
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """One component, all of it seen to have a form in diffusers.
+
+    Attributes:
+      place: its folder.
+      config: its config.json.
+      params: Wan's own parameters by path.
+      tags: those of the tag paths, which Wan has not.
+    """
+
+    place: str
+    config: dict[str, Any]
+    table: Table
+    model: ModelPreset
+    params: Flat
+    tags: Flat
+
+
+def _plan(
+    part: Component, out: pathlib.Path, expert: str | None, dtype: np.dtype | None
+) -> _Plan:
+    which = expert or part.config.get("expert") or "high"
+    places = {"generator": EXPERTS[which], "text": "text_encoder"}
+    place = places.get(part.name, part.name)
+    if (out / place).exists():
+        raise UserError(
+            f"{out / place} is there already: remove it, name another --out, or leave "
+            "it out of --components"
+        )
+    model = from_dict(ModelPreset, part.config["model"])
+    flat = {
+        path: checked(_lazily(value), dtype, name=f"{part.name}/{path}")
+        for path, value in traverse_util.flatten_dict(part.params, sep="/").items()
+    }
+    tags = {}
+    if part.name == "generator":
+        tags, flat = _below(flat, "tags"), _below(flat, "dit")
+    config, table = _form(part.name, model, flat)
+    return _Plan(
+        place=place, config=config, table=table, model=model, params=flat, tags=tags
+    )
 
 
 def _parts(checkpoint: str, components: Sequence[str]) -> dict[str, Component]:
@@ -119,18 +142,22 @@ def _parts(checkpoint: str, components: Sequence[str]) -> dict[str, Component]:
         raise UserError(
             f"no component {', '.join(unknown)}; there is {', '.join(NAMES)}"
         )
-    wanted = [name for name in NAMES if name in (components or NAMES)]
-    parts = {}
-    for name in wanted:
-        if name != "generator" and "generator" in parts:
-            try:
-                parts[name] = parts["generator"].tower(name, "stored")
-            except UserError:
-                if components:
-                    raise
+    parts: dict[str, Component] = {}
+    for name in (name for name in NAMES if name in (components or NAMES)):
+        if "generator" not in parts:
+            parts[name] = load_component(checkpoint, name, form="stored")
             continue
-        parts[name] = load_component(checkpoint, name, form="stored")
+        try:
+            parts[name] = parts["generator"].tower(name, "stored")
+        except UserError as error:
+            raise UserError(
+                f"{error}; --components=generator writes the transformer alone"
+            ) from error
     return parts
+
+
+def _lazily(value: Any) -> LazyArray:
+    return value if isinstance(value, LazyArray) else lazy(np.asarray(value))
 
 
 def _form(name: str, model: ModelPreset, flat: Flat) -> tuple[dict[str, Any], Table]:
@@ -154,14 +181,14 @@ def _below(flat: Flat, name: str) -> Flat:
     }
 
 
-def _write_tags(out: pathlib.Path, expert: str, model: ModelPreset, tags: Flat) -> None:
-    if not tags:
+def _write_tags(out: pathlib.Path, plan: _Plan) -> None:
+    if not plan.tags:
         return
-    folder = tags_folder(out, expert)
+    folder = tags_folder(out, plan.place)
     shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder) as partial:
-        files.write_folder(partial, "tags", tags)
-        files.write_json(partial / "config.json", tag_config(model))
+        files.write_folder(partial, "tags", plan.tags)
+        files.write_json(partial / "config.json", tag_config(plan.model))
 
 
 def _write_tokenizer(file: pathlib.Path, folder: pathlib.Path) -> None:

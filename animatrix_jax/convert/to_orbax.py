@@ -84,12 +84,10 @@ def convert(
         if tokenizer is not None and weights.name == "text":
             weights = dataclasses.replace(weights, tokenizer=tokenizer)
         made = component(weights, preset=preset)
-        params = _flat(made.params)
-        if dtype is not None:
-            params = {
-                path: cast(value, dtype, name=f"{weights.name}/{path}")
-                for path, value in params.items()
-            }
+        params = {
+            path: checked(value, dtype, name=f"{weights.name}/{path}")
+            for path, value in _flat(made.params).items()
+        }
         with whole_folder(out / weights.name) as partial:
             tree = traverse_util.unflatten_dict(params, sep="/")
             checkpoint.save_tree(partial / "weights", tree)
@@ -147,27 +145,29 @@ def component(weights: Weights, *, preset: str | None = None) -> Component:
     )
 
 
-def cast(value: LazyArray, dtype: np.dtype, *, name: str) -> LazyArray:
-    """`value` in another dtype.
+def checked(value: LazyArray, dtype: np.dtype | None, *, name: str) -> LazyArray:
+    """`value` in `dtype`, or in its own, every number of it seen to be finite.
 
     Raises:
-      UserError: when it is read, if it holds what `dtype` cannot.
+      UserError: when it is read, if it holds what `dtype` cannot, or inf or nan.
     """
+    dtype = np.dtype(value.dtype if dtype is None else dtype)
 
     def read(index: Index) -> np.ndarray:
         part = value.read(index)
         with np.errstate(over="ignore"):
-            made = part.astype(dtype)
-        bad = ~np.isfinite(made)
-        if bad.any():
-            worst = np.abs(np.asarray(part)[bad].astype(np.float64)).max()
-            raise UserError(
-                f"{name} holds {worst:g}, which {dtype.name} cannot: take bfloat16 or "
-                "float32"
-            )
+            made = part.astype(dtype, copy=False)
+        finite = np.isfinite(made)
+        if not finite.all():
+            worst = np.abs(np.asarray(part)[~finite].astype(np.float64)).max()
+            if np.isfinite(worst):
+                why = f"which {dtype.name} cannot: take bfloat16 or float32"
+            else:
+                why = f"as {value.dtype.name}: it has overflowed, or is damaged"
+            raise UserError(f"{name} holds {worst:g}, {why}")
         return made
 
-    return LazyArray(shape=value.shape, dtype=np.dtype(dtype), read=read)
+    return dataclasses.replace(value, dtype=dtype, read=read)
 
 
 @contextlib.contextmanager

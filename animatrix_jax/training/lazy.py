@@ -15,7 +15,7 @@ import numpy as np
 Index = tuple[slice, ...]
 
 # What a stream holds at once, where the first axis can be cut so far.
-BLOCK_BYTES = 128 << 20
+BLOCK_BYTES = 32 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,11 +24,13 @@ class LazyArray:
 
     Attributes:
       read: takes a slice without step for every axis, gives an array of that part.
+      unit: so many rows of the first axis are read for any one of them.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     read: Callable[[Index], np.ndarray]
+    unit: int = 1
 
     @property
     def ndim(self) -> int:
@@ -68,10 +70,8 @@ class LazyArray:
         dtype = np.dtype(dtype)
         if dtype == self.dtype:
             return self
-        return LazyArray(
-            shape=self.shape,
-            dtype=dtype,
-            read=lambda index: self.read(index).astype(dtype),
+        return dataclasses.replace(
+            self, dtype=dtype, read=lambda index: self.read(index).astype(dtype)
         )
 
     def blocks(self, rows: int = 1) -> Iterator[Index]:
@@ -80,6 +80,7 @@ class LazyArray:
         if not self.shape:
             yield ()
             return
+        rows = math.lcm(rows, self.unit)
         row_bytes = max(1, self.nbytes // max(1, self.shape[0]))
         step = max(1, BLOCK_BYTES // row_bytes // rows) * rows
         for start in range(0, self.shape[0], step):

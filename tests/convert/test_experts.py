@@ -58,7 +58,7 @@ def test_each_on_its_own_and_both_back(folder, tmp_path):
         assert part.config["preset"] == "tiny_experts"
         assert part.config["model"]["experts"]["boundary"] == 0.875
         heads[expert] = part.params["dit"]["head"]["bias"]
-        to_diffusers.convert(str(out), tmp_path / "back")
+        to_diffusers.convert(str(out), tmp_path / "back", components=components)
     np.testing.assert_array_equal(heads["low"], 2 * heads["high"])
     for name in ("transformer", "transformer_2"):
         before = files.read_folder(folder / name)
