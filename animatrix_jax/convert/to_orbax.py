@@ -9,7 +9,9 @@ Wan has no tags: the tag encoder and the tag deltas come from the folder's own
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -188,14 +190,21 @@ def whole_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         raise
     except Exception as error:
         shutil.rmtree(partial, ignore_errors=True)
-        if not _is_about_storage(error):
+        why = _of_storage(error)
+        if why is None:
             raise
-        raise UserError(f"cannot write {folder}: {error}") from error
+        raise UserError(f"cannot write {folder}: {why}") from error
 
 
-def _is_about_storage(error: Exception) -> bool:
-    """TensorStore gives errors of the file system as ValueErrors that tell the errno."""
-    return isinstance(error, OSError) or "[OS error " in str(error)
+def _of_storage(error: Exception) -> str | None:
+    """What the file system said, if it is an error of the file system.
+
+    TensorStore gives those as ValueErrors that tell the number.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    told = re.search(r"os_error_code='(\d+)'", str(error))
+    return told and os.strerror(int(told.group(1)))
 
 
 def _with_tags(model: ModelPreset, weights: Weights) -> ModelPreset:
