@@ -62,6 +62,11 @@ def is_source(folder: pathlib.Path) -> bool:
     return (folder / "model_index.json").is_file()
 
 
+def has_two_experts(folder: pathlib.Path) -> bool:
+    """Whether a diffusers pipeline has a transformer for low noise levels beside one."""
+    return len(_experts(files.read_json(folder / "model_index.json"))) == 2
+
+
 def tags_folder(folder: pathlib.Path, transformer: str) -> pathlib.Path:
     """Where in a diffusers folder the tags of one of its transformers are."""
     return folder / transformer.replace("transformer", "animatrix_tags")
@@ -129,7 +134,7 @@ def _places(
         raise UserError(
             f"no component {', '.join(unknown)}; there is {', '.join(NAMES)}"
         )
-    experts = [name for name in EXPERTS.values() if _is_there(index, name)]
+    experts = _experts(index)
     places = {
         name: place for name, place in _FOLDERS.items() if _is_there(index, place)
     }
@@ -148,6 +153,10 @@ def _places(
     if missing:
         raise UserError(f"{folder} has no {', '.join(missing)}")
     return [places[name] for name in NAMES if name in (components or places)]
+
+
+def _experts(index: Mapping[str, Any]) -> list[str]:
+    return [name for name in EXPERTS.values() if _is_there(index, name)]
 
 
 def _is_there(index: Mapping[str, Any], name: str) -> bool:

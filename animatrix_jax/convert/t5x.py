@@ -10,6 +10,7 @@ layers, side by side on its second axis; it is taken apart into `encoder.layers_
 A T5X folder has no config: it follows from the shapes.
 """
 
+import math
 import pathlib
 import re
 from collections.abc import Mapping
@@ -103,6 +104,14 @@ def _open(path: pathlib.Path) -> LazyArray:
         store = tensorstore.open(spec, open=True, read=True).result()
     except Exception as error:
         raise UserError(f"cannot read the zarr array {path}: {error}") from error
+
+    chunks = store.chunk_layout.read_chunk.shape or ()  # None of a scalar
+    whole = math.prod(
+        -(-size // chunk) for size, chunk in zip(store.shape, chunks, strict=True)
+    )
+    held = sum(file.is_file() and file.name[0] != "." for file in path.rglob("*"))
+    if held != whole:  # zarr reads zeros where a chunk is not there
+        raise UserError(f"{path} has {held} of its {whole} chunks")
 
     def read(index: Index) -> np.ndarray:
         try:

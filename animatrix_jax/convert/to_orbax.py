@@ -25,6 +25,7 @@ from animatrix_jax.convert.source import (
     Flat,
     Weights,
     flat_shapes,
+    has_two_experts,
     open_source,
     tags_folder,
 )
@@ -108,8 +109,13 @@ def open_pipeline(folder: pathlib.Path, **options: Any) -> Pipeline:
       options: further attributes of the pipeline.
 
     Raises:
-      UserError: if the folder is not whole, or a part is of another family.
+      UserError: if the folder is not whole, a part is of another family, or it has two
+        experts.
     """
+    if has_two_experts(folder):
+        raise UserError(
+            f"{folder} has two transformers: sampling with two experts is not there yet"
+        )
     parts = {}
     for weights in open_source(folder):
         made = component(weights)

@@ -107,7 +107,17 @@ class Pipeline:
 
     @classmethod
     def from_components(cls, parts: Mapping[str, Component]) -> "Pipeline":
-        """The model of loaded parts: each part's sizes come from its own config."""
+        """The model of loaded parts: each part's sizes come from its own config.
+
+        Raises:
+          UserError: for one of two experts, and for a text tower without a tokenizer.
+        """
+        expert = parts["generator"].config.get("expert")
+        if expert:
+            raise UserError(
+                f"{parts['generator'].source} is the {expert}-noise one of two experts: "
+                "sampling with two is not there yet"
+            )
         models = {
             name: from_dict(ModelPreset, part.config["model"])
             for name, part in parts.items()

@@ -12,6 +12,7 @@ from animatrix_jax.convert import files, to_diffusers, to_orbax
 from animatrix_jax.errors import UserError
 from animatrix_jax.models import presets
 from animatrix_jax.models.presets import Experts
+from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.training.lazy import lazy
 from animatrix_jax.training.weights import load_component
 
@@ -45,6 +46,8 @@ def test_one_must_be_named(folder, tmp_path):
         to_orbax.convert(folder, tmp_path / "out")
     sizes = to_orbax.convert(folder, tmp_path / "out", components=["vae"])
     assert list(sizes) == ["vae"]
+    with pytest.raises(UserError, match="sampling with two experts is not there yet"):
+        to_orbax.open_pipeline(folder)
 
 
 def test_each_on_its_own_and_both_back(folder, tmp_path):
@@ -60,6 +63,8 @@ def test_each_on_its_own_and_both_back(folder, tmp_path):
         heads[expert] = part.params["dit"]["head"]["bias"]
         to_diffusers.convert(str(out), tmp_path / "back", components=components)
     np.testing.assert_array_equal(heads["low"], 2 * heads["high"])
+    with pytest.raises(UserError, match="the high-noise one of two experts"):
+        Pipeline.load(str(tmp_path / "high"))
     for name in ("transformer", "transformer_2"):
         before = files.read_folder(folder / name)
         after = files.read_folder(tmp_path / "back" / name)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import jax
 import msgpack
@@ -15,6 +16,7 @@ from flax import traverse_util
 from animatrix_jax.convert import files, t5, wan
 from animatrix_jax.convert.source import open_source, text_shapes
 from animatrix_jax.convert.table import to_theirs
+from animatrix_jax.errors import UserError
 from animatrix_jax.models.config import T5Config
 from benchmarks import references
 
@@ -159,6 +161,24 @@ def test_t5x_equals_hugging_face(tmp_path):
     (by_array,) = open_source(tmp_path / "t5x")
     assert by_array.config == by_name.config
     assert_same(by_array.params, by_name.params)
+
+
+def test_t5x_with_a_chunk_missing_or_an_array_too_many(tmp_path):
+    config = dataclasses.replace(T5_11, num_decoder_layers=0)
+    folder = tmp_path / "checkpoint_1"
+    write_t5x(folder, config, random_params(config), scanned=False)
+    name = "target.encoder.layers_1.mlp.wo.kernel"
+    (folder / "target.encoder.layers_1.mlp.wi.kernel").mkdir()
+    with pytest.raises(UserError, match="cannot read the zarr array .*wi.kernel"):
+        open_source(folder)
+    (folder / "target.encoder.layers_1.mlp.wi.kernel").rmdir()
+    shutil.copytree(folder / name, folder / "target.encoder.extra.kernel")
+    with pytest.raises(UserError, match="is not a T5 of T5X: left over encoder.extra"):
+        open_source(folder)
+    shutil.rmtree(folder / "target.encoder.extra.kernel")
+    (folder / name / "0.1").unlink()
+    with pytest.raises(UserError, match="wo.kernel has 3 of its 4 chunks"):
+        open_source(folder)
 
 
 def test_copies_of_the_embedding_are_told_apart(tmp_path):
