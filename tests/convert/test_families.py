@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import tensorstore
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 from flax import traverse_util
 
 from animatrix_jax.convert import files, t5, wan
@@ -46,6 +47,15 @@ def assert_same(ours, expected):
     assert ours.keys() == expected.keys()
     for path, value in expected.items():
         assert np.asarray(ours[path]).tobytes() == np.asarray(value).tobytes(), path
+
+
+@pytest.mark.parametrize("image_dim", [None, 7])
+def test_wans_own_names_are_those_that_diffusers_knows(image_dim, tiny):
+    config = dataclasses.replace(tiny.dit, image_dim=image_dim)
+    ours, theirs = wan.original_table(config), wan.diffusers_table(config)
+    named = {entry.theirs: (entry.ours, entry.layer) for entry in ours}
+    renamed = convert_wan_transformer_to_diffusers(named)
+    assert renamed == {entry.theirs: (entry.ours, entry.layer) for entry in theirs}
 
 
 def test_wans_own_layout_is_diffusers_by_other_names(tiny, wan_model, tmp_path):
