@@ -39,6 +39,8 @@ DATA = ["apache-beam>=2.70", "scenedetect>=0.6.6"]
 VLM = ["torch==2.13.0", "transformers>=4.57"]
 WEB = ["gradio>=6.0"]
 TEST = TRAIN + [
+    # Without it diffusers loads no transformer of Wan from a folder.
+    "accelerate>=1.0",
     "diffusers>=0.35",
     "hypothesis>=6.100",
     "ipykernel>=6.29",

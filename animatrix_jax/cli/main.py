@@ -8,7 +8,7 @@ import sys
 
 from animatrix_jax.cli import app
 
-VERBS = ("train", "sample", "evaluate", "taxonomy")
+VERBS = ("train", "sample", "evaluate", "convert", "taxonomy")
 
 
 def main() -> None:

@@ -25,7 +25,11 @@ from animatrix_jax.errors import UserError
 FLAGS = flags.FLAGS
 SUFFIXES = (".mp4", ".gif", ".png")
 
-flags.DEFINE_string("checkpoint", "pico", "A shipped model's name, or a run's folder.")
+flags.DEFINE_string(
+    "checkpoint",
+    "pico",
+    "A shipped model's name, or a folder: a run's, a converted one, diffusers'.",
+)
 flags.DEFINE_string("stage", "", "The stage of a run; empty for the latest.")
 flags.DEFINE_string("prompt", "", "What happens, in words.")
 flags.DEFINE_multi_string("tags", [], "Tags axis.field=value, separated by commas.")
@@ -59,9 +63,9 @@ def main(argv: list[str]) -> None:
     clock = _Clock()
     with clock("load"):
         from animatrix_jax.data.video import read_image
-        from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+        from animatrix_jax.sampling.pipeline import GenerateRequest
 
-        pipeline = Pipeline.load(FLAGS.checkpoint, FLAGS.stage, phase=clock)
+        pipeline = _pipeline(clock)
     preset = pipeline.preset
     if image is not None:
         image = read_image(FLAGS.image, preset.height, preset.width)
@@ -138,6 +142,20 @@ class _Clock:
         """Takes the line off the terminal."""
         if self._live:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _pipeline(clock: _Clock):
+    """The model of --checkpoint, which may be a folder of diffusers too."""
+    from animatrix_jax.convert.source import is_source
+
+    folder = pathlib.Path(FLAGS.checkpoint)
+    if is_source(folder):
+        from animatrix_jax.convert.to_orbax import open_pipeline
+
+        return open_pipeline(folder, phase=clock)
+    from animatrix_jax.sampling.pipeline import Pipeline
+
+    return Pipeline.load(FLAGS.checkpoint, FLAGS.stage, phase=clock)
 
 
 def _tags(texts: list[str]) -> tuple[str, ...]:

@@ -77,10 +77,13 @@ def path_name(path: Any) -> str:
 
 
 def put(tree: Any, shardings: Any) -> Any:
-    """Host arrays onto the mesh, each shard copied from what this host holds."""
+    """Host arrays onto the mesh, each shard copied from what this host holds.
+
+    Of an array that is read when it is indexed, no more than a shard is read at once.
+    """
     return jax.tree.map(
         lambda value, place: jax.make_array_from_callback(
-            np.shape(value), place, lambda index: np.asarray(value)[index]
+            np.shape(value), place, lambda index: np.asarray(value[index])
         ),
         tree,
         shardings,

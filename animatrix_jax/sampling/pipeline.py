@@ -31,6 +31,7 @@ from animatrix_jax.sampling.conditioning import first_frame
 from animatrix_jax.sampling.guidance import ORDERS, branch_weights
 from animatrix_jax.sampling.sampler import SamplerConfig
 from animatrix_jax.sampling.solvers import SOLVERS
+from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.weights import Component, load_component
 
 
@@ -106,7 +107,17 @@ class Pipeline:
 
     @classmethod
     def from_components(cls, parts: Mapping[str, Component]) -> "Pipeline":
-        """The model of loaded parts: each part's sizes come from its own config."""
+        """The model of loaded parts: each part's sizes come from its own config.
+
+        Raises:
+          UserError: for one of two experts, and for a text tower without a tokenizer.
+        """
+        expert = parts["generator"].config.get("expert")
+        if expert:
+            raise UserError(
+                f"{parts['generator'].source} is the {expert}-noise one of two experts: "
+                "sampling with two is not there yet"
+            )
         models = {
             name: from_dict(ModelPreset, part.config["model"])
             for name, part in parts.items()
@@ -130,7 +141,8 @@ class Pipeline:
 
     def on_device(self) -> "Pipeline":
         """The same, its parameters put on the default device once."""
-        return dataclasses.replace(self, params=jax.device_put(dict(self.params)))
+        params = jax.device_put(loaded(dict(self.params)))
+        return dataclasses.replace(self, params=params)
 
     def with_generator(self, params: Params) -> "Pipeline":
         """The same with other generator parameters, of the same shapes.

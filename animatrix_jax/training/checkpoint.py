@@ -6,18 +6,24 @@ and `config`. A save that was killed half-way is a temporary folder, which the n
 start removes and never loads.
 """
 
+import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import grain
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+import tensorstore
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.training.lazy import Index, LazyArray
 from animatrix_jax.training.step import TrainState
 
 _ITEMS = ("params", "ema", "optimizer", "counters")
+# Of a chunk on disk, which is read as a whole: of one shard, not much more than it.
+_CHUNK_BYTES = 8 << 20
 
 
 class Checkpoints:
@@ -167,3 +173,95 @@ def _metadata(folder: pathlib.Path, item: str) -> dict[str, Any]:
     with ocp.StandardCheckpointer() as reader:
         tree = reader.metadata(folder.absolute() / str(step) / item).item_metadata.tree
     return jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype), dict(tree))
+
+
+def save_tree(folder: pathlib.Path, tree: dict[str, Any]) -> None:
+    """Saves a tree of `LazyArray`s, a block at a time; `read_tree` gives it back.
+
+    The form on disk is that of any Orbax checkpoint of arrays.
+    """
+    with ocp.Checkpointer(_handler()) as writer:
+        writer.save(folder.absolute(), args=ocp.args.PyTreeSave(tree))
+
+
+def read_tree(folder: pathlib.Path) -> dict[str, Any]:
+    """The tree of an Orbax checkpoint as `LazyArray`s, of which nothing is read yet."""
+    with ocp.StandardCheckpointer() as reader:
+        shapes = dict(reader.metadata(folder.absolute()).item_metadata.tree)
+    restore_args = jax.tree.map(lambda _: ocp.RestoreArgs(LazyArray), shapes)
+    with ocp.Checkpointer(_handler()) as reader:
+        return reader.restore(
+            folder.absolute(), args=ocp.args.PyTreeRestore(restore_args=restore_args)
+        )
+
+
+class _LazyHandler(ocp.type_handlers.NumpyHandler):
+    """Arrays on disk as `NumpyHandler` has them, never in memory as a whole."""
+
+    async def serialize(
+        self,
+        values: Sequence[LazyArray],
+        infos: Sequence[ocp.type_handlers.ParamInfo],
+        args: Sequence[ocp.SaveArgs] | None = None,
+    ) -> Sequence[Any]:
+        for value, info in zip(values, infos, strict=True):
+            await info.await_path_creation()
+            chunk = _chunk_shape(value)
+            spec = ocp.type_handlers.get_json_tspec_write(
+                info,
+                use_ocdbt=True,
+                global_shape=value.shape,
+                local_shape=chunk,
+                dtype=value.dtype,
+                process_index=jax.process_index(),
+            )
+            store = await tensorstore.open(
+                tensorstore.Spec(spec), create=True, open=True, context=info.ts_context
+            )
+            for index in value.blocks(chunk[0] if chunk else 1):
+                await store[index].write(value[index])
+        return []
+
+    async def deserialize(
+        self,
+        infos: Sequence[ocp.type_handlers.ParamInfo],
+        args: Sequence[ocp.RestoreArgs] | None = None,
+    ) -> Sequence[LazyArray]:
+        arrays = []
+        for info in infos:
+            await info.await_path_creation()
+            spec = ocp.type_handlers.get_json_tspec_read(
+                info, use_ocdbt=bool(info.is_ocdbt_checkpoint)
+            )
+            store = await tensorstore.open(
+                tensorstore.Spec(spec), open=True, context=info.ts_context
+            )
+            arrays.append(_from_store(store))
+        return arrays
+
+
+def _handler() -> ocp.PyTreeCheckpointHandler:
+    registry = ocp.type_handlers.create_type_handler_registry(
+        (jax.Array, ocp.type_handlers.ArrayHandler()), (LazyArray, _LazyHandler())
+    )
+    return ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
+
+
+def _from_store(store: tensorstore.TensorStore) -> LazyArray:
+    def read(index: Index) -> np.ndarray:
+        return np.asarray(store[index].read().result())
+
+    dtype = np.dtype(store.dtype.numpy_dtype)
+    return LazyArray(shape=tuple(store.shape), dtype=dtype, read=read)
+
+
+def _chunk_shape(value: LazyArray) -> tuple[int, ...]:
+    """Leading axes cut until a chunk is small, each into equal parts."""
+    shape = list(value.shape)
+    for axis, size in enumerate(shape):
+        bytes_of_one = value.dtype.itemsize * math.prod(shape[axis + 1 :])
+        most = max(1, _CHUNK_BYTES // max(1, bytes_of_one))
+        shape[axis] = max(n for n in range(1, size + 1) if size % n == 0 and n <= most)
+        if shape[axis] > 1:
+            break
+    return tuple(shape)

@@ -1,11 +1,14 @@
-"""Where a network's weights come from: a packaged folder, or a run.
+"""Where a network's weights come from: a packaged folder, a converted one, or a run.
 
     load_component("pico", "vae")            ships with the package
+    load_component("wan", "vae")             made by `animatrix convert`
     load_component("runs/local", "generator")   the latest stage's EMA
     load_component("@ct", "generator", workdir=W)   stage ct of the same run
 
 A packaged folder holds `config.json`, `tokenizer.json` and one safetensors file a
-component. A run holds a folder a stage, each with Orbax checkpoints and, where training
+component. A converted folder holds a folder a component, each whole in itself: its
+`config.json`, the Orbax checkpoint `weights`, and perhaps `tokenizer/tokenizer.json`.
+A run holds a folder a stage, each with Orbax checkpoints and, where training
 has settled something of the network's config (the VAE's latent statistics), `model.json`.
 A component that the run has not trained itself is found where the run's own config says
 it came from.
@@ -14,7 +17,7 @@ it came from.
 import dataclasses
 import json
 import pathlib
-from typing import Any
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
@@ -23,14 +26,23 @@ from flax import traverse_util
 
 from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.errors import UserError
+from animatrix_jax.training.lazy import LazyArray, loaded
 
 PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
+# How weights come: float32 in memory; float32, read as they are asked for; or so, and in
+# the dtype that they are stored in. Of the last two, a run's and a packaged one's are in
+# memory all the same.
+Form = Literal["loaded", "lazy", "stored"]
 STAGE_ORDER = ("vae", "text", "probe", "ct", "sft", "qt", "judge", "preference")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Component:
-    """A network's weights (fp32 numpy), its config, and its tokenizer's file."""
+    """A network's weights, its config, and its tokenizer's file.
+
+    Attributes:
+      params: numpy arrays or `LazyArray`s, by the `Form` that was asked for.
+    """
 
     name: str
     config: dict[str, Any]
@@ -38,21 +50,23 @@ class Component:
     tokenizer: pathlib.Path | None
     source: str
 
-    def tower(self, name: str) -> "Component":
+    def tower(self, name: str, form: Form = "loaded") -> "Component":
         """The frozen network `name` that this one was trained with.
 
         Raises:
           UserError: if it is gone, or has other weights than it had then.
         """
         ref = self.config.get("init", {}).get(name) or self.source
-        found = load_component(ref, name, workdir=pathlib.Path(self.source).parent)
+        workdir = pathlib.Path(self.source).parent
         known = self.config.get("digests", {}).get(name)
-        if known is not None and fingerprint(found.params) != known:
-            raise UserError(
-                f"{self.source} was trained with another {name!r} than {found.source} "
-                "has now: its samples would be wrong; train it again"
-            )
-        return found
+        if known is not None:
+            found = load_component(ref, name, workdir=workdir, form="lazy")
+            if fingerprint(found.params) != known:
+                raise UserError(
+                    f"{self.source} was trained with another {name!r} than "
+                    f"{found.source} has now: its samples would be wrong; train it again"
+                )
+        return load_component(ref, name, workdir=workdir, form=form)
 
 
 def packaged_names() -> list[str]:
@@ -61,14 +75,20 @@ def packaged_names() -> list[str]:
 
 
 def load_component(
-    ref: str, name: str, *, workdir: pathlib.Path | None = None, stage: str = ""
+    ref: str,
+    name: str,
+    *,
+    workdir: pathlib.Path | None = None,
+    stage: str = "",
+    form: Form = "loaded",
 ) -> Component:
     """The component `name` of `ref`; see the module's docstring for what `ref` may be.
 
     Args:
-      ref: a packaged name, a run's folder, a stage's folder, or "@stage".
+      ref: a packaged name, a converted folder, a run's, a stage's, or "@stage".
       workdir: the run that "@stage" means.
       stage: take this stage of the run, not the latest.
+      form: how the weights come.
 
     Raises:
       UserError: if there is no such thing, naming what there is.
@@ -81,10 +101,12 @@ def load_component(
                 f"stage {ref[1:]!r} has no checkpoint in {workdir}: train it first, or "
                 f"name other weights with --config.init.{name}=..."
             )
-        return _from_run(workdir, name, ref[1:])
+        return _from_run(workdir, name, ref[1:], form)
     folder = PACKAGED / ref if ref in packaged_names() else pathlib.Path(ref)
     if (folder / "config.json").exists():
-        return _from_folder(folder, name)
+        return _from_folder(folder, name, form)
+    if converted := converted_names(folder):
+        return _from_converted(folder, name, converted, form)
     if not folder.is_dir():
         raise UserError(
             f"no checkpoint {ref!r}: neither a folder nor one of the shipped models "
@@ -92,7 +114,7 @@ def load_component(
         )
     if (folder / "checkpoints").is_dir():
         folder, stage = folder.parent, folder.name
-    return _from_run(folder, name, stage)
+    return _from_run(folder, name, stage, form)
 
 
 def _latest(stage_folder: pathlib.Path) -> int | None:
@@ -101,7 +123,7 @@ def _latest(stage_folder: pathlib.Path) -> int | None:
     return checkpoint.latest_step(stage_folder / "checkpoints")
 
 
-def _from_run(workdir: pathlib.Path, name: str, stage: str) -> Component:
+def _from_run(workdir: pathlib.Path, name: str, stage: str, form: Form) -> Component:
     from animatrix_jax.training import checkpoint
 
     trained = [s for s in STAGE_ORDER if _latest(workdir / s) is not None]
@@ -124,7 +146,7 @@ def _from_run(workdir: pathlib.Path, name: str, stage: str) -> Component:
             return Component(
                 name=name,
                 config=config,
-                params=_fp32(params),
+                params=_formed(params, form),
                 tokenizer=_tokenizer(workdir / candidate),
                 source=str(workdir / candidate),
             )
@@ -132,10 +154,37 @@ def _from_run(workdir: pathlib.Path, name: str, stage: str) -> Component:
     ref = config.get("init", {}).get(name)
     if not ref:
         raise UserError(f"neither {workdir} nor what it started from has a {name!r}")
-    return load_component(ref, name, workdir=workdir)
+    return load_component(ref, name, workdir=workdir, form=form)
 
 
-def _from_folder(folder: pathlib.Path, name: str) -> Component:
+def converted_names(folder: pathlib.Path) -> list[str]:
+    """The components of a converted folder; none for a folder that is none."""
+    return sorted(
+        path.parent.name
+        for path in folder.glob("[!.]*/weights")
+        if (path.parent / "config.json").is_file()
+    )
+
+
+def _from_converted(
+    folder: pathlib.Path, name: str, names: list[str], form: Form
+) -> Component:
+    from animatrix_jax.training import checkpoint
+
+    if name not in names:
+        raise UserError(f"{folder} has no {name}; it has {', '.join(names)}")
+    text = (folder / name / "config.json").read_text(encoding="utf-8")
+    params = _formed(checkpoint.read_tree(folder / name / "weights"), form)
+    return Component(
+        name=name,
+        config=json.loads(text),
+        params=loaded(params) if form == "loaded" else params,
+        tokenizer=_tokenizer(folder / name / "tokenizer"),
+        source=str(folder),
+    )
+
+
+def _from_folder(folder: pathlib.Path, name: str, form: Form) -> Component:
     path = folder / f"{name}.safetensors"
     if not path.exists():
         have = sorted(p.stem for p in folder.glob("*.safetensors"))
@@ -149,7 +198,7 @@ def _from_folder(folder: pathlib.Path, name: str) -> Component:
     return Component(
         name=name,
         config=config,
-        params=_fp32(traverse_util.unflatten_dict(tree)),
+        params=_formed(traverse_util.unflatten_dict(tree), form),
         tokenizer=_tokenizer(folder),
         source=str(folder),
     )
@@ -176,8 +225,15 @@ def _tokenizer(folder: pathlib.Path) -> pathlib.Path | None:
     return path if path.exists() else None
 
 
-def _fp32(tree: dict[str, Any]) -> dict[str, Any]:
+def _formed(tree: dict[str, Any], form: Form) -> dict[str, Any]:
+    """Arrays in the dtype of a form; lazy ones stay so."""
+    if form == "stored":
+        return tree
     flat = traverse_util.flatten_dict(tree)
+    arrays = {
+        path: value if isinstance(value, LazyArray) else np.asarray(value)
+        for path, value in flat.items()
+    }
     return traverse_util.unflatten_dict(
-        {path: np.asarray(value).astype(np.float32) for path, value in flat.items()}
+        {path: value.astype(np.float32) for path, value in arrays.items()}
     )

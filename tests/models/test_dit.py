@@ -6,83 +6,25 @@ import jax
 import numpy as np
 import pytest
 import torch
-from diffusers import WanTransformer3DModel
-from flax import nnx, traverse_util
+from flax import nnx
 from jax import numpy as jnp
 
+from animatrix_jax.convert import wan
+from animatrix_jax.convert.source import flat_shapes
 from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.dit import DiT, patch, unpatch
 from animatrix_jax.models.functional import bind, init_params
 from animatrix_jax.models.layers import MLP, gelu_tanh, scan_layers, stack
+from benchmarks import references
+from benchmarks.references import relative_error
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-# Our modules by diffusers' names; a weight is a kernel, a norm's weight a scale.
-MODULES = {
-    "condition_embedder.time_embedder.linear_1": "time_embed/up",
-    "condition_embedder.time_embedder.linear_2": "time_embed/down",
-    "condition_embedder.time_proj": "time_modulation",
-    "condition_embedder.text_embedder.linear_1": "text_embed/up",
-    "condition_embedder.text_embedder.linear_2": "text_embed/down",
-    "condition_embedder.image_embedder.norm1": "image_embed/norm_in",
-    "condition_embedder.image_embedder.ff.net.0.proj": "image_embed/mlp/up",
-    "condition_embedder.image_embedder.ff.net.2": "image_embed/mlp/down",
-    "condition_embedder.image_embedder.norm2": "image_embed/norm_out",
-    "patch_embedding": "patch_embed",
-    "proj_out": "head",
-    "attn1.to_q": "self_attention/q",
-    "attn1.to_k": "self_attention/k",
-    "attn1.to_v": "self_attention/v",
-    "attn1.to_out.0": "self_attention/out",
-    "attn1.norm_q": "self_attention/q_norm",
-    "attn1.norm_k": "self_attention/k_norm",
-    "attn2.to_q": "cross_attention/q",
-    "attn2.to_k": "cross_attention/k",
-    "attn2.to_v": "cross_attention/v",
-    "attn2.to_out.0": "cross_attention/out",
-    "attn2.norm_q": "cross_attention/q_norm",
-    "attn2.norm_k": "cross_attention/k_norm",
-    "attn2.add_k_proj": "cross_attention/image_k",
-    "attn2.add_v_proj": "cross_attention/image_v",
-    "attn2.norm_added_k": "cross_attention/image_k_norm",
-    "norm2": "cross_norm",
-    "ffn.net.0.proj": "ffn/up",
-    "ffn.net.2": "ffn/down",
-}
 
-
-def from_diffusers(tensors):
+def from_diffusers(tensors, config):
     """Our parameters (or gradients) from diffusers'."""
-    flat, stacked = {}, {}
-    for name, value in tensors.items():
-        layer = None
-        if name.startswith("blocks."):
-            _, layer, name = name.split(".", 2)
-        if name == "scale_shift_table":
-            path = "head_modulation" if layer is None else "modulation"
-            value = value[0]
-        else:
-            module, kind = name.rsplit(".", 1)
-            path = MODULES[module]
-            if kind == "weight" and value.ndim == 1:
-                kind = "scale"
-            elif kind == "weight":
-                kind = "kernel"
-                if value.ndim == 5:
-                    value = value.transpose(0, 2, 3, 4, 1).reshape(len(value), -1)
-                value = value.T
-            path = f"{path}/{kind}"
-        if layer is None:
-            flat[path] = value
-        else:
-            stacked.setdefault(f"blocks/{path}", {})[int(layer)] = value
-    for path, layers in stacked.items():
-        flat[path] = np.stack([layers[i] for i in range(len(layers))])
-    return traverse_util.unflatten_dict(flat, sep="/")
-
-
-def relative_error(ours, theirs):
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    shapes = flat_shapes(lambda rngs: DiT(config, rngs=rngs))
+    return references.ours(wan.diffusers_table(config), tensors, shapes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,53 +67,30 @@ CASES = {
 }
 
 
-def reference_of(case):
-    """diffusers' model with every weight random, and a config of ours for it."""
-    dim, text_dim, ffn_dim = case.heads * case.head_dim, 10, 31
-    image_dim = None if case.image is None else 14
-    channels = case.latents[-1]
-    model = WanTransformer3DModel(
-        patch_size=case.patch,
-        num_attention_heads=case.heads,
-        attention_head_dim=case.head_dim,
-        in_channels=channels,
-        out_channels=case.out_channels or channels,
-        text_dim=text_dim,
-        freq_dim=32,
-        ffn_dim=ffn_dim,
-        num_layers=case.layers,
-        image_dim=image_dim,
-        added_kv_proj_dim=None if image_dim is None else dim,
-        rope_max_seq_len=32,
-    )
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            norm = parameter.ndim == 1 and name.endswith("weight")
-            parameter.copy_(noise * 0.1 + 1 if norm else noise * 0.15)
-    config = DiTConfig(
+def config_of(case):
+    dim, channels = case.heads * case.head_dim, case.latents[-1]
+    return DiTConfig(
         dim=dim,
-        ffn_dim=ffn_dim,
+        ffn_dim=31,
         num_heads=case.heads,
         num_layers=case.layers,
         in_channels=channels,
         out_channels=case.out_channels or channels,
         patch=case.patch,
         freq_dim=32,
-        text_dim=text_dim,
-        image_dim=image_dim,
+        text_dim=10,
+        image_dim=None if case.image is None else 14,
         rope_max_positions=32,
         tag_cross_attention=False,
         tag_adaln=False,
     )
-    return model, config
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_equals_diffusers(name):
     case = CASES[name]
-    model, config = reference_of(case)
+    config = config_of(case)
+    model = references.transformer(config)
     random = np.random.default_rng(0)
 
     def normal(*shape):
@@ -200,8 +119,9 @@ def test_equals_diffusers(name):
     ).sample.permute(0, 2, 3, 4, 1)
     (expected * torch.from_numpy(d_out)).sum().backward()
     named = dict(model.named_parameters())
-    params = from_diffusers({k: v.detach().numpy() for k, v in named.items()})
-    expected_gradients = from_diffusers({k: v.grad.numpy() for k, v in named.items()})
+    params = from_diffusers(named, config)
+    gradients_of = {name: parameter.grad for name, parameter in named.items()}
+    expected_gradients = from_diffusers(gradients_of, config)
 
     def loss(params):
         out = bind(lambda rngs: DiT(config, rngs=rngs), params)(
@@ -218,13 +138,7 @@ def test_equals_diffusers(name):
         return
     gradients, out = jax.jit(jax.grad(loss, has_aux=True))(params)
     assert relative_error(out, expected.detach().numpy()) <= 1e-5
-    flat = traverse_util.flatten_dict(gradients)
-    # A key's bias moves all scores of a query alike, so but for the norm its gradient is
-    # zero, and what either side computes there is rounding: hence the floor.
-    floor = 1e-6 * max(np.abs(leaf).max() for leaf in flat.values())
-    for path, theirs in traverse_util.flatten_dict(expected_gradients).items():
-        difference = np.abs(flat[path] - theirs).max()
-        assert difference <= max(1e-3 * np.abs(theirs).max(), floor), path
+    assert references.gradient_error(gradients, expected_gradients) <= 1e-3
 
 
 CONFIG = DiTConfig(

@@ -6,14 +6,17 @@ import jax
 import numpy as np
 import pytest
 import torch
-import transformers
 from flax import nnx
 from jax import numpy as jnp
 from transformers.models.t5.modeling_t5 import T5Attention
 
+from animatrix_jax.convert import t5
+from animatrix_jax.convert.source import text_shapes
 from animatrix_jax.models.config import T5Config
 from animatrix_jax.models.functional import bind, init_params
 from animatrix_jax.models.t5 import T5, T5Encoder, relative_buckets
+from benchmarks import references
+from benchmarks.references import relative_error
 
 T5_11 = T5Config(
     vocab_size=97,
@@ -28,92 +31,14 @@ T5_11 = T5Config(
     bias_every_layer=False,
 )
 UMT5 = dataclasses.replace(T5_11, bias_every_layer=True)
-# Of the encoder's sub-layers in transformers' order, and of the decoder's.
-SUBLAYERS = {
-    "encoder": ("attention", "ffn"),
-    "decoder": ("attention", "cross", "ffn"),
-}
-LEAVES = {
-    "q": "query",
-    "k": "key",
-    "v": "value",
-    "o": "out",
-    "wi_0": "gate",
-    "wi_1": "up",
-    "wo": "down",
-}
-
-
-def reference(config: T5Config, kind: str):
-    """A transformers model of `config` with random weights, none of them at its start."""
-    settings = {
-        "vocab_size": config.vocab_size,
-        "d_model": config.d_model,
-        "d_kv": config.d_kv,
-        "d_ff": config.d_ff,
-        "num_heads": config.num_heads,
-        "num_layers": config.num_layers,
-        "num_decoder_layers": config.num_decoder_layers,
-        "relative_attention_num_buckets": config.relative_buckets,
-        "relative_attention_max_distance": config.relative_max_distance,
-        "feed_forward_proj": "gated-gelu",
-        "tie_word_embeddings": False,
-        "dropout_rate": 0.0,
-    }
-    family = "UMT5" if config.bias_every_layer else "T5"
-    torch.manual_seed(0)
-    configured = getattr(transformers, f"{family}Config")(**settings)
-    model = getattr(transformers, f"{family}{kind}")(configured).eval()
-    if hasattr(model, "lm_head"):
-        # transformers 5 ties the head of this family whatever the config says, and
-        # then scales its input in umT5.
-        model.config.tie_word_embeddings = False
-        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return model
 
 
 def from_reference(model, config: T5Config) -> dict:
     """Our parameters from transformers' state."""
-    state = {k: v.detach().numpy() for k, v in model.state_dict().items()}
-    params = {}
-    for stack, depth in (
-        ("encoder", config.num_layers),
-        ("decoder", config.num_decoder_layers),
-    ):
-        if f"{stack}.final_layer_norm.weight" not in state:
-            continue
-        layers = [
-            _layer(state, f"{stack}.block.{i}.layer", stack) for i in range(depth)
-        ]
-        tree = {"norm": {"scale": state[f"{stack}.final_layer_norm.weight"]}}
-        if not config.bias_every_layer:
-            tree["relative_bias"] = layers[0]["attention"].pop("relative_bias")
-        tree["layers"] = jax.tree.map(lambda *leaves: np.stack(leaves), *layers)
-        params[stack] = tree
-    params["encoder"]["embedding"] = state["shared.weight"]
-    if "decoder" in params:
-        params["decoder"]["head"] = {"kernel": state["lm_head.weight"].T}
-    return jax.tree.map(jnp.asarray, params)
-
-
-def _layer(state: dict, prefix: str, stack: str) -> dict:
-    layer = {}
-    for index, name in enumerate(SUBLAYERS[stack]):
-        part = layer[name] = {}
-        for key, value in state.items():
-            if not key.startswith(f"{prefix}.{index}."):
-                continue
-            leaf = key.split(".")[-2]
-            if leaf == "layer_norm":
-                layer[f"norm_{name}"] = {"scale": value}
-            elif leaf == "relative_attention_bias":
-                part["relative_bias"] = value
-            else:
-                part[LEAVES[leaf]] = {"kernel": value.T}
-    return layer
+    whole = hasattr(model, "lm_head")
+    config = config if whole else dataclasses.replace(config, num_decoder_layers=0)
+    table = t5.huggingface_table(config)
+    return references.ours(table, model.state_dict(), text_shapes(config))
 
 
 @pytest.fixture(scope="module")
@@ -132,15 +57,10 @@ def start(build, seed: int):
     return jax.jit(lambda key: init_params(build, key))(jax.random.key(seed))
 
 
-def relative_error(ours, theirs) -> float:
-    theirs = theirs.detach().numpy()
-    return float(np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max())
-
-
 @pytest.mark.parametrize("config", [T5_11, UMT5], ids=["t5", "umt5"])
 def test_encoder_equals_transformers(config, tokens):
     ids, mask = tokens
-    model = reference(config, "EncoderModel")
+    model = references.t5(config, "EncoderModel")
     params = from_reference(model, config)["encoder"]
 
     @jax.jit
@@ -153,13 +73,13 @@ def test_encoder_equals_transformers(config, tokens):
     # What a padded position holds is nobody's business.
     keep = np.asarray(mask)[..., None]
     ours = np.asarray(encode(params, ids, mask)) * keep
-    assert relative_error(ours, expected * torch.tensor(keep)) <= 1e-5
+    assert relative_error(ours, expected.detach() * torch.tensor(keep)) <= 1e-5
 
 
 @pytest.mark.parametrize("config", [T5_11, UMT5], ids=["t5", "umt5"])
 def test_logits_equal_transformers(config, tokens):
     ids, mask = tokens
-    model = reference(config, "ForConditionalGeneration")
+    model = references.t5(config, "ForConditionalGeneration")
     decoder_ids = ids[:, ::-1][:, :9]
 
     @jax.jit
@@ -173,7 +93,7 @@ def test_logits_equal_transformers(config, tokens):
     ).logits
     every = jnp.ones_like(decoder_ids, bool)
     ours = logits(from_reference(model, config), ids, mask, decoder_ids, every)
-    assert relative_error(ours, expected) <= 1e-5
+    assert relative_error(ours, expected.detach()) <= 1e-5
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -11,10 +11,13 @@ import torch
 from diffusers import AutoencoderKLWan
 from jax import numpy as jnp
 
+from animatrix_jax.convert.source import flat_shapes
+from animatrix_jax.convert.vae import diffusers_table
 from animatrix_jax.models import vae_layers
 from animatrix_jax.models.config import VAEConfig
 from animatrix_jax.models.functional import bind, init_params
 from animatrix_jax.models.vae import VAE, Gaussian
+from benchmarks import references
 
 WAN21 = VAEConfig(
     latent_channels=5,
@@ -50,109 +53,6 @@ SIZES = {"wan21": (16, 24), "wan22": (16, 8), "small": (8, 12)}
 CONFIGS = {"wan21": WAN21, "wan22": WAN22, "small": SMALL}
 
 
-def reference(config: VAEConfig) -> AutoencoderKLWan:
-    """diffusers' model of `config` with random weights, biases and gains too."""
-    torch.manual_seed(0)
-    channels = 3 * config.patch**2
-    model = AutoencoderKLWan(
-        base_dim=config.base_dim,
-        decoder_base_dim=config.decoder_dim,
-        z_dim=config.latent_channels,
-        dim_mult=list(config.dim_mult),
-        num_res_blocks=config.num_res_blocks,
-        temperal_downsample=[kind == "spacetime" for kind in config.downsample],
-        latents_mean=[0.0] * config.latent_channels,
-        latents_std=[1.0] * config.latent_channels,
-        is_residual=config.residual,
-        in_channels=channels,
-        out_channels=channels,
-        patch_size=config.patch if config.patch > 1 else None,
-    ).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return model
-
-
-def from_reference(model: AutoencoderKLWan, config: VAEConfig) -> dict:
-    """Our parameters from diffusers' state."""
-    state = {k: v.numpy() for k, v in model.state_dict().items()}
-    taken = set()
-
-    def affine(name: str) -> dict:
-        taken.update({f"{name}.weight", f"{name}.bias"})
-        weight = state[f"{name}.weight"]
-        if weight.shape[2:] in ((1, 1, 1), (1, 1)):
-            kernel = weight.reshape(weight.shape[:2]).T
-        elif weight.shape[3:] == (1, 1):
-            kernel = weight[..., 0, 0].transpose(2, 1, 0)
-        else:
-            kernel = np.moveaxis(weight, (0, 1), (-1, -2))
-        return {"kernel": kernel, "bias": state[f"{name}.bias"]}
-
-    def gain(name: str) -> dict:
-        taken.add(f"{name}.gamma")
-        return {"scale": state[f"{name}.gamma"].ravel()}
-
-    def block(name: str) -> dict:
-        tree = {f"norm{i}": gain(f"{name}.norm{i}") for i in (1, 2)}
-        tree |= {f"conv{i}": affine(f"{name}.conv{i}") for i in (1, 2)}
-        if f"{name}.conv_shortcut.weight" in state:
-            tree["shortcut"] = affine(f"{name}.conv_shortcut")
-        return tree
-
-    def resampler(name: str) -> dict:
-        tree = {"resample": affine(f"{name}.resample.1")}
-        if f"{name}.time_conv.weight" in state:
-            tree["time_conv"] = affine(f"{name}.time_conv")
-        return tree
-
-    def coder(name: str, stages: dict) -> dict:
-        mid = f"{name}.mid_block"
-        return {
-            "conv_in": affine(f"{name}.conv_in"),
-            "stages": stages,
-            "mid": {
-                "block1": block(f"{mid}.resnets.0"),
-                "block2": block(f"{mid}.resnets.1"),
-                "attention": {
-                    "norm": gain(f"{mid}.attentions.0.norm"),
-                    "to_qkv": affine(f"{mid}.attentions.0.to_qkv"),
-                    "proj": affine(f"{mid}.attentions.0.proj"),
-                },
-            },
-            "norm_out": gain(f"{name}.norm_out"),
-            "conv_out": affine(f"{name}.conv_out"),
-        }
-
-    count, last = config.num_res_blocks, len(config.dim_mult) - 1
-    down, up = {}, {}
-    for i in range(last + 1):
-        # Wan 2.1 counts blocks and downsamplers in one flat list.
-        nested = f"encoder.down_blocks.{i}"
-        flat = [f"encoder.down_blocks.{i * (count + 1) + j}" for j in range(count + 1)]
-        if config.residual:
-            flat = [f"{nested}.resnets.{j}" for j in range(count)]
-            flat.append(f"{nested}.downsampler")
-        down[str(i)] = {"blocks": {str(j): block(flat[j]) for j in range(count)}}
-        name = f"decoder.up_blocks.{i}"
-        up[str(i)] = {
-            "blocks": {str(j): block(f"{name}.resnets.{j}") for j in range(count + 1)}
-        }
-        if i < last:
-            down[str(i)]["downsampler"] = resampler(flat[-1])
-            upsampler = "upsampler" if config.residual else "upsamplers.0"
-            up[str(i)]["upsampler"] = resampler(f"{name}.{upsampler}")
-    params = {
-        "encoder": coder("encoder", down),
-        "decoder": coder("decoder", up),
-        "quant_conv": affine("quant_conv"),
-        "post_quant_conv": affine("post_quant_conv"),
-    }
-    assert taken == state.keys()
-    return jax.tree.map(jnp.asarray, params)
-
-
 class Model:
     """A config with weights, its functions compiled (without regard for speed)."""
 
@@ -185,8 +85,10 @@ class Model:
 def wan(name: str) -> tuple[Model, AutoencoderKLWan]:
     """One of Wan's forms, and diffusers' model with the same weights."""
     config = CONFIGS[name]
-    theirs = reference(config)
-    return Model(config, from_reference(theirs, config), SIZES[name]), theirs
+    theirs = references.vae(config)
+    table, tensors = diffusers_table(config), theirs.state_dict()
+    params = references.ours(table, tensors, flat_shapes(lambda r: VAE(config, rngs=r)))
+    return Model(config, params, SIZES[name]), theirs
 
 
 @functools.cache
@@ -232,9 +134,7 @@ def noise(*shape: int) -> np.ndarray:
 
 def relative_error(ours, theirs) -> float:
     """Of channels-last against torch's channels-first."""
-    theirs = np.moveaxis(theirs.numpy(), 1, -1)
-    assert ours.shape == theirs.shape
-    return float(np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max())
+    return references.relative_error(ours, np.moveaxis(theirs.numpy(), 1, -1))
 
 
 def test_encode_equals_diffusers(pair):

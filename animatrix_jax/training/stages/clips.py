@@ -27,6 +27,7 @@ from animatrix_jax.data.sources import CelSource
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.corruption import CorruptionConfig
 from animatrix_jax.training.config import BatchConfig, SourceConfig, TaskMix, section
+from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.stage import Batch
 from animatrix_jax.training.stages.towers import Towers
 
@@ -178,7 +179,7 @@ class Clips:
         folder = self._workdir / "cache" / name
         if latents.read_metadata(folder) is None:
             encode = functools.partial(
-                jax.jit(self._towers.encode), jax.device_put(vae.params)
+                jax.jit(self._towers.encode), jax.device_put(loaded(vae.params))
             )
             latents.write_latents(
                 source,

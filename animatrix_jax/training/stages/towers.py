@@ -148,7 +148,7 @@ def signed(video: Array) -> Array:
 
 @functools.lru_cache(maxsize=8)
 def _load(ref: str, name: str, workdir: pathlib.Path) -> Component:
-    return load_component(ref, name, workdir=workdir)
+    return load_component(ref, name, workdir=workdir, form="lazy")
 
 
 def _encoder_only(text: Component) -> Params:

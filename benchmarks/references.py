@@ -1,0 +1,105 @@
+"""The reference implementations at any size, with random weights, for tests and parity.
+
+Every weight is drawn, biases, gains and zero-initialised heads too: what starts at zero or
+one would hide what feeds it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+import transformers
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from flax import traverse_util
+
+from animatrix_jax.convert import configs
+from animatrix_jax.convert.table import Table, from_theirs
+from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
+from animatrix_jax.training.lazy import lazy
+
+
+def transformer(config: DiTConfig) -> WanTransformer3DModel:
+    """diffusers' transformer of a config."""
+    model = WanTransformer3DModel.from_config(configs.dit_to_diffusers(config))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            norm = parameter.ndim == 1 and name.endswith("weight")
+            parameter.copy_(noise * 0.1 + 1 if norm else noise * 0.15)
+    return model
+
+
+def vae(config: VAEConfig) -> AutoencoderKLWan:
+    """diffusers' VAE of a config."""
+    torch.manual_seed(0)
+    model = AutoencoderKLWan.from_config(configs.vae_to_diffusers(config)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+def t5(config: T5Config, kind: str) -> torch.nn.Module:
+    """transformers' T5 or umT5 of a config.
+
+    Args:
+      config: umT5's where every layer has a bias.
+      kind: "EncoderModel" or "ForConditionalGeneration".
+    """
+    family = "UMT5" if config.bias_every_layer else "T5"
+    torch.manual_seed(0)
+    values = configs.t5_to_huggingface(config) | {"dropout_rate": 0.0}
+    configured = getattr(transformers, f"{family}Config")(**values)
+    model = getattr(transformers, f"{family}{kind}")(configured).eval()
+    if hasattr(model, "lm_head"):
+        # transformers 5 ties the head of this family whatever the config says, and
+        # then scales its input in umT5.
+        model.config.tie_word_embeddings = False
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def ours(
+    table: Table, tensors: Mapping[str, Any], shapes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Our parameters from a reference's (or its gradients), in memory."""
+    arrays = {
+        name: lazy(tensor.detach().numpy()) for name, tensor in dict(tensors).items()
+    }
+    flat = from_theirs(table, arrays, shapes, source="the reference", family="model")
+    return traverse_util.unflatten_dict(
+        {path: np.asarray(value) for path, value in flat.items()}, sep="/"
+    )
+
+
+def relative_error(ours: Any, theirs: Any) -> float:
+    """max |a - b| / max |b|.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"shape {ours.shape} against {theirs.shape}")
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+def gradient_error(ours: Any, theirs: Any) -> float:
+    """The largest relative error of a tree's leaves.
+
+    A key's bias moves all scores of a query alike, so but for the norm its gradient is
+    zero, and what either side computes there is rounding: a leaf's error is told against
+    a thousandth of the largest gradient of all at the least.
+    """
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(theirs))
+
+    def error(a: Any, b: Any) -> float:
+        return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-3 * largest))
+
+    return max(jax.tree.leaves(jax.tree.map(error, dict(ours), dict(theirs))))
