@@ -6,8 +6,10 @@ For a Gaussian of covariance eigenvalues l_i, the least mean error of the veloci
 level s is the mean of l_i / ((1 - s)^2 l_i + s^2), without tags or text. It is averaged
 over the noise levels of training. A generator whose loss is above it has learnt less than
 the covariance of one frame; `cell` and `frame` are the bounds of a denoiser that sees one
-latent position, or one latent frame. `rank90` is how many of the frame's directions hold
-nine tenths of its variance. Fewer clips than some times the dimensions flatter the bound.
+latent position, or one latent frame. `rank50` and `rank90` are how many of the frame's
+directions hold a half and nine tenths of its variance. Fewer clips than some times the
+dimensions flatter the bound. `first` and `later` are latent frames as the generator sees
+them; `raw` ones are as the encoder gives them, scaled to deviation 1.
 """
 
 import json
@@ -39,26 +41,35 @@ def main(argv: list[str]) -> None:
     @jax.jit
     def encode(video):
         vae = bind(lambda rngs: VAE(config, rngs=rngs), params)
-        return vae.normalize(vae.encode(signed(video)).mode)
+        raw = vae.encode(signed(video)).mode
+        return vae.normalize(raw), raw
 
     videos = draw("train", FLAGS.clips - FLAGS.clips % _BATCH)
-    parts = [
-        np.asarray(encode(videos[i : i + _BATCH]))
-        for i in range(0, len(videos), _BATCH)
-    ]
-    latents = np.concatenate(parts)
-    report = {}
-    for name, frame in (("first", latents[:, 0]), ("later", latents[:, 2])):
-        spectrum = eigenvalues(frame.reshape(len(frame), -1))
-        share = np.cumsum(spectrum) / spectrum.sum()
-        report[name] = {
-            "cell": bound(eigenvalues(frame.reshape(-1, frame.shape[-1]))),
-            "frame": bound(spectrum),
-            "rank90": int(np.searchsorted(share, 0.9)) + 1,
-            "dimensions": len(spectrum),
-        }
-        print(name, report[name])
+    batches = range(0, len(videos), _BATCH)
+    parts = [jax.device_get(encode(videos[i : i + _BATCH])) for i in batches]
+    seen, raw = (np.concatenate(both) for both in zip(*parts))
+    report = {
+        "first": measure(seen[:, 0]),
+        "later": measure(seen[:, 2]),
+        "raw first": measure(raw[:, 0] / raw[:, 0].std()),
+        "raw later": measure(raw[:, 2] / raw[:, 2].std()),
+    }
+    for name, figures in report.items():
+        print(f"{name:<10} {figures}")
     app.print_json(json.loads(json.dumps(report)))
+
+
+def measure(frame: np.ndarray) -> dict[str, float]:
+    """Bounds and ranks of one latent frame [n h w c]."""
+    spectrum = eigenvalues(frame.reshape(len(frame), -1))
+    share = np.cumsum(spectrum) / spectrum.sum()
+    return {
+        "cell": bound(eigenvalues(frame.reshape(-1, frame.shape[-1]))),
+        "frame": bound(spectrum),
+        "rank50": int(np.searchsorted(share, 0.5)) + 1,
+        "rank90": int(np.searchsorted(share, 0.9)) + 1,
+        "dimensions": len(spectrum),
+    }
 
 
 def eigenvalues(rows: np.ndarray) -> np.ndarray:
