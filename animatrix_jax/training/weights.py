@@ -22,6 +22,7 @@ import safetensors.numpy
 from flax import traverse_util
 
 from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.tokenizer import find_tokenizer
 from animatrix_jax.errors import UserError
 
 PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
@@ -125,7 +126,7 @@ def _from_run(workdir: pathlib.Path, name: str, stage: str) -> Component:
                 name=name,
                 config=config,
                 params=_fp32(params),
-                tokenizer=_tokenizer(workdir / candidate),
+                tokenizer=find_tokenizer(workdir / candidate),
                 source=str(workdir / candidate),
             )
     config = checkpoint.read_config(workdir / candidates[0] / "checkpoints")
@@ -150,7 +151,7 @@ def _from_folder(folder: pathlib.Path, name: str) -> Component:
         name=name,
         config=config,
         params=_fp32(traverse_util.unflatten_dict(tree)),
-        tokenizer=_tokenizer(folder),
+        tokenizer=find_tokenizer(folder),
         source=str(folder),
     )
 
@@ -169,11 +170,6 @@ def save_component(
     safetensors.numpy.save_file(flat, temporary)
     temporary.chmod(0o644)
     temporary.replace(folder / f"{name}.safetensors")
-
-
-def _tokenizer(folder: pathlib.Path) -> pathlib.Path | None:
-    path = folder / "tokenizer.json"
-    return path if path.exists() else None
 
 
 def _fp32(tree: dict[str, Any]) -> dict[str, Any]:
