@@ -21,7 +21,6 @@ from animatrix_jax.models.config import VAEConfig, from_dict
 from animatrix_jax.models.functional import bind
 from animatrix_jax.models.vae import VAE
 from animatrix_jax.objectives.flow_matching import FlowConfig, sample_sigma
-from animatrix_jax.training.stages.towers import signed
 from animatrix_jax.training.weights import load_component
 from benchmarks.vae import draw
 
@@ -39,7 +38,7 @@ def main(argv: list[str]) -> None:
     @jax.jit
     def encode(video):
         vae = bind(lambda rngs: VAE(config, rngs=rngs), params)
-        return vae.normalize(vae.encode(signed(video)).mode)
+        return vae.encode_pixels(video)
 
     videos = draw("train", FLAGS.clips - FLAGS.clips % _BATCH)
     parts = [
