@@ -23,7 +23,6 @@ from animatrix_jax.models.config import VAEConfig, from_dict
 from animatrix_jax.models.functional import bind
 from animatrix_jax.models.vae import VAE
 from animatrix_jax.objectives.flow_matching import FlowConfig, sample_sigma
-from animatrix_jax.training.stages.towers import signed
 from animatrix_jax.training.weights import load_component
 from benchmarks.vae import draw
 

@@ -27,8 +27,7 @@ from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.data.video import write_image
 from animatrix_jax.models.config import VAEConfig, from_dict
 from animatrix_jax.models.functional import bind
-from animatrix_jax.models.vae import VAE
-from animatrix_jax.training.stages.towers import signed
+from animatrix_jax.models.vae import VAE, signed
 from animatrix_jax.training.weights import load_component
 
 FLAGS = flags.FLAGS

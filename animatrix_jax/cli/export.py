@@ -8,11 +8,11 @@ Components that the package has already stay as they are unless named.
 
 import json
 import pathlib
-import shutil
 
 from absl import flags
 
 from animatrix_jax.cli import app
+from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.training import weights
 
@@ -41,7 +41,7 @@ def export(
         weights.save_component(folder, name, params)
         sizes[name] = (folder / f"{name}.safetensors").stat().st_size
         if name == "text" and component.tokenizer is not None:
-            shutil.copyfile(component.tokenizer, folder / "tokenizer.json")
+            Tokenizer.from_file(component.tokenizer).save(folder / "tokenizer.json")
         trained = component.config["model"]
         if not config:
             config = {"preset": component.config["preset"], "model": trained}

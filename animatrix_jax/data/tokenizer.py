@@ -1,29 +1,37 @@
 """Text to token ids: a SentencePiece-like Unigram model, in T5's layout.
 
+    text  --clean_text-->  --Unigram-->  ids </s> <pad> ...
+
 Ids 0, 1 and 2 are <pad>, </s> and <unk>; the sentinels of span corruption are the last,
-<extra_id_0> being the very last, as in T5. What the vocabulary lacks is spelled in bytes,
-so any script and any emoji comes through whole. A tokenizer is one `tokenizer.json` of
-Hugging Face's `tokenizers`; umT5's own loads as well as one trained here.
+<extra_id_0> being the very last, as in T5. What the vocabulary of one trained here lacks
+is spelled in bytes, so any script and any emoji comes through whole. A tokenizer is one
+`tokenizer.json` of Hugging Face's `tokenizers`, or a SentencePiece model (`spiece.py`);
+umT5's own loads as well as one trained here. Reference: diffusers' `WanPipeline`.
 """
 
 import collections
 import dataclasses
+import html
 import os
 import pathlib
 import tempfile
 from collections.abc import Iterable, Sequence
 
+import ftfy
 import numpy as np
 import tokenizers
 from jaxtyping import Bool, Int32
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
+from animatrix_jax.data.spiece import read_spiece
 from animatrix_jax.data.unigram import learn_pieces
 from animatrix_jax.errors import UserError
 
 PAD, EOS, UNKNOWN = 0, 1, 2
 NUM_SENTINELS = 32
 _SPECIAL = ("<pad>", "</s>", "<unk>")
+# What a folder's tokenizer is called: by Hugging Face, by its older releases, by T5X.
+_FILES = ("tokenizer.json", "spiece.model", "sentencepiece.model")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,29 +56,37 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> "Tokenizer":
-        """The tokenizer of a tokenizer.json.
+        """The tokenizer of a tokenizer.json, or of a SentencePiece model (*.model).
 
         Raises:
-          UserError: if it cannot be read, or has no </s>.
+          UserError: if it cannot be read, or does not have T5's <pad> and </s>.
         """
-        try:
-            tokenizer = cls(pathlib.Path(path).read_text(encoding="utf-8"))
-        except Exception as error:  # the library raises plain Exceptions
-            raise UserError(
-                f"{path} is not a tokenizer.json of Hugging Face: {error}"
-            ) from error
+        path = pathlib.Path(path)
+        if path.suffix == ".model":
+            tokenizer = cls(read_spiece(path))
+        else:
+            try:
+                tokenizer = cls(path.read_text(encoding="utf-8"))
+            except Exception as error:  # the library raises plain Exceptions
+                raise UserError(
+                    f"{path} is not a tokenizer.json of Hugging Face: {error}"
+                ) from error
         if tokenizer._eos is None:
             raise UserError(f"the tokenizer {path} has no token </s>")
+        if tokenizer._model.token_to_id("<pad>") != PAD:
+            raise UserError(f"the tokenizer {path} has no <pad> of id {PAD}, as T5's")
         return tokenizer
 
     def __reduce__(self):
         return type(self), (self._definition,)
 
     def encode(self, texts: Sequence[str], length: int) -> Tokens:
-        """Ids of each text, then </s>, then padding; a text too long keeps its </s>."""
+        """Ids of each text, cleaned, then </s>, then padding; a text too long keeps its
+        </s>."""
         tokens = np.full((len(texts), length), PAD, np.int32)
         mask = np.zeros((len(texts), length), bool)
-        encoded = self._model.encode_batch(list(texts), add_special_tokens=False)
+        cleaned = [clean_text(text) for text in texts]
+        encoded = self._model.encode_batch(cleaned, add_special_tokens=False)
         for row, (ids, text) in enumerate(zip(tokens, encoded, strict=True)):
             kept = text.ids[: length - 1]
             ids[: len(kept) + 1] = [*kept, self._eos]
@@ -80,6 +96,10 @@ class Tokenizer:
     def decode(self, tokens: Sequence[int] | Int32[np.ndarray, " s"]) -> str:
         """The text of ids; padding and </s> are left out."""
         return self._model.decode([int(token) for token in tokens])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes it as a tokenizer.json, in one move."""
+        _write(pathlib.Path(path), self._definition)
 
     def sentinel(self, index: int) -> int:
         """The id of the span corruption's sentinel `index`.
@@ -91,6 +111,19 @@ class Tokenizer:
         if token is None:
             raise ValueError(f"the vocabulary has no sentinel {index}")
         return token
+
+
+def clean_text(text: str) -> str:
+    """The text without mojibake, HTML entities (escaped once or twice) or runs of blanks."""
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
+
+
+def find_tokenizer(folder: pathlib.Path) -> pathlib.Path | None:
+    """The tokenizer's file in a model's folder, or in its `tokenizer` as diffusers has it."""
+    paths = [
+        place / name for place in (folder, folder / "tokenizer") for name in _FILES
+    ]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def train_tokenizer(
@@ -163,4 +196,5 @@ def _write(path: pathlib.Path, text: str) -> None:
         "w", encoding="utf-8", dir=path.parent, delete=False
     ) as file:
         file.write(text)
+    os.chmod(file.name, 0o644)
     os.replace(file.name, path)

@@ -191,6 +191,40 @@ class T5Config:
     eps: float = 1e-6
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CLIPConfig:
+    """CLIP's image encoder; the defaults are those of the ViT-H that Wan 2.1 takes.
+
+    Attributes:
+      image_size: pixels of a side of the square picture.
+      patch: pixels of a side of a patch.
+    """
+
+    image_size: int = 224
+    patch: int = 14
+    dim: int = 1280
+    ffn_dim: int = 5120
+    num_heads: int = 16
+    num_layers: int = 32
+    eps: float = 1e-5
+
+    def __post_init__(self):
+        if self.dim % self.num_heads:
+            raise ValueError(
+                f"dim {self.dim} is not a multiple of {self.num_heads} heads"
+            )
+        if self.image_size % self.patch:
+            raise ValueError(
+                f"pictures of {self.image_size} do not divide into patches of"
+                f" {self.patch}"
+            )
+
+    @property
+    def num_tokens(self) -> int:
+        """A token a patch, and one for the whole picture."""
+        return (self.image_size // self.patch) ** 2 + 1
+
+
 Config = TypeVar("Config")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.config import (
+    CLIPConfig,
     DiTConfig,
     T5Config,
     TagEncoderConfig,
@@ -43,6 +44,7 @@ class ModelPreset:
       shift: of the sampling schedule.
       steps: solver steps.
       guidance: text guidance scale; with experts, the low-noise one's.
+      image: the encoder of given pictures, of models with an image branch.
     """
 
     dit: DiTConfig
@@ -58,6 +60,7 @@ class ModelPreset:
     steps: int
     guidance: float
     experts: Experts | None = None
+    image: CLIPConfig | None = None
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
@@ -108,6 +111,7 @@ WAN22_VAE = VAEConfig(
     latents_std=WAN22_LATENTS_STD,
 )
 UMT5_XXL = T5Config()
+CLIP_VIT_H = CLIPConfig()
 
 
 def _tag_encoder(dim: int, num_heads: int) -> TagEncoderConfig:
@@ -261,7 +265,7 @@ def _wan21_14b_i2v() -> ModelPreset:
     dit = dataclasses.replace(
         base.dit, in_channels=36, image_dim=1280, frame_conditioning="concat"
     )
-    return dataclasses.replace(base, dit=dit)
+    return dataclasses.replace(base, dit=dit, image=CLIP_VIT_H)
 
 
 def _wan22_5b() -> ModelPreset:

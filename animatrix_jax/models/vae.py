@@ -2,26 +2,32 @@
 
     video [b 1+4k h w 3] in [-1, 1]  --encode-->  Gaussian  --sample-->  latents
     latents [b 1+k h' w' c]  --decode-->  video
+    uint8 video  --encode_pixels-->  normalised latents  --decode_pixels-->  uint8 video
 
 `VAEConfig` makes it Wan 2.1's (arXiv 2503.20314), Wan 2.2's (pixels folded in 2x2, stages
 with averaging shortcuts, a wider decoder), or a small one of the same kind. Activations
 take the dtype of the parameters; norms, softmax and the Gaussian are fp32. Latents are
-raw here: everything outside the VAE sees them through `normalize`.
+raw here: everything outside the VAE sees them through `normalize`. Between uint8 pixels
+and normalised latents a long clip goes chunk by chunk, each layer remembering its last
+frames, in memory that does not grow with its length (beyond the clip's own).
 """
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8, UInt32
 
 from animatrix_jax.models import vae_layers as layers
 from animatrix_jax.models.config import Downsample, Norm, VAEConfig
-from animatrix_jax.models.vae_layers import Past, Resized, Stream, Video
+from animatrix_jax.models.vae_layers import Chunk, Past, Resized, Stream, Video
 
 PIXEL_CHANNELS = 3
+# Pixels of a clip, over all its frames, above which it is coded in chunks of as many.
+_CHUNK_PIXELS = 2**18
 
 
 @jax.tree_util.register_dataclass
@@ -43,15 +49,6 @@ class Gaussian:
         """One draw, differentiable in mean and variance."""
         noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
         return self.mean + jnp.exp(0.5 * self.logvar) * noise
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Chunk:
-    """What a chunk of a clip gave, and what the next chunk needs of it."""
-
-    value: Array
-    past: Past
 
 
 class MidBlock(nnx.Module):
@@ -200,24 +197,21 @@ class VAE(nnx.Module):
         Raises:
           ValueError: if the clip does not divide into strides.
         """
-        time, rows, columns = self.config.stride
-        _, frames, height, width, _ = video.shape
-        if (frames - 1) % time or height % rows or width % columns:
-            raise ValueError(
-                f"expected 1 + {time}k frames, and {rows}m x {columns}n pixels,"
-                f" got {frames} frames of {height} x {width}"
-            )
-        if chunk is None:
-            return _gaussian(self.encode_chunk(video).value)
+        return _gaussian(self._encode(video, chunk, lambda moments, _: moments))
 
-        def run(video: Array, past: Past | None) -> tuple[Array, Past]:
-            result = self.encode_chunk(video, past)
-            return result.value, result.past
+    def encode_pixels(
+        self, video: UInt8[Array, "b t h w 3"]
+    ) -> Float[Array, "b _ _ _ c"]:
+        """The likeliest latents of a clip, normalised.
 
-        moments = layers.in_chunks(
-            run, video, first=1 + time * (chunk - 1), chunk=time * chunk
-        )
-        return _gaussian(moments)
+        Raises:
+          ValueError: as `encode`.
+        """
+
+        def finish(moments: Array, past: Past | None) -> Array:
+            return self.normalize(_gaussian(moments).mode, opens=past is None)
+
+        return self._encode(video, self.chunk_length(*video.shape[1:4]), finish)
 
     def decode(
         self, latents: Video, *, chunk: int | None = None
@@ -229,17 +223,31 @@ class VAE(nnx.Module):
         self, latents: Video, *, chunk: int | None = None
     ) -> Float[Array, "b _ _ _ 3"]:
         """The clip before it is cut to [-1, 1]: training wants the gradient outside."""
-        if chunk is None:
-            return self.decode_chunk(latents).value
+        return layers.in_chunks(self.decode_chunk, latents, first=chunk, chunk=chunk)
 
-        def run(latents: Array, past: Past | None) -> tuple[Array, Past]:
-            result = self.decode_chunk(latents, past)
-            return result.value, result.past
+    def decode_pixels(self, latents: Video) -> UInt8[Array, "b _ _ _ 3"]:
+        """The clip of normalised latents."""
 
+        def run(latents: Array, past: Past | None) -> Chunk:
+            raw = self.denormalize(latents, opens=past is None)
+            result = self.decode_chunk(raw, past)
+            return Chunk(value=unsigned(result.value), past=result.past)
+
+        time, rows, columns = self.config.stride
+        _, frames, height, width, _ = latents.shape
+        chunk = self.chunk_length(
+            1 + time * (frames - 1), height * rows, width * columns
+        )
         return layers.in_chunks(run, latents, first=chunk, chunk=chunk)
 
+    def chunk_length(self, frames: int, height: int, width: int) -> int | None:
+        """Latent frames to code at once of a clip of so many pixels; None: all of them."""
+        if frames * height * width <= _CHUNK_PIXELS:
+            return None
+        return max(1, _CHUNK_PIXELS // (self.config.stride[0] * height * width))
+
     def encode_chunk(self, video: Video, past: Past | None = None) -> Chunk:
-        """Mean and log variance, concatenated, of the clip's next frames.
+        """Mean and log variance, concatenated, of the clip's next frames, in [-1, 1].
 
         The first chunk (`past` None) has 1 + k * stride frames, each further one k * stride.
         """
@@ -256,27 +264,64 @@ class VAE(nnx.Module):
         video = layers.unpatchify(x, self.config.patch).astype(jnp.float32)
         return Chunk(value=video, past=stream.past)
 
-    def normalize(self, latents: Video) -> Video:
-        """Raw latents to those that the rest of the package sees: mean 0, deviation 1."""
-        mean, std = self._statistics(latents.shape[1])
+    def normalize(self, latents: Video, *, opens: bool = True) -> Video:
+        """Raw latents to those that the rest of the package sees: mean 0, deviation 1.
+
+        Args:
+          opens: whether the clip begins with these frames, or has begun before them.
+        """
+        mean, std = self._statistics(latents.shape[1], opens)
         return layers.tilt((latents - mean) / std, self.config.tilt)
 
-    def denormalize(self, latents: Video) -> Video:
+    def denormalize(self, latents: Video, *, opens: bool = True) -> Video:
         """The inverse of `normalize`."""
-        mean, std = self._statistics(latents.shape[1])
+        mean, std = self._statistics(latents.shape[1], opens)
         return layers.tilt(latents, -self.config.tilt) * std + mean
 
-    def _statistics(self, frames: int) -> tuple[Array, Array]:
-        """Mean and deviation [t 1 1 c] of the latents of a clip from its start."""
+    def _encode(
+        self,
+        video: Array,
+        chunk: int | None,
+        finish: Callable[[Array, Past | None], Array],
+    ) -> Array:
+        """What `finish` makes of the moments that each chunk of a clip gives."""
+        time, rows, columns = self.config.stride
+        _, frames, height, width, _ = video.shape
+        if (frames - 1) % time or height % rows or width % columns:
+            raise ValueError(
+                f"expected 1 + {time}k frames, and {rows}m x {columns}n pixels,"
+                f" got {frames} frames of {height} x {width}"
+            )
+
+        def run(video: Array, past: Past | None) -> Chunk:
+            video = signed(video) if video.dtype == jnp.uint8 else video
+            result = self.encode_chunk(video, past)
+            return Chunk(value=finish(result.value, past), past=result.past)
+
+        first = chunk and 1 + time * (chunk - 1)
+        return layers.in_chunks(run, video, first=first, chunk=chunk and time * chunk)
+
+    def _statistics(self, frames: int, opens: bool) -> tuple[Array, Array]:
+        """Mean and deviation [t 1 1 c] of the latents of some frames of a clip."""
         config, channels = self.config, self.config.latent_channels
         mean = config.latents_mean or (0.0,) * channels
         std = config.latents_std or (1.0,) * channels
 
         def over_time(first: tuple[float, ...], rest: tuple[float, ...]) -> Array:
-            rows = [first or rest] + [rest] * (frames - 1)
+            rows = [first if opens and first else rest] + [rest] * (frames - 1)
             return jnp.asarray(rows)[:, None, None]
 
         return over_time(config.first_mean, mean), over_time(config.first_std, std)
+
+
+def signed(video: UInt8[Array, "..."]) -> Float[Array, "..."]:
+    """uint8 pixels to fp32 in [-1, 1]."""
+    return video.astype(jnp.float32) / 127.5 - 1.0
+
+
+def unsigned(video: Float[Array, "..."]) -> UInt8[Array, "..."]:
+    """The inverse of `signed`, cut and rounded."""
+    return jnp.round((jnp.clip(video, -1.0, 1.0) + 1.0) * 127.5).astype(jnp.uint8)
 
 
 def _gaussian(moments: Array) -> Gaussian:

@@ -11,8 +11,9 @@ frame 0 and maps each further frame to two. Both agree with Wan 2.1 and 2.2, who
 gets there by skipping its temporal convolutions in the first chunk (arXiv 2503.20314).
 """
 
+import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import einops
@@ -30,6 +31,15 @@ Video = Float[Array, "b t h w c"]
 # A video of other sizes than the one that came in.
 Resized = Float[Array, "b _ _ _ _"]
 Past = tuple[Array, ...]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """What a chunk of a clip gave, and what the next chunk needs of it."""
+
+    value: Array
+    past: Past
 
 
 class Stream:
@@ -287,30 +297,44 @@ def unpatchify(x: Video, size: int) -> Resized:
 
 
 def in_chunks(
-    run: Callable[[Array, Past | None], tuple[Array, Past]],
+    run: Callable[[Array, Past | None], Chunk],
     x: Array,
     *,
-    first: int,
-    chunk: int,
+    first: int | None,
+    chunk: int | None,
 ) -> Array:
-    """`run` over `x` along time: `first` frames, then `chunk` at a time, in one scan.
+    """`run` over `x` along time: `first` frames, then `chunk` at a time, in one loop;
+    all of it at once where they are None.
 
-    Only one chunk's activations are alive at once.
+    Only one chunk's activations are alive at once, and each is written where it belongs
+    in the result, so that nothing else grows with the length.
     """
-    if x.shape[1] <= first:
-        return run(x, None)[0]
-    head, past = run(x[:, :first], None)
-    whole = (x.shape[1] - first) // chunk * chunk
-    outputs: Sequence[Array] = [head]
-    if whole:
-        body = einops.rearrange(
-            x[:, first : first + whole], "b (n t) ... -> n b t ...", t=chunk
-        )
-        past, body = lax.scan(lambda past, x: run(x, past)[::-1], past, body)
-        outputs = [head, einops.rearrange(body, "n b t ... -> b (n t) ...")]
-    if first + whole < x.shape[1]:
-        outputs = [*outputs, run(x[:, first + whole :], past)[0]]
-    return jnp.concatenate(outputs, axis=1)
+    opening = run(x[:, :first], None)
+    head, past = opening.value, opening.past
+    if chunk is None:
+        return head
+    steps, rest = divmod(max(x.shape[1] - first, 0), chunk)
+    if not steps and not rest:
+        return head
+    given = jax.eval_shape(lambda *x: run(*x).value, x[:, :chunk], past).shape[1]
+    frames = head.shape[1] + steps * given + rest * given // chunk
+    out = jnp.zeros((head.shape[0], frames, *head.shape[2:]), head.dtype)
+    out = out.at[:, : head.shape[1]].set(head)
+
+    def step(i: Array, carry: tuple[Past, Array]) -> tuple[Past, Array]:
+        past, out = carry
+        piece = lax.dynamic_slice_in_dim(x, first + i * chunk, chunk, axis=1)
+        result = run(piece, past)
+        start = head.shape[1] + i * given
+        out = lax.dynamic_update_slice_in_dim(out, result.value, start, axis=1)
+        return result.past, out
+
+    if steps:
+        past, out = lax.fori_loop(0, steps, step, (past, out))
+    if rest:
+        value = run(x[:, -rest:], past).value
+        out = out.at[:, -value.shape[1] :].set(value)
+    return out
 
 
 @jax.custom_vjp

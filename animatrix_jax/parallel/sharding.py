@@ -26,7 +26,7 @@ RULES: tuple[tuple[str, Axes], ...] = (
     # The taxonomy's tables and the factors of the tag deltas: small, replicated.
     (r"/tags/(encoder/(field|value)|modulation/expand)$", ()),
     # Embedding tables: rows whole, so that a lookup gathers nothing.
-    (r"/(embedding|relative_bias)$", (None, "fsdp")),
+    (r"/(embedding|position|relative_bias)$", (None, "fsdp")),
     # Projections back to the residual stream: inputs on tensor, outputs on fsdp.
     (r"/(out|down|wo)/kernel$", ("tensor", "fsdp")),
     # Every other matrix: inputs on fsdp, outputs on tensor.

@@ -127,7 +127,7 @@ class Pipeline:
         )
         path = parts["text"].tokenizer
         if path is None:
-            raise UserError(f"{parts['text'].source} has no tokenizer.json")
+            raise UserError(f"{parts['text'].source} has no tokenizer")
         return cls(
             preset=preset,
             params={

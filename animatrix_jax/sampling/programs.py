@@ -67,7 +67,7 @@ def _encode_frames(
 ) -> Float[Array, "b t h w c"]:
     """Normalised latents of pixels, the mean of the posterior."""
     vae = bind(lambda rngs: VAE(preset.vae, rngs=rngs), params)
-    return vae.normalize(vae.encode(video.astype(jnp.float32) / 127.5 - 1.0).mean)
+    return vae.encode_pixels(video)
 
 
 def _decode(
@@ -75,8 +75,7 @@ def _decode(
 ) -> UInt8[Array, "b T H W 3"]:
     """Pixels of normalised latents."""
     vae = bind(lambda rngs: VAE(preset.vae, rngs=rngs), params)
-    video = vae.decode(vae.denormalize(latents))
-    return jnp.round((jnp.clip(video, -1.0, 1.0) + 1.0) * 127.5).astype(jnp.uint8)
+    return vae.decode_pixels(latents)
 
 
 def clip_noise(

@@ -25,6 +25,7 @@ import safetensors.numpy
 from flax import traverse_util
 
 from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.tokenizer import find_tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.training.lazy import LazyArray, loaded
 
@@ -147,7 +148,7 @@ def _from_run(workdir: pathlib.Path, name: str, stage: str, form: Form) -> Compo
                 name=name,
                 config=config,
                 params=_formed(params, form),
-                tokenizer=_tokenizer(workdir / candidate),
+                tokenizer=find_tokenizer(workdir / candidate),
                 source=str(workdir / candidate),
             )
     config = checkpoint.read_config(workdir / candidates[0] / "checkpoints")
@@ -179,7 +180,7 @@ def _from_converted(
         name=name,
         config=json.loads(text),
         params=loaded(params) if form == "loaded" else params,
-        tokenizer=_tokenizer(folder / name / "tokenizer"),
+        tokenizer=find_tokenizer(folder / name),
         source=str(folder),
     )
 
@@ -199,7 +200,7 @@ def _from_folder(folder: pathlib.Path, name: str, form: Form) -> Component:
         name=name,
         config=config,
         params=_formed(traverse_util.unflatten_dict(tree), form),
-        tokenizer=_tokenizer(folder),
+        tokenizer=find_tokenizer(folder),
         source=str(folder),
     )
 
@@ -218,11 +219,6 @@ def save_component(
     safetensors.numpy.save_file(flat, temporary)
     temporary.chmod(0o644)
     temporary.replace(folder / f"{name}.safetensors")
-
-
-def _tokenizer(folder: pathlib.Path) -> pathlib.Path | None:
-    path = folder / "tokenizer.json"
-    return path if path.exists() else None
 
 
 def _formed(tree: dict[str, Any], form: Form) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def test_parts_fit_and_survive_json(name):
     model = preset(name)
     assert model.dit.text_dim == model.text.d_model
     assert model.dit.tag_dim == model.tags.dim
+    assert model.dit.image_dim == (model.image and model.image.dim)
     assert (model.frames - 1) % model.vae.stride[0] == 0
     assert (model.dit.frame_conditioning == "concat") == name.endswith("i2v")
     again = from_dict(ModelPreset, json.loads(json.dumps(to_dict(model))))

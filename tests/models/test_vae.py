@@ -13,6 +13,7 @@ from jax import numpy as jnp
 
 from animatrix_jax.convert.source import flat_shapes
 from animatrix_jax.convert.vae import diffusers_table
+from animatrix_jax.models import vae as vae_module
 from animatrix_jax.models import vae_layers
 from animatrix_jax.models.config import VAEConfig
 from animatrix_jax.models.functional import bind, init_params
@@ -220,24 +221,78 @@ def test_only_the_result_is_clipped():
     np.testing.assert_allclose(model.decode(latents), np.clip(free, -1, 1), atol=1e-6)
 
 
-def test_memory_of_chunks_does_not_grow_with_length():
-    """Beyond the clip itself, decoding 33 frames takes what decoding 9 takes."""
-    config = dataclasses.replace(SMALL, base_dim=8)
-
-    model = Model(config, shapes(config), (32, 32))
-
-    def temporaries(frames: int, chunk: int | None) -> int:
-        latents = jax.ShapeDtypeStruct((1, frames, 8, 8, 4), jnp.float32)
-        decode = jax.jit(
-            lambda p, z: model.bind(p).decode(z, chunk=chunk),
+def pixel_programs(config: VAEConfig):
+    """The two functions between uint8 pixels and normalised latents, not yet compiled."""
+    return {
+        name: jax.jit(
+            lambda params, x, name=name: getattr(
+                bind(lambda rngs: VAE(config, rngs=rngs), params), name
+            )(x),
             compiler_options=COMPILE_FAST,
         )
-        memory = decode.lower(model.params, latents).compile().memory_analysis()
-        pixels = memory.output_size_in_bytes
-        return max(memory.temp_size_in_bytes - 2 * pixels, 1)
+        for name in ("encode_pixels", "decode_pixels")
+    }
 
-    assert temporaries(33, 1) <= 1.1 * temporaries(9, 1)
-    assert temporaries(33, None) > 2 * temporaries(33, 1)
+
+@pytest.mark.parametrize("name", ["encode_pixels", "decode_pixels"])
+def test_memory_does_not_grow_with_length(name, monkeypatch):
+    """Beyond the clip and its latents; a long clip is coded in chunks unasked."""
+    config = dataclasses.replace(SMALL, base_dim=8, first_std=(2.0,) * 4)
+
+    def temporaries(latents: int) -> int:
+        given = {
+            "encode_pixels": ((1, 4 * latents - 3, 32, 32, 3), jnp.uint8),
+            "decode_pixels": ((1, latents, 8, 8, 4), jnp.float32),
+        }[name]
+        program = pixel_programs(config)[name]
+        lowered = program.lower(shapes(config), jax.ShapeDtypeStruct(*given))
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+    monkeypatch.setattr(vae_module, "_CHUNK_PIXELS", 2 * 4 * 32 * 32)
+    few, many = temporaries(9), temporaries(65)
+    assert many <= 1.01 * few
+    monkeypatch.setattr(vae_module, "_CHUNK_PIXELS", 2**30)
+    assert temporaries(65) > 8 * many
+
+
+def test_pixels_and_normalised_latents_in_chunks_and_whole(monkeypatch):
+    """The first frame's statistics are of the clip's, not of each chunk's."""
+    config = dataclasses.replace(
+        SMALL, latents_std=(2.0,) * 4, first_mean=(1.0,) * 4, first_std=(4.0,) * 4
+    )
+    model = small()
+    vae = Model(config, model.params, model.size).bind(model.params)
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 17, 8, 12, 3), np.uint8)
+
+    def run():
+        programs = pixel_programs(config)
+        latents = programs["encode_pixels"](model.params, pixels)
+        video = programs["decode_pixels"](model.params, latents)
+        return np.asarray(latents), np.asarray(video).astype(int)
+
+    assert vae.chunk_length(17, 8, 12) is None
+    latents, video = run()
+    raw = model.encode(np.asarray(vae_module.signed(jnp.asarray(pixels)))).mode
+    np.testing.assert_allclose(latents, vae.normalize(raw), atol=1e-5)
+    decoded = (
+        np.asarray(model.decode(vae.denormalize(jnp.asarray(latents)))) + 1
+    ) * 127.5
+    assert np.abs(video - decoded).max() <= 0.501
+    monkeypatch.setattr(vae_module, "_CHUNK_PIXELS", 2 * 4 * 8 * 12)
+    assert vae.chunk_length(17, 8, 12) == 2
+    in_chunks, same_video = run()
+    np.testing.assert_allclose(in_chunks, latents, atol=1e-5)
+    # Where a value lies on the edge between two, either is right.
+    assert np.abs(same_video - video).max() <= 1
+    assert (same_video != video).mean() < 1e-3
+
+
+def test_only_long_clips_are_cut():
+    """Every default clip of our own sizes is coded at once; Wan's frame by frame."""
+    vae = small().bind(small().params)
+    assert vae.chunk_length(17, 32, 32) is vae.chunk_length(33, 64, 64) is None
+    assert vae.chunk_length(1025, 32, 32) == 64
+    assert vae.chunk_length(81, 480, 832) == vae.chunk_length(81, 720, 1280) == 1
 
 
 def test_convolution_by_taps_is_the_convolution():

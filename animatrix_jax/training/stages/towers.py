@@ -115,8 +115,7 @@ class Towers:
 
     def encode(self, vae_params: Params, video: Array) -> Array:
         """uint8 video [b t h w 3] to normalised latents."""
-        vae = bind(self.vae, vae_params)
-        return vae.normalize(vae.encode(signed(video)).mode)
+        return bind(self.vae, vae_params).encode_pixels(video)
 
     def conditioning(self, frozen: Params, batch: Batch) -> Conditioning:
         """A batch's text, through the frozen tower, and its tags."""
@@ -139,11 +138,6 @@ class Towers:
     def _fresh(self, name: str) -> Params:
         build: Build = {"vae": self.vae, "text": self.text_encoder}[name]
         return jax.tree.map(np.asarray, init_params(build, jax.random.key(0)))
-
-
-def signed(video: Array) -> Array:
-    """uint8 pixels to fp32 in [-1, 1]."""
-    return video.astype(jnp.float32) / 127.5 - 1.0
 
 
 @functools.lru_cache(maxsize=8)

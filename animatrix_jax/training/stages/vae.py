@@ -24,6 +24,7 @@ from jaxtyping import Array
 from animatrix_jax.models import vae_layers as layers
 from animatrix_jax.models.config import to_dict
 from animatrix_jax.models.functional import Params, bind, init_params
+from animatrix_jax.models.vae import signed
 from animatrix_jax.objectives.autoencoding import (
     AutoencodingConfig,
     autoencoding_loss,
@@ -31,7 +32,7 @@ from animatrix_jax.objectives.autoencoding import (
 from animatrix_jax.training.config import section
 from animatrix_jax.training.stage import Batch, Metrics
 from animatrix_jax.training.stages.clips import Clips
-from animatrix_jax.training.stages.towers import Towers, signed
+from animatrix_jax.training.stages.towers import Towers
 
 _FIRST_LOGVAR = -6.0
 # Of `reach`: clips it is measured on, deviations of noise, and the least it may be.
