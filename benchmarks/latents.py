@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     @jax.jit
     def encode(video):
         vae = bind(lambda rngs: VAE(config, rngs=rngs), params)
-        raw = vae.encode(signed(video)).mode
+        raw = vae.encode(video).mode
         return vae.normalize(raw), raw
 
     videos = draw("train", FLAGS.clips - FLAGS.clips % _BATCH)
