@@ -17,16 +17,16 @@ from animatrix_jax.knowledge.tags import parse_tags
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
 
 FLAGS = flags.FLAGS
-PROMPT = "a girl with long hair"
+PROMPT = "A girl with long purple hair talks against a plain white background."
 COMMON = {
     "style.rendering": "two_tone_cel",
     "style.line": "thin_clean",
     "style.proportion": "stylized",
     "style.palette": "natural",
-    "style.background": "painted",
-    "motion.motion_style": "daily_acting",
+    "style.background": "white",
+    "motion.motion_style": "dialogue",
     "motion.deformation": "none",
-    "camera.shot_size": "waist",
+    "camera.shot_size": "bust",
     "camera.angle": "eye",
     "camera.camera_motion": "fix",
     "vfx.impact": "none",
@@ -37,12 +37,12 @@ COMMON = {
 ROWS = (
     {},
     {"camera.shot_size": "close_up"},
-    {"camera.shot_size": "full", "motion.motion_style": "run"},
+    {"camera.shot_size": "full", "motion.motion_style": "walk"},
+    {"style.proportion": "super_deformed", "camera.shot_size": "full"},
     {"camera.camera_motion": "pan_left"},
-    {"style.palette": "monochrome"},
+    {"style.rendering": "mono_manga", "style.palette": "monochrome"},
     {"style.palette": "neon"},
-    {"style.background": "white", "style.proportion": "super_deformed"},
-    {"vfx.lines": "focus_lines", "motion.emotion": "anger"},
+    {"style.palette": "pastel"},
 )
 
 

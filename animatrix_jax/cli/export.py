@@ -45,8 +45,9 @@ def export(
         trained = component.config["model"]
         if not config:
             config = {"preset": component.config["preset"], "model": trained}
-        keys = {"generator": ("dit", "tags")}.get(name, (name,))
-        config["model"] |= {key: trained[key] for key in keys if key in trained}
+        # Whatever is not a tower's is the generator's: also how it is sampled.
+        keys = trained.keys() - {"vae", "text"} if name == "generator" else {name}
+        config["model"] |= {key: trained[key] for key in keys & trained.keys()}
         # A generator is sampled with the towers that it was trained with, or not at all.
         if name == "generator":
             config["digests"] = component.config.get("digests", {})
