@@ -154,4 +154,5 @@ def scan_layers(
         policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
         step = jax.checkpoint(step, prevent_cse=False, policy=policy)
     small = sum(leaf.size for leaf in jax.tree.leaves(state)) < _UNROLLED
-    return lax.scan(step, x, state, unroll=small)[0]
+    # Outside a loop XLA would merge what is recomputed with what it should replace.
+    return lax.scan(step, x, state, unroll=small and remat == "none")[0]
