@@ -168,6 +168,8 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             "data": {"clips": 64, "held_out": 8},
             "batch": {"size": 8},
             "loop": {"steps": 6, "log_every": 2, "checkpoint_every": 3},
+            # Most of so short a run is compiling.
+            "model": {"dit": {"num_layers": 2}, "tags": {"num_layers": 1}},
         }
     )
     return config
