@@ -78,34 +78,6 @@ _IMAGE_CLIPS = (
     Clip(heads=3, head_dim=12, latents=(1, 6, 2), layers=1, batch=1, text=512),
 )
 _IMAGE_PATCHES, _IMAGE_DIM = 11, 14
-_VAE21 = VAEConfig(
-    latent_channels=5,
-    base_dim=6,
-    dim_mult=(1, 2, 3, 3),
-    num_res_blocks=1,
-    downsample=("spatial", "spacetime", "spacetime"),
-)
-_VAE22 = VAEConfig(
-    latent_channels=6,
-    base_dim=4,
-    decoder_dim=6,
-    dim_mult=(1, 2, 2),
-    num_res_blocks=2,
-    downsample=("spacetime", "spacetime"),
-    patch=2,
-    residual=True,
-)
-_T5 = T5Config(
-    vocab_size=97,
-    d_model=24,
-    d_kv=10,
-    d_ff=36,
-    num_heads=3,
-    num_layers=3,
-    relative_buckets=12,
-    relative_max_distance=20,
-    bias_every_layer=False,
-)
 
 
 def main(argv: list[str]) -> None:
@@ -327,8 +299,8 @@ FAMILIES: dict[str, list[Callable[[pathlib.Path], Errors]]] = {
     "wan22_ti2v_5b": _transformers(_CLIPS, per_token=True),
     "wan22_a14b_t2v": _transformers(_CLIPS[:2]),
     "wan22_a14b_i2v": _transformers(_CLIPS[:2], concat=True),
-    "vae21": _vaes(_VAE21, (2, 9, 16, 24), (1, 5, 24, 8), (3, 1, 8, 16)),
-    "vae22": _vaes(_VAE22, (2, 9, 16, 8), (1, 5, 8, 24), (3, 1, 16, 16)),
+    "vae21": _vaes(references.VAE21, (2, 9, 16, 24), (1, 5, 24, 8), (3, 1, 8, 16)),
+    "vae22": _vaes(references.VAE22, (2, 9, 16, 8), (1, 5, 8, 24), (3, 1, 16, 16)),
     "t5_11": _t5s(_T5, (3, 27), (1, 1), (2, 41)),
     "umt5": _t5s(
         dataclasses.replace(_T5, bias_every_layer=True), (3, 27), (1, 1), (2, 41)

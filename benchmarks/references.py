@@ -4,6 +4,7 @@ Every weight is drawn, biases, gains and zero-initialised heads too: what starts
 one would hide what feeds it.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,39 @@ from animatrix_jax.convert import configs
 from animatrix_jax.convert.table import Table, from_theirs
 from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
 from animatrix_jax.training.lazy import lazy
+
+
+# Small models of each form, whose sizes have little in common.
+VAE21 = VAEConfig(
+    latent_channels=5,
+    base_dim=6,
+    dim_mult=(1, 2, 3, 3),
+    num_res_blocks=1,
+    downsample=("spatial", "spacetime", "spacetime"),
+)
+VAE22 = VAEConfig(
+    latent_channels=6,
+    base_dim=4,
+    decoder_dim=6,
+    dim_mult=(1, 2, 2),
+    num_res_blocks=2,
+    downsample=("spacetime", "spacetime"),
+    patch=2,
+    residual=True,
+)
+T5_11 = T5Config(
+    vocab_size=97,
+    d_model=24,
+    d_kv=10,
+    d_ff=36,
+    num_heads=3,
+    num_layers=3,
+    num_decoder_layers=2,
+    relative_buckets=12,
+    relative_max_distance=20,
+    bias_every_layer=False,
+)
+UMT5 = dataclasses.replace(T5_11, bias_every_layer=True)
 
 
 def transformer(config: DiTConfig) -> WanTransformer3DModel:

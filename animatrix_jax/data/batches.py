@@ -52,7 +52,6 @@ class DataConfig:
 
     Attributes:
       batch_size: clips a step, over all hosts.
-      images: how many times as many a step of images has, which are that much cheaper.
       steps: how many batches there are; the curriculum's progress runs over them.
       seed: of all that is drawn.
       fields: which parts of FIELDS a batch holds. Without "media" nothing is decoded.
@@ -72,7 +71,6 @@ class DataConfig:
 
     batch_size: int
     steps: int
-    images: int = 1
     seed: int = 0
     fields: tuple[str, ...] = ("media", "text", "tags", "given")
     tasks: tuple[tuple[str, float | tuple[float, ...]], ...] = (
@@ -116,10 +114,6 @@ class DataConfig:
         shares = self.shares(progress).tolist()
         return tuple((name, share) for (name, _), share in zip(self.tasks, shares))
 
-    def clips(self, task: str) -> int:
-        """Clips of a step of `task`, over all hosts."""
-        return self.batch_size * (self.images if task == "t2i" else 1)
-
     def progress(self, step: int) -> float:
         """How far the run is at a step: 0 at the first, 1 at the last."""
         return min(1.0, step / max(self.steps - 1, 1))
@@ -161,7 +155,8 @@ class Batcher:
         self._source = source
         self._config = config
         self._tokenizer = tokenizer
-        self._host, self._hosts = host, hosts
+        local = config.batch_size // hosts
+        self._slots = np.arange(host * local, (host + 1) * local)
         mode = config.curriculum.mode
         self._sampler = build_sampler(
             config.curriculum,
@@ -175,9 +170,8 @@ class Batcher:
         """This host's share of the batch of `step`."""
         config, step = self._config, int(step)
         task = draw_task(config, step)
-        slots = self._slots(task)
-        clips = self._clips(step, slots)
-        groups = slots // config.group
+        clips = self.draw(step)
+        groups = self._slots // config.group
         read = "media" in config.fields or "scores" in config.fields
         records, texts, tags = [], [], []
         for clip, group in zip(clips.tolist(), groups.tolist()):
@@ -208,34 +202,22 @@ class Batcher:
 
     def draw(self, step: int) -> np.ndarray:
         """The clips [b] that this host's slots of a step take."""
-        return self._clips(step, self._slots(draw_task(self._config, step)))
-
-    def _slots(self, task: str) -> np.ndarray:
-        """This host's slots of a step of `task`."""
-        local = self._config.clips(task) // self._hosts
-        return np.arange(self._host * local, (self._host + 1) * local)
-
-    def _clips(self, step: int, slots: np.ndarray) -> np.ndarray:
         config = self._config
         clips = self._sampler.draw(
             seed=config.seed,
             step=step,
-            slots=slots // config.group,
+            slots=self._slots // config.group,
             progress=config.progress(step),
         )
         # A draw names its whole group; clips left over at the end join the last one.
         groups = np.minimum(clips, len(self._source) - config.group) // config.group
-        return groups * config.group + slots % config.group
+        return groups * config.group + self._slots % config.group
 
 
 def draw_task(config: DataConfig, step: int) -> str:
-    """The task of a step, the same on every host.
-
-    Shares count clips, so a task whose steps have more of them has fewer steps.
-    """
+    """The task of a step, the same on every host."""
     names = [name for name, _ in config.tasks]
-    clips = np.array([config.clips(name) for name in names])
-    edges = np.cumsum(config.shares(config.progress(step)) / clips)
+    edges = np.cumsum(config.shares(config.progress(step)))
     edges = edges / edges[-1]
     place = np.searchsorted(edges, step_uniform(seed=config.seed, step=step), "right")
     return names[min(int(place), len(names) - 1)]

@@ -101,16 +101,14 @@ class BatchConfig:
 
     Attributes:
       size: clips over all hosts.
-      images: a step of images has `images` times as many.
       max_tags: tags of a clip, padded to.
     """
 
     size: int = 64
-    images: int = 1
     max_tags: int = MAX_TAGS
 
     def __post_init__(self):
-        for name in ("size", "images", "max_tags"):
+        for name in ("size", "max_tags"):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"batch.{name} must be 1 or more, got {getattr(self, name)}"

@@ -11,7 +11,6 @@ from transformers import T5TokenizerFast
 
 from animatrix_jax.data.tokenizer import train_tokenizer
 from animatrix_jax.models import presets
-from animatrix_jax.models.config import VAEConfig
 from benchmarks import references
 
 torch.set_num_threads(1)
@@ -26,15 +25,6 @@ def tiny():
         base,
         dit=dataclasses.replace(base.dit, num_layers=3),
         text=dataclasses.replace(base.text, num_layers=2, num_decoder_layers=0),
-        vae=VAEConfig(
-            latent_channels=4,
-            base_dim=4,
-            dim_mult=(1, 2),
-            num_res_blocks=1,
-            downsample=("spacetime",),
-            latents_mean=(0.1, -0.1, 0.0, 0.2),
-            latents_std=(0.5, 1.0, 2.0, 1.0),
-        ),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(presets.PRESETS, "tiny", lambda: model)

@@ -18,19 +18,7 @@ from animatrix_jax.models.t5 import T5, T5Encoder, relative_buckets
 from benchmarks import references
 from benchmarks.references import relative_error
 
-T5_11 = T5Config(
-    vocab_size=97,
-    d_model=24,
-    d_kv=10,
-    d_ff=36,
-    num_heads=3,
-    num_layers=3,
-    num_decoder_layers=2,
-    relative_buckets=12,
-    relative_max_distance=20,
-    bias_every_layer=False,
-)
-UMT5 = dataclasses.replace(T5_11, bias_every_layer=True)
+T5_11, UMT5 = references.T5_11, references.UMT5
 
 
 def from_reference(model, config: T5Config) -> dict:

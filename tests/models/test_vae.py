@@ -20,23 +20,7 @@ from animatrix_jax.models.functional import bind, init_params
 from animatrix_jax.models.vae import VAE, Gaussian
 from benchmarks import references
 
-WAN21 = VAEConfig(
-    latent_channels=5,
-    base_dim=6,
-    dim_mult=(1, 2, 3, 3),
-    num_res_blocks=1,
-    downsample=("spatial", "spacetime", "spacetime"),
-)
-WAN22 = VAEConfig(
-    latent_channels=6,
-    base_dim=4,
-    decoder_dim=6,
-    dim_mult=(1, 2, 2),
-    num_res_blocks=2,
-    downsample=("spacetime", "spacetime"),
-    patch=2,
-    residual=True,
-)
+WAN21, WAN22 = references.VAE21, references.VAE22
 # All that our small ones have and Wan's have not.
 SMALL = VAEConfig(
     latent_channels=4,

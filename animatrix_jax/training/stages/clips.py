@@ -69,7 +69,6 @@ class Clips:
         )
         self._batches = DataConfig(
             batch_size=batch.size,
-            images=batch.images,
             max_tags=batch.max_tags,
             steps=config.loop.steps,
             seed=config.seed,
@@ -100,7 +99,6 @@ class Clips:
         config = dataclasses.replace(
             self._batches,
             batch_size=size,
-            images=1,
             steps=max(self._data.held_out // max(size, 1), 1),
             tasks=self._batches.tasks_at(1.0),
             seed=_HELD_OUT_SEED,
