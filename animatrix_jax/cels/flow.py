@@ -37,7 +37,7 @@ def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
     """Frames, flow from each to the next, and where the flow can be seen."""
     renderer = Renderer(spec, height=height, width=width)
     parts, hidden = [], []
-    video = renderer.frames()
+    video = renderer.frames(range(spec.frames))
     for frame in range(spec.frames):
         ids = _part_ids(renderer, frame)
         renderer.draw_set(frame)

@@ -6,6 +6,7 @@ matrices, and a frame whose camera and cels have not changed is copied.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import skia
@@ -36,10 +37,16 @@ WASH = {"rough_genga": 0.62, "tiedown": 0.55, "watercolor": 0.28, "mono_manga": 
 
 
 def render(
-    spec: ClipSpec, *, height: int, width: int, stage: Stage | None = None
+    spec: ClipSpec,
+    *,
+    height: int,
+    width: int,
+    stage: Stage | None = None,
+    only: int | None = None,
 ) -> UInt8[np.ndarray, "t h w 3"]:
-    """The frames of a clip; ``stage`` saves making it again."""
-    return Renderer(spec, height=height, width=width, stage=stage).frames()
+    """The frames of a clip, or ``only`` one; ``stage`` saves making it again."""
+    renderer = Renderer(spec, height=height, width=width, stage=stage)
+    return renderer.frames(range(spec.frames) if only is None else (only,))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -293,17 +300,17 @@ class Renderer:
         x = min(max(head[0], 0.15 * self.aspect), 0.85 * self.aspect)
         return x, min(max(head[1], 0.15), 0.85)
 
-    def frames(self) -> UInt8[np.ndarray, "t h w 3"]:
-        """Every frame of the clip."""
+    def frames(self, numbers: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
+        """The frames of these numbers."""
         spec = self.spec
         e = spec.effects
-        video = np.empty((spec.frames, self.height, self.width, 3), np.uint8)
+        video = np.empty((len(numbers), self.height, self.width, 3), np.uint8)
         flat = bool(e.lines) or any(
             d.kind in ("boiling_line", "colour_flicker") for d in spec.defects
         )
         changing = bool(e.lines or e.impact or e.elemental or e.manpu)
         made: dict[tuple, np.ndarray] = {}
-        for frame in range(spec.frames):
+        for place, frame in enumerate(numbers):
             key = (
                 self.stage.sheet[frame],
                 tuple(start <= frame for start, _ in self.figures[0]),
@@ -319,12 +326,12 @@ class Renderer:
                 made[key] = self.array.copy()
             if changing:
                 self.overlay(frame)
-            video[frame] = self.array[..., :3]
+            video[place] = self.array[..., :3]
             if e.impact:
                 cel = self.stage.cels[self.stage.sheet[frame]]
                 head = head_on_screen(cel, self.camera[frame], height=self.height)
-                video[frame] = effects.post(
-                    video[frame],
+                video[place] = effects.post(
+                    video[place],
                     e,
                     frame,
                     spec.frames,

@@ -58,6 +58,7 @@ class CelWorld:
         2j+1 are the same but for their defects.
       flow: whether clips carry true optical flow.
       tags: demanded of every clip, in any spelling that ``parse_tags`` reads.
+      still: a clip is one of its frames, whose number is drawn.
       odds: how often each value is drawn: "broad", or "plain", where a figure fills the
         frame and effects are few.
 
@@ -77,12 +78,15 @@ class CelWorld:
         defects: str = "none",
         flow: bool = False,
         tags: Iterable[str] | str = (),
+        still: bool = False,
         odds: str = "broad",
     ):
         if defects not in DEFECT_MODES:
             raise ValueError(f"defects must be one of {DEFECT_MODES}, got {defects!r}")
         if odds not in ODDS:
             raise ValueError(f"odds must be one of {tuple(ODDS)}, got {odds!r}")
+        if still and flow:
+            raise ValueError("a still has no flow")
         if min(size, height, width, frames) < 1:
             raise ValueError(
                 "size, height, width and frames must be positive, got "
@@ -91,6 +95,7 @@ class CelWorld:
         self.seed, self.size, self.split = seed, size, split
         self.height, self.width, self.frames = height, width, frames
         self.defects, self.flow, self.odds = defects, flow, odds
+        self.still = still
         self.tags = parse_tags(tags)
 
     def __len__(self) -> int:
@@ -127,13 +132,19 @@ class CelWorld:
         told = narrate(spec)
         stage = make_stage(spec)
         measured = measure(spec, stage)
+        only = None
+        if self.still:
+            draws = Draws(self.seed, "still", self.split, spec.index)
+            only = draws.integer(0, self.frames)
         truth = (
             true_flow(spec, height=self.height, width=self.width) if self.flow else None
         )
         return CelClip(
             video=truth.video
             if truth
-            else render(spec, height=self.height, width=self.width, stage=stage),
+            else render(
+                spec, height=self.height, width=self.width, stage=stage, only=only
+            ),
             tags=spec.tags,
             summary=told.summary,
             description=told.description,

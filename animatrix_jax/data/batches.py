@@ -124,6 +124,7 @@ class Batcher:
 
     Args:
       source: the clips.
+      images: the clips of text-to-image, of one frame each; None: frames of `source`.
       config: see DataConfig.
       tokenizer: needed for the field "text" only.
       host, hosts: which share of each step's slots to make.
@@ -137,6 +138,7 @@ class Batcher:
         source: Source,
         config: DataConfig,
         *,
+        images: Source | None = None,
         tokenizer: TextEncoder | None = None,
         host: int = 0,
         hosts: int = 1,
@@ -150,36 +152,40 @@ class Batcher:
             raise ValueError(f"expected a host in [0, {hosts}), got {host}")
         if "text" in config.fields and tokenizer is None:
             raise ValueError('expected a tokenizer for the field "text", got none')
-        if len(source) < config.group:
-            raise UserError(f"expected {config.group} clips or more, got {len(source)}")
-        self._source = source
         self._config = config
         self._tokenizer = tokenizer
         local = config.batch_size // hosts
         self._slots = np.arange(host * local, (host + 1) * local)
-        mode = config.curriculum.mode
-        self._sampler = build_sampler(
-            config.curriculum,
-            count=len(source),
-            tables=None
-            if mode == "plain"
-            else source.tables(measured=mode != "uniform"),
+        pools = {id(s): self._pool(s) for s in (source, images) if s is not None}
+        self._pools = {
+            task: pools[id(images if task == "t2i" and images is not None else source)]
+            for task in TASKS
+        }
+
+    def _pool(self, source: Source) -> "_Pool":
+        group, mode = self._config.group, self._config.curriculum.mode
+        if len(source) < group:
+            raise UserError(f"expected {group} clips or more, got {len(source)}")
+        tables = None if mode == "plain" else source.tables(measured=mode != "uniform")
+        sampler = build_sampler(
+            self._config.curriculum, count=len(source), tables=tables
         )
+        return _Pool(source=source, sampler=sampler)
 
     def __call__(self, step: int) -> Batch:
         """This host's share of the batch of `step`."""
         config, step = self._config, int(step)
         task = draw_task(config, step)
-        clips = self.draw(step)
+        source, clips = self._pools[task].source, self.draw(step)
         groups = self._slots // config.group
         read = "media" in config.fields or "scores" in config.fields
         records, texts, tags = [], [], []
         for clip, group in zip(clips.tolist(), groups.tolist()):
             rng = clip_generator(seed=config.seed, step=step, slot=group)
             if read:
-                record = self._source.record(clip, rng)
+                record = source.record(clip, rng)
             else:
-                record = self._source.narrative(clip)
+                record = source.narrative(clip)
             conditions = _conditions(record, config.corruption, rng)
             if task == "t2i" and "media" in config.fields:
                 record = record | _one_image(record, rng)
@@ -203,14 +209,15 @@ class Batcher:
     def draw(self, step: int) -> np.ndarray:
         """The clips [b] that this host's slots of a step take."""
         config = self._config
-        clips = self._sampler.draw(
+        pool = self._pools[draw_task(config, int(step))]
+        clips = pool.sampler.draw(
             seed=config.seed,
             step=step,
             slots=self._slots // config.group,
             progress=config.progress(step),
         )
         # A draw names its whole group; clips left over at the end join the last one.
-        groups = np.minimum(clips, len(self._source) - config.group) // config.group
+        groups = np.minimum(clips, len(pool.source) - config.group) // config.group
         return groups * config.group + self._slots % config.group
 
 
@@ -234,6 +241,14 @@ def stack_tags(tags: Sequence[tuple[str, ...]], max_tags: int = MAX_TAGS) -> Bat
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class _Pool:
+    """Clips, and how they are drawn."""
+
+    source: Source
+    sampler: Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Conditions:
     text: str
     tags: tuple[str, ...]
@@ -252,10 +267,9 @@ def _conditions(
 
 
 def _one_image(record: Record, rng: np.random.Generator) -> Record:
-    """A frame of the clip: of its pixels any, of its latents one that is coded alone."""
+    """A frame of the clip: of its pixels any, of its latents the one coded alone."""
     if "latents" in record:
-        images = [record["latents"][:1], *record["images"][:, None]]
-        return {"latents": images[rng.integers(len(images))]}
+        return {"latents": record["latents"][:1]}
     frame = rng.integers(len(record["video"]))
     return {"video": record["video"][frame : frame + 1]}
 

@@ -26,15 +26,12 @@ from animatrix_jax.data.records import Record, Source
 from animatrix_jax.errors import UserError
 
 EncodeFn = Callable[[np.ndarray], Any]
-"""uint8 [n t h w 3] to normalised latents [n t' h' w' c]: whole clips, or single frames
-with t = 1, each always of the same n."""
+"""uint8 [n t h w 3] to normalised latents [n t' h' w' c], always of the same n."""
 
 _NAME = "animatrix_latents"
 _TABLES = "tables.npz"
 _METADATA = "metadata.json"  # TFDS's own file name
 _SHARD = 2048
-# Frames of a clip, beside its first, that are also encoded alone, to train on images.
-_IMAGES = 4
 _IN_MEMORY_BYTES = 2 << 30
 _TEXTS = ("summary", "description", "style_cluster")
 _NO_SCORES = np.full(4, np.nan, np.float32)
@@ -104,17 +101,15 @@ def write_latents(
     writer, columns = None, []
     with bar:
         for some in _batched(records, batch):
-            latents, images = _encode(encode_fn, some, batch)
+            latents = _encode(encode_fn, some, batch)
             if writer is None:
                 metadata = {
                     "fingerprint": fingerprint,
                     "count": count,
                     "origin": origin,
                 }
-                writer = _open_writer(
-                    tfds, partial, latents.shape[1:], images.shape[1:], metadata
-                )
-            rows = [_row(*parts) for parts in zip(some, latents, images)]
+                writer = _open_writer(tfds, partial, latents.shape[1:], metadata)
+            rows = [_row(*parts) for parts in zip(some, latents)]
             writer.add_examples({"train": rows})
             columns += [_columns(row) for row in rows]
             bar.update(len(rows))
@@ -127,8 +122,7 @@ def write_latents(
 
 
 class LatentSource:
-    """The clips of a cache, as a source of records with `latents` [t h w c] and `images`
-    [k h w c], frames that are encoded alone.
+    """The clips of a cache, as a source of records with `latents` [t h w c].
 
     A small cache is held in memory, as float16; a large one is read clip by clip.
 
@@ -163,10 +157,9 @@ class LatentSource:
         self._clips = self._clips["train"]
         self._clip_tables = ClipTables.load(folder / _TABLES)
         self._held: list[Record] = []
-        first = _from_row(self._clips[0])
-        self.shape: tuple[int, ...] = first["latents"].shape
-        size = first["latents"].nbytes + first["images"].nbytes
-        if size * len(self) <= memory_bytes:
+        first = _from_row(self._clips[0])["latents"]
+        self.shape: tuple[int, ...] = first.shape
+        if first.nbytes * len(self) <= memory_bytes:
             self._held = [_from_row(self._clips[n]) for n in range(len(self))]
 
     def __len__(self) -> int:
@@ -200,17 +193,12 @@ def _import_tfds() -> Any:
 
 
 def _open_writer(
-    tfds: Any,
-    folder: pathlib.Path,
-    shape: tuple[int, ...],
-    images: tuple[int, ...],
-    metadata: dict[str, Any],
+    tfds: Any, folder: pathlib.Path, shape: tuple[int, ...], metadata: dict[str, Any]
 ) -> Any:
     features = tfds.features
     text = features.Text()
     schema = {
         "latents": features.Tensor(shape=shape, dtype=np.float16, encoding="bytes"),
-        "images": features.Tensor(shape=images, dtype=np.float16, encoding="bytes"),
         "tags": features.Sequence(text),
         "motion": features.Scalar(np.float32),
         "deformation": features.Scalar(np.float32),
@@ -236,29 +224,18 @@ def _open_writer(
     return writer
 
 
-def _encode(
-    encode_fn: EncodeFn, records: list[Record], batch: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Latents [n t h w c] of clips, and [n k h w c] of frames encoded alone.
-
-    Both at the one batch size, so that the encoder compiles once for each.
-    """
+def _encode(encode_fn: EncodeFn, records: list[Record], batch: int) -> np.ndarray:
+    """Latents [n t h w c], encoded at the one batch size that is compiled."""
     videos = np.stack([record["video"] for record in records])
-    filled = videos[np.resize(np.arange(len(videos)), batch)]
-    whole = np.asarray(encode_fn(filled))
-    frames = np.linspace(0, videos.shape[1] - 1, _IMAGES + 1).round().astype(int)[1:]
-    alone = np.asarray(encode_fn(filled[:, frames].reshape(-1, 1, *filled.shape[2:])))
-    alone = alone.reshape(batch, _IMAGES, *alone.shape[2:])
-    for latents in (whole, alone):
-        largest = float(np.abs(latents.astype(np.float32)).max())
-        if not largest < float(np.finfo(np.float16).max):
-            ids = [record["clip_id"] for record in records]
-            raise ValueError(f"expected latents within float16, got {largest} in {ids}")
-    count = len(videos)
-    return whole[:count].astype(np.float16), alone[:count].astype(np.float16)
+    latents = np.asarray(encode_fn(videos[np.resize(np.arange(len(videos)), batch)]))
+    largest = float(np.abs(latents.astype(np.float32)).max())
+    if not largest < float(np.finfo(np.float16).max):
+        ids = [record["clip_id"] for record in records]
+        raise ValueError(f"expected latents within float16, got {largest} in {ids}")
+    return latents[: len(videos)].astype(np.float16)
 
 
-def _row(record: Record, latents: np.ndarray, images: np.ndarray) -> Record:
+def _row(record: Record, latents: np.ndarray) -> Record:
     if "motion" not in record and len(record["video"]) > 1:
         measured = measures.measure(record["video"])
         record["motion"] = measured.motion
@@ -267,7 +244,6 @@ def _row(record: Record, latents: np.ndarray, images: np.ndarray) -> Record:
     cluster = record.get("style_cluster") or style_cluster(record["tags"])
     return {
         "latents": latents,
-        "images": images,
         "tags": list(record["tags"]),
         "summary": record["summary"],
         "description": record["description"],

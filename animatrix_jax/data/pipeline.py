@@ -21,6 +21,7 @@ def make_batches(
     source: Source,
     config: DataConfig,
     *,
+    images: Source | None = None,
     tokenizer: TextEncoder | None = None,
     host: int = 0,
     hosts: int = 1,
@@ -29,7 +30,9 @@ def make_batches(
 
     Its iterator is saved and restored by grain.checkpoint, or get_state and set_state.
     """
-    batcher = Batcher(source, config, tokenizer=tokenizer, host=host, hosts=hosts)
+    batcher = Batcher(
+        source, config, images=images, tokenizer=tokenizer, host=host, hosts=hosts
+    )
     return batches_of_steps(
         batcher, config.steps, workers=config.workers, prefetch=config.prefetch
     )

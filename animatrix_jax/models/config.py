@@ -30,6 +30,9 @@ class DiTConfig:
       patch: latent frames, rows and columns in a token.
       freq_dim: width of the sinusoidal embedding of the noise level.
       rope_max_positions: most positions along each of time, height and width.
+      absolute_positions: tokens start with their place as well. Rotary positions are
+        relative: of pure noise they tell no token where it is, and in a grid of a few
+        tokens the edges tell little. Wan has none.
       image_dim: width of the image embeddings of Wan 2.1's image-to-video models, whose
         blocks attend to them through keys and values of their own; None: no such branch.
       frame_conditioning: how given frames enter. "clean": they replace their latents, at
@@ -57,6 +60,7 @@ class DiTConfig:
     eps: float = 1e-6
     rope_max_positions: int = 1024
     rope_theta: float = 10000.0
+    absolute_positions: bool = False
     image_dim: int | None = None
     frame_conditioning: FrameConditioning = "clean"
     tag_dim: int = 64

@@ -10,6 +10,7 @@ or one a latent frame: frames that are given are clean, at noise level 0.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -162,12 +163,17 @@ class DiT(nnx.Module):
             size // step for size, step in zip(xt.shape[1:4], config.patch, strict=True)
         )
         tokens = self.patch_embed(patch(xt.astype(dtype), config.patch))
-        rotary = rotary_table(
+        table = functools.partial(
+            rotary_table,
             grid,
-            head_dim=config.head_dim,
             theta=config.rope_theta,
             max_positions=config.rope_max_positions,
         )
+        rotary = table(head_dim=config.head_dim)
+        if config.absolute_positions:
+            place = table(head_dim=config.dim)
+            place = jnp.concatenate([place.cos, place.sin], axis=-1)
+            tokens = tokens + place.astype(dtype)
         time = self._time(sigma)
         modulation = self.time_modulation(jax.nn.silu(time))
         modulation = modulation.reshape(*time.shape[:2], 6, config.dim)

@@ -135,6 +135,7 @@ def _pico() -> ModelPreset:
             num_heads=4,
             num_layers=5,
             text_dim=64,
+            absolute_positions=True,
             tag_dim=64,
         ),
         tags=_tag_encoder(64, 4),
@@ -162,9 +163,9 @@ def _pico() -> ModelPreset:
         height=32,
         width=32,
         fps=12,
-        shift=3.0,
+        shift=5.0,
         steps=20,
-        guidance=2.0,
+        guidance=3.0,
     )
 
 
@@ -176,6 +177,7 @@ def _nano() -> ModelPreset:
             num_heads=6,
             num_layers=8,
             text_dim=128,
+            absolute_positions=True,
             tag_dim=128,
             remat="dots",
         ),

@@ -5,10 +5,13 @@
     s      = k u / (1 + (k - 1) u)           shifted noise level, k > 1 leans to noise
     u      = sigmoid(mean + std z), z ~ N(0, 1)          logit-normal
              (z truncated so that low <= s <= high, for an expert's own range)
+    z_i    = quantile (i / b + r mod 1),  r ~ U(0, 1)     clip i of a batch of b
     L      = E mean (v(x_s, s) - v*)^2       over frames that are not given clean
 
 The shift k compensates for redundancy between neighbouring pixels: the more tokens a
-clip has, the more noise it takes to hide it. (Esser et al. 2024; Wan 2025.)
+clip has, the more noise it takes to hide it. (Esser et al. 2024; Wan 2025.) The loss of
+a clip depends on its noise level more than on anything else, so the levels of a batch are
+spread evenly over their distribution, by one draw r for all. (Kingma et al. 2021.)
 """
 
 import dataclasses
@@ -16,6 +19,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float
 
 
@@ -49,9 +53,12 @@ def shift_sigma(u: Float[Array, "..."], shift: float) -> Float[Array, "..."]:
 
 
 def sample_sigma(key: Array, batch: int, config: FlowConfig) -> Float[Array, "b"]:
-    """Draws a noise level for each clip."""
-    low, high = (_normal_of(level, config) for level in (config.low, config.high))
-    z = jax.random.truncated_normal(key, low, high, (batch,))
+    """Draws a noise level for each clip, each by itself distributed as above."""
+    low, high = (
+        norm.cdf(_normal_of(level, config)) for level in (config.low, config.high)
+    )
+    place = (jnp.arange(batch) / batch + jax.random.uniform(key)) % 1.0
+    z = norm.ppf(jnp.clip(low + place * (high - low), 1e-7, 1 - 1e-7))
     return shift_sigma(
         jax.nn.sigmoid(config.logit_mean + config.logit_std * z), config.shift
     )

@@ -40,6 +40,8 @@ class SourceConfig:
       path: of the folder of videos.
       labels: a JSON-lines file of labels; empty: `labels.jsonl` in the folder, if any.
       clips: how many clips of Cel World the stage draws from.
+      images: how many more it draws one frame each of, for text-to-image; 0: its images
+        are frames of the clips.
       cached: encode each clip once, before the first step, and train from latents.
       held_out: clips kept for the validation loss.
       defects: of Cel World's clips: "none", "random", "paired".
@@ -51,6 +53,7 @@ class SourceConfig:
     path: str = ""
     labels: str = ""
     clips: int = 8192
+    images: int = 0
     cached: bool = True
     held_out: int = 128
     defects: str = "none"
@@ -163,7 +166,11 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """The same run, tiny: to see in a minute that every part of it works."""
     config.update(
         {
-            "data": {"clips": 64, "held_out": 8},
+            "data": {
+                "clips": 64,
+                "images": min(config.data.images, 64),
+                "held_out": 8,
+            },
             "batch": {"size": 8},
             "loop": {"steps": 6, "log_every": 2, "checkpoint_every": 3},
             # Most of so short a run is compiling.

@@ -31,8 +31,8 @@ from animatrix_jax.parallel import sharding
 from animatrix_jax.training.checkpoint import Checkpoints
 from animatrix_jax.training.optimizer import (
     OptimizerConfig,
+    learning_rates,
     make_optimizer,
-    make_schedule,
 )
 from animatrix_jax.training.stage import Batch, Params, Stage
 from animatrix_jax.training.step import TrainState, init_state, make_train_step
@@ -126,7 +126,7 @@ def _run(
 ) -> TrainState:
     """From the latest checkpoint, or the start, to the last step."""
     done = checkpoints.latest or 0
-    tx = make_optimizer(optimizer, config.steps)
+    tx = make_optimizer(optimizer)
     placed = _Placed(stage, tx, mesh, config.seed)
     clock = _Clock(folder)
     iterator = iter(stage.batches())
@@ -145,7 +145,7 @@ def _run(
     validate = _Validation(stage, mesh, config.seed)
     writer = Writer(folder, resume_step=done)
     guard = _NonFiniteGuard(config.max_nonfinite)
-    schedule = make_schedule(optimizer, config.steps)
+    rates = learning_rates(optimizer, config.steps)
     profiler = _Profiler(folder / "profile", done + 5 if config.profile else None)
     if not done:
         loss = validate(state.ema, frozen)
@@ -157,7 +157,7 @@ def _run(
         batch = next(iterator)
         profiler.at(step)
         clip_ids = batch.pop("clip_id", None)
-        state, metrics = step_fn(state, frozen, placed.batch(batch))
+        state, metrics = step_fn(state, frozen, placed.batch(batch), rates[step - 1])
         guard.check(step, metrics, clip_ids)
         bar.update()
         last = step == config.steps
@@ -165,7 +165,7 @@ def _run(
         if validates or _falls_on(step, config.log_every):
             values = {name: float(value) for name, value in metrics.items()}
             values |= {name: float(v) for name, v in stage.counts().items()}
-            values["learning_rate"] = float(schedule(step - 1))
+            values["learning_rate"] = float(rates[step - 1])
             if validates:
                 values["validation_loss"] = validate(state.ema, frozen)
             values["seconds"] = clock.seconds()

@@ -7,13 +7,19 @@ nearest orthogonal matrix, so that every direction of it moves alike:
 
 The factor gives the update the size that AdamW's has, so that both share a learning
 rate. Only kernels are matrices; tables, norms and biases stay with Adam.
+
+The transformation has learning rate 1, and the step scales what it gives by the
+schedule's value, which comes in with the batch: stages that differ in their rates alone
+run one compiled program.
 """
 
 import dataclasses
 from typing import Any
 
 import jax
+import numpy as np
 import optax
+from jax import numpy as jnp
 
 from animatrix_jax.parallel.sharding import path_name
 
@@ -60,12 +66,17 @@ def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
     )
 
 
-def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """The transformation; weight decay leaves all but kernels alone."""
+def learning_rates(config: OptimizerConfig, steps: int) -> np.ndarray:
+    """The schedule's value at each of `steps` steps, fp32 [steps]."""
     schedule = make_schedule(config, steps)
+    return np.asarray(jax.vmap(schedule)(jnp.arange(steps)), np.float32)
+
+
+def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+    """The transformation at learning rate 1; only kernels have weight decay."""
     if config.kind == "muon":
         update = optax.contrib.muon(
-            schedule,
+            1.0,
             beta=config.momentum,
             weight_decay=config.weight_decay,
             adam_b1=config.b1,
@@ -75,7 +86,7 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
         )
     else:
         update = optax.adamw(
-            schedule,
+            1.0,
             b1=config.b1,
             b2=config.b2,
             eps=config.eps,

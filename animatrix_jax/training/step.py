@@ -1,7 +1,7 @@
 """The train state and the one train step that every stage runs.
 
     g_t     = mean over micro-batches of grad L(p_t, batch_t, key_t)
-    p_{t+1} = p_t + AdamW(g_t)                      if loss and |g| are finite, else p_t
+    p_{t+1} = p_t + rate_t Optimizer(g_t)           if loss and |g| are finite, else p_t
     ema     = d ema + (1 - d) p,   d = min(decay, (1 + t) / (10 + t))
     key_t   = fold_in(key, t)
 
@@ -56,11 +56,11 @@ def init_state(
 
 def make_train_step(
     stage: Stage, tx: optax.GradientTransformation, config: OptimizerConfig
-) -> Callable[[TrainState, Params, Batch], tuple[TrainState, Metrics]]:
-    """A pure function (state, frozen, batch) -> (state, metrics), to be jitted."""
+) -> Callable[[TrainState, Params, Batch, Array], tuple[TrainState, Metrics]]:
+    """A pure function (state, frozen, batch, rate) -> (state, metrics), to be jitted."""
 
     def train_step(
-        state: TrainState, frozen: Params, batch: Batch
+        state: TrainState, frozen: Params, batch: Batch, rate: Array
     ) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         loss, metrics, grads = _gradients(
@@ -69,6 +69,7 @@ def make_train_step(
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         updates, optimizer = tx.update(grads, state.optimizer, state.params)
+        updates = jax.tree.map(lambda update: rate * update, updates)
         params = optax.apply_updates(state.params, updates)
         count = state.step.astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, (1.0 + count) / (10.0 + count))

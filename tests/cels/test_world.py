@@ -51,6 +51,22 @@ def test_clips_are_pure():
         assert clip.tags == first[i].tags and clip.summary == first[i].summary
 
 
+def test_a_still_is_a_frame_of_the_clip():
+    """Drawn alone as in the clip, effects and all; which one differs by clip."""
+    stills, clips = (CelWorld(seed=3, size=16, still=still) for still in (True, False))
+    numbers = set()
+    for index in range(16):
+        still, clip = stills[index], clips[index]
+        assert still.video.shape == (1, 32, 32, 3)
+        assert (still.tags, still.summary) == (clip.tags, clip.summary)
+        same = (clip.video == still.video).all(axis=(1, 2, 3))
+        assert same.any()
+        numbers.add(int(same.argmax()))
+    assert len(numbers) > 6
+    with pytest.raises(ValueError, match="a still has no flow"):
+        CelWorld(still=True, flow=True)
+
+
 def test_a_clip_has_all_that_is_promised():
     clip = CelWorld(flow=True, defects="random")[1]
     assert clip.video.shape == (17, 32, 32, 3) and clip.video.dtype == np.uint8

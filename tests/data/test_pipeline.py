@@ -108,6 +108,21 @@ def test_shares_move_in_a_line_over_the_run():
     assert dict(config.tasks_at(0.25)) == pytest.approx({"t2i": 0.8, "t2v": 0.2})
 
 
+def test_images_may_come_from_clips_of_their_own(source, tokenizer):
+    stills = dataclasses.replace(source, count=30, frames=1)
+    stills.narrative = lambda index: source.narrative(index) | {"clip_id": index}
+    batcher = Batcher(source, CONFIG, images=stills, tokenizer=tokenizer)
+    tasks = [draw_task(CONFIG, step) for step in range(CONFIG.steps)]
+    assert set(tasks) == {"t2i", "t2v", "i2v"}
+    for step, task in enumerate(tasks):
+        batch = batcher(step)
+        still = task == "t2i"
+        assert ((batch["clip_id"] < 30) == still).all()
+        assert batch["video"].shape[1] == (1 if still else source.frames)
+        # The draw alone, as the loop's error names clips by it.
+        assert len(batcher.draw(step)) == CONFIG.batch_size
+
+
 @pytest.mark.parametrize("hosts", [2, 4])
 def test_hosts_together_make_the_one_global_batch(source, tokenizer, hosts):
     for step in (0, 5, 23):

@@ -249,6 +249,17 @@ def test_depth_stops_early(params, xt):
     np.testing.assert_array_equal(early, short)
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_where_all_patches_are_alike_only_absolute_positions_tell_them_apart(
+    params, xt, absolute
+):
+    config = dataclasses.replace(CONFIG, absolute_positions=absolute)
+    _, tokens = run(config, params, jnp.full_like(xt, 0.3), SIGMA)
+    first = jnp.broadcast_to(tokens[:, :1], tokens.shape)
+    apart = jnp.abs(tokens - first)[:, 1:].max(axis=-1)
+    assert (apart > 0.1).all() if absolute else (apart < 1e-5).all()
+
+
 def test_patches_round_trip():
     x = jnp.arange(2 * 4 * 6 * 4 * 3.0).reshape(2, 4, 6, 4, 3)
     rows = patch(x, (2, 3, 1))

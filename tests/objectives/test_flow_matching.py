@@ -32,6 +32,24 @@ def test_median_noise_level_is_the_shifted_half():
     assert 0.0 < float(sigma.min()) and float(sigma.max()) < 1.0
 
 
+def test_noise_levels_of_a_batch_are_spread_evenly():
+    """A sixteenth of the distribution each; and each slot's own is the whole of it."""
+    config = fm.FlowConfig(shift=3.0)
+    draw = jax.jit(lambda key: fm.sample_sigma(key, 16, config))
+    edges = jnp.quantile(
+        fm.sample_sigma(jax.random.key(9), 16_000, config), jnp.arange(1, 16) / 16
+    )
+    rows = np.stack([draw(jax.random.key(seed)) for seed in range(400)])
+    counts = np.stack(
+        [np.bincount(np.searchsorted(edges, r), minlength=16) for r in rows]
+    )
+    # A level beside an edge may fall on either side of it.
+    assert (counts >= 0).all() and (counts <= 2).all() and (counts == 1).mean() > 0.95
+    for slot in (0, 7):
+        middle = np.median(rows[:, slot])
+        assert middle == pytest.approx(float(edges[7]), abs=0.03)
+
+
 @pytest.mark.parametrize("low,high", [(0.0, 0.875), (0.875, 1.0)])
 def test_an_expert_sees_its_own_noise_levels_alone(low, high):
     config = fm.FlowConfig(shift=5.0, low=low, high=high)

@@ -50,7 +50,7 @@ def main():
     for name, config in configs():
         config.init.update({key: "" for key in config.init})
         stage = stages.build(config, workdir=pathlib.Path("/nowhere"))
-        tx = make_optimizer(section(OptimizerConfig, config.optimizer), 10)
+        tx = make_optimizer(section(OptimizerConfig, config.optimizer))
         state = jax.eval_shape(
             lambda: init_state(stage.init(jax.random.key(0)), tx, 0)  # noqa: B023
         )

@@ -7,6 +7,7 @@ from toy_stage import LeastSquares, make_batch
 
 from animatrix_jax.training.optimizer import (
     OptimizerConfig,
+    learning_rates,
     make_optimizer,
     make_schedule,
 )
@@ -18,21 +19,23 @@ def one_step(accumulation=1, poison=range(0), steps=1):
     config = OptimizerConfig(
         learning_rate=0.1, warmup_steps=1, accumulation=accumulation, clip_norm=1e9
     )
-    tx = make_optimizer(config, 10)
+    tx, rates = make_optimizer(config), learning_rates(config, 10)
     state = init_state(stage.init(jax.random.key(0)), tx, 0)
     step = jax.jit(make_train_step(stage, tx, config))
     for number in range(steps):
         batch = make_batch(number, poison)
         batch.pop("clip_id")
-        state, metrics = step(state, {}, batch)
+        state, metrics = step(state, {}, batch, rates[number])
     return state, metrics
 
 
 def test_ema_warms_up():
-    state, _ = one_step()
+    """The first step has rate 0, so the parameters move at the second."""
+    state, _ = one_step(steps=2)
     before = LeastSquares(1).init(jax.random.key(0))["vae"]["kernel"]
     after = state.params["vae"]["kernel"]
-    expected = 0.1 * before + 0.9 * after  # d = (1 + 0) / (10 + 0)
+    assert (after != before).any()
+    expected = (2 * before + 9 * after) / 11  # d = (1 + 1) / (10 + 1)
     np.testing.assert_allclose(state.ema["vae"]["kernel"], expected, rtol=1e-6)
 
 
@@ -69,13 +72,19 @@ def test_schedule_warms_up_then_decays_to_its_end():
     assert float(schedule(100)) == pytest.approx(0.1)
 
 
-def two_updates(config, params, gradient):
-    """The second update: the first of all is at learning rate 0."""
-    tx = make_optimizer(config, 10)
+def test_a_rate_of_nothing_moves_nothing():
+    """The first of a warm-up is 0: what comes with the batch decides."""
+    start = LeastSquares(1).init(jax.random.key(0))["vae"]["kernel"]
+    np.testing.assert_array_equal(one_step()[0].params["vae"]["kernel"], start)
+
+
+def second_update(config, params, gradient):
+    """Scaled by the learning rate at its peak."""
+    tx = make_optimizer(config)
     state = tx.init(params)
     _, state = tx.update(gradient, state, params)
     updates, _ = tx.update(gradient, state, params)
-    return updates
+    return jax.tree.map(lambda update: config.learning_rate * update, updates)
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
@@ -88,7 +97,7 @@ def test_only_kernels_are_decayed(kind):
         "a": {"kernel": np.ones((2, 2), "f"), "bias": np.ones(2, "f")},
         "layers": {"kernel": np.ones((3, 2, 2), "f"), "bias": np.ones((3, 2), "f")},
     }
-    updates = two_updates(config, params, jax.tree.map(np.zeros_like, params))
+    updates = second_update(config, params, jax.tree.map(np.zeros_like, params))
     for part in params:
         np.testing.assert_allclose(updates[part]["kernel"], -0.1, rtol=1e-5)
         np.testing.assert_array_equal(updates[part]["bias"], 0)
@@ -109,7 +118,7 @@ def test_muon_moves_every_direction_of_a_kernel_alike(shape, matrices):
     gradient = {
         "kernel": np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     }
-    update = two_updates(config, jax.tree.map(np.zeros_like, gradient), gradient)
+    update = second_update(config, jax.tree.map(np.zeros_like, gradient), gradient)
     stack = np.reshape(update["kernel"], matrices)
     for matrix, slope in zip(stack, gradient["kernel"].reshape(matrices)):
         values = np.linalg.svd(matrix, compute_uv=False)
@@ -126,9 +135,9 @@ def test_muon_leaves_the_rest_to_adam():
         "bias": np.array([1.0, -3.0], np.float32),
     }
     params = jax.tree.map(np.zeros_like, gradient)
-    bias = two_updates(OptimizerConfig(kind="muon", warmup_steps=1), params, gradient)[
-        "bias"
-    ]
+    bias = second_update(
+        OptimizerConfig(kind="muon", warmup_steps=1), params, gradient
+    )["bias"]
     assert bias[0] < 0
     assert bias[1] == pytest.approx(-float(bias[0]))
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import grain
 import jax
+import numpy as np
 
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.data import latents
@@ -87,6 +88,7 @@ class Clips:
         return make_batches(
             self.source,
             self._batches,
+            images=self._images,
             tokenizer=self._tokenizer,
             host=jax.process_index(),
             hosts=jax.process_count(),
@@ -135,6 +137,14 @@ class Clips:
             )
         return self._world("train", self._data.clips, self._seed)
 
+    @property
+    def _images(self) -> Source | None:
+        """Clips seen as one frame each, for text-to-image."""
+        shown = np.max(dict(self._batches.tasks)["t2i"]) > 0
+        if not (self._data.images and self._data.source == "cels" and shown):
+            return None
+        return self._world("train", self._data.images, self._seed + 1, still=True)
+
     @functools.cached_property
     def _held_out_source(self) -> Source:
         if self._data.source == "videos":
@@ -145,7 +155,9 @@ class Clips:
     def _tokenizer(self) -> Any:
         return self._towers.tokenizer if "text" in self._batches.fields else None
 
-    def _world(self, split: str, clips: int, seed: int) -> Source:
+    def _world(
+        self, split: str, clips: int, seed: int, *, still: bool = False
+    ) -> Source:
         world = CelWorld(
             seed=seed,
             size=clips,
@@ -154,6 +166,7 @@ class Clips:
             frames=self._model.frames,
             split=split,
             defects=self._data.defects,
+            still=still,
             odds=self._data.odds,
         )
         source = CelSource(world)
@@ -161,18 +174,19 @@ class Clips:
             return source
         if self.pixels:
             return HeldSource(source, count=clips, workers=self._data.workers)
-        return self._encoded(source, split, clips, seed)
+        return self._encoded(source)
 
-    def _encoded(self, source: Source, split: str, clips: int, seed: int) -> Source:
+    def _encoded(self, source: CelSource) -> Source:
         """The clips' latents, encoded at the first call; stages share the folder."""
         vae = self._towers.component("vae")
         if vae is None:
             raise UserError("cached latents need a trained VAE: set --config.init.vae")
         mark = latents.fingerprint(vae.params, self._towers.vae_config)
-        m = self._model
+        world = source.world
         name = (
-            f"cels-{split}-{clips}x{m.frames}x{m.height}x{m.width}"
-            f"-seed{seed}-{self._data.odds}-{self._data.defects}"
+            f"cels-{world.split}-{len(world)}"
+            f"x{1 if world.still else world.frames}x{world.height}x{world.width}"
+            f"-seed{world.seed}-{world.odds}-{world.defects}"
         )
         folder = self._workdir / "cache" / name
         if latents.read_metadata(folder) is None:
@@ -183,7 +197,7 @@ class Clips:
                 source,
                 encode,
                 folder=folder,
-                count=clips,
+                count=len(world),
                 fingerprint=mark,
                 draw_workers=self._data.workers,
                 origin=name,
