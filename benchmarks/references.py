@@ -20,7 +20,6 @@ from animatrix_jax.convert.table import Table, from_theirs
 from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
 from animatrix_jax.training.lazy import lazy
 
-
 # Small models of each form, whose sizes have little in common.
 VAE21 = VAEConfig(
     latent_channels=5,

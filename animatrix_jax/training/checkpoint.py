@@ -6,9 +6,11 @@ and `config`. A save that was killed half-way is a temporary folder, which the n
 start removes and never loads.
 """
 
+import collections
+import itertools
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grain
@@ -23,7 +25,10 @@ from animatrix_jax.training.step import TrainState
 
 _ITEMS = ("params", "ema", "optimizer", "counters")
 # Of a chunk on disk, which is read as a whole: of one shard, not much more than it.
-_CHUNK_BYTES = 8 << 20
+_CHUNK_BYTES = 4 << 20
+# Chunks are read whole and unpacked before a part is taken: all at once would hold an
+# array several times over.
+_CHUNKS_AT_ONCE = 4
 
 
 class Checkpoints:
@@ -248,11 +253,32 @@ def _handler() -> ocp.PyTreeCheckpointHandler:
 
 
 def _from_store(store: tensorstore.TensorStore) -> LazyArray:
-    def read(index: Index) -> np.ndarray:
-        return np.asarray(store[index].read().result())
-
     dtype = np.dtype(store.dtype.numpy_dtype)
+
+    def read(index: Index) -> np.ndarray:
+        made = np.empty([part.stop - part.start for part in index], dtype)
+        into = tensorstore.array(made).translate_to[[part.start for part in index]]
+        reads: collections.deque[Any] = collections.deque()
+        for piece in _chunks(store, index):
+            if len(reads) == _CHUNKS_AT_ONCE:
+                reads.popleft().result()
+            reads.append(into[piece].write(store[piece]))
+        while reads:
+            reads.popleft().result()
+        return made
+
     return LazyArray(shape=tuple(store.shape), dtype=dtype, read=read)
+
+
+def _chunks(store: tensorstore.TensorStore, index: Index) -> Iterator[Index]:
+    """The part of `index` in each chunk on disk that it touches."""
+    cuts = []
+    for part, size in zip(index, store.chunk_layout.read_chunk.shape, strict=True):
+        starts = range(part.start // size * size, part.stop, size)
+        cuts.append(
+            [slice(max(at, part.start), min(at + size, part.stop)) for at in starts]
+        )
+    return itertools.product(*cuts)
 
 
 def _chunk_shape(value: LazyArray) -> tuple[int, ...]:
