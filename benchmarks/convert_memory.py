@@ -10,6 +10,7 @@ the bytes of the restored arrays. Pages of mapped files are the kernel's to drop
 counted.
 """
 
+import ctypes
 import dataclasses
 import json
 import os
@@ -95,6 +96,8 @@ class Peak:
     """The highest anonymous memory of this process while it is entered, over the start."""
 
     def __enter__(self) -> Self:
+        # Else what is free already would be taken first, and not be seen.
+        ctypes.CDLL(None).malloc_trim(0)
         self.start = self.highest = anonymous_bytes()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -150,11 +153,13 @@ def restore(folder: pathlib.Path, preset: str) -> dict[str, Any]:
         tree = {"generator": component.params}
         placed = sharding.put(tree, sharding.tree_shardings(tree, mesh))
         jax.block_until_ready(placed)
-    held = sum(
-        shard.data.nbytes
+    # Devices that are one memory may share a replicated array: it counts once.
+    buffers = {
+        shard.data.unsafe_buffer_pointer(): shard.data.nbytes
         for leaf in jax.tree.leaves(placed)
         for shard in leaf.addressable_shards
-    )
+    }
+    held = sum(buffers.values())
     figures = _figures("restore", peak.gained - held, start)
     return figures | {"restored_gib": round(held / 2**30, 3)}
 
