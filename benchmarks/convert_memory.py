@@ -1,6 +1,6 @@
 """Peak memory of converting a checkpoint, and of restoring it to devices.
 
-    python -m benchmarks.convert_memory [--preset=wan21_1_3b] [--json]
+    python -m benchmarks.convert_memory [--preset=wan21_1_3b] [--layers=4] [--json]
 
 Writes random bf16 weights of a preset's transformer in diffusers' layout, in shards, then
 converts them in one process and restores them to a mesh of 8 virtual devices in another,
@@ -10,6 +10,8 @@ the bytes of the restored arrays. Pages of mapped files are the kernel's to drop
 counted.
 """
 
+import ctypes
+import dataclasses
 import json
 import os
 import pathlib
@@ -40,6 +42,8 @@ _BF16 = np.dtype(ml_dtypes.bfloat16)
 def main(argv: list[str]) -> None:
     """Prints the figures; with --step, measures one of them in this process."""
     del argv
+    if FLAGS.layers:
+        _shorten(FLAGS.preset, FLAGS.layers)
     if FLAGS.step:
         measured = {"convert": convert, "restore": restore}[FLAGS.step]
         print(json.dumps(measured(pathlib.Path(FLAGS.folder), FLAGS.preset)))
@@ -48,11 +52,20 @@ def main(argv: list[str]) -> None:
         folder = pathlib.Path(name)
         size = write_random(FLAGS.preset, folder / "diffusers")
         report = {"preset": FLAGS.preset, "checkpoint_gib": round(size / 2**30, 3)}
+        if FLAGS.layers:
+            report["layers"] = FLAGS.layers
         for step in ("convert", "restore"):
-            report |= in_process(step, folder, FLAGS.preset)
+            report |= in_process(step, folder)
     for name, value in report.items():
         print(f"{name}: {value}")
     app.print_json(report)
+
+
+def _shorten(preset: str, layers: int) -> None:
+    """Makes a preset's transformer one of so many layers, in this process."""
+    model = presets.preset(preset)
+    dit = dataclasses.replace(model.dit, num_layers=layers)
+    presets.PRESETS[preset] = lambda: dataclasses.replace(model, dit=dit)
 
 
 def write_random(preset: str, folder: pathlib.Path) -> int:
@@ -83,6 +96,8 @@ class Peak:
     """The highest anonymous memory of this process while it is entered, over the start."""
 
     def __enter__(self) -> Self:
+        # Else what is free already would be taken first, and not be seen.
+        ctypes.CDLL(None).malloc_trim(0)
         self.start = self.highest = anonymous_bytes()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -138,11 +153,13 @@ def restore(folder: pathlib.Path, preset: str) -> dict[str, Any]:
         tree = {"generator": component.params}
         placed = sharding.put(tree, sharding.tree_shardings(tree, mesh))
         jax.block_until_ready(placed)
-    held = sum(
-        shard.data.nbytes
+    # Devices that are one memory may share a replicated array: it counts once.
+    buffers = {
+        shard.data.unsafe_buffer_pointer(): shard.data.nbytes
         for leaf in jax.tree.leaves(placed)
         for shard in leaf.addressable_shards
-    )
+    }
+    held = sum(buffers.values())
     figures = _figures("restore", peak.gained - held, start)
     return figures | {"restored_gib": round(held / 2**30, 3)}
 
@@ -154,7 +171,7 @@ def _figures(name: str, gained: int, start: float) -> dict[str, Any]:
     }
 
 
-def in_process(step: str, folder: pathlib.Path, preset: str) -> dict[str, Any]:
+def in_process(step: str, folder: pathlib.Path) -> dict[str, Any]:
     """One figure, in a process of its own, so that nothing before it counts."""
     environment = dict(os.environ, JAX_PLATFORMS="cpu")
     if step == "restore":
@@ -163,7 +180,8 @@ def in_process(step: str, folder: pathlib.Path, preset: str) -> dict[str, Any]:
     result = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks.convert_memory", f"--step={step}"),
-            *(f"--folder={folder}", f"--preset={preset}"),
+            *(f"--folder={folder}", f"--preset={FLAGS.preset}"),
+            f"--layers={FLAGS.layers}",
         ],
         env=environment,
         check=True,
@@ -175,6 +193,7 @@ def in_process(step: str, folder: pathlib.Path, preset: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     flags.DEFINE_string("preset", "wan21_1_3b", "Whose transformer.")
+    flags.DEFINE_integer("layers", 0, "Of the transformer; 0: all that it has.")
     flags.DEFINE_string("folder", "", "Where to put the files; the system's own.")
     flags.DEFINE_string("step", "", "Only this, in this process: convert, restore.")
     app.run(main)

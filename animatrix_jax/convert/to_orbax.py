@@ -235,7 +235,8 @@ def _tags(model: ModelPreset, weights: Weights) -> Flat:
 
     folder = _tags_folder(weights)
     if folder is None:
-        fresh = jax.jit(lambda: init_params(build, jax.random.key(0)))()
+        # Not jitted: compiled as one, the draws take eight times as long, and more room.
+        fresh = init_params(build, jax.random.key(0))
         flat = traverse_util.flatten_dict(fresh, sep="/")
         return {path: lazy(np.asarray(value)) for path, value in flat.items()}
     shapes = flat_shapes(build)

@@ -79,12 +79,25 @@ def path_name(path: Any) -> str:
 def put(tree: Any, shardings: Any) -> Any:
     """Host arrays onto the mesh, each shard copied from what this host holds.
 
-    Of an array that is read when it is indexed, no more than a shard is read at once.
+    Of an array that is read when it is indexed, one shard is read at a time, and once.
     """
-    return jax.tree.map(
-        lambda value, place: jax.make_array_from_callback(
-            np.shape(value), place, lambda index: np.asarray(value[index])
-        ),
-        tree,
-        shardings,
+    return jax.tree.map(_put, tree, shardings)
+
+
+def _put(value: Any, place: NamedSharding) -> jax.Array:
+    shape = np.shape(value)
+    indices = place.addressable_devices_indices_map(shape)
+    holders: dict[Any, list[Any]] = {}
+    for device, index in indices.items():
+        ends = tuple((part.start, part.stop) for part in index)
+        holders.setdefault(ends, []).append(device)
+    placed = {}
+    for devices in holders.values():
+        part = np.asarray(value[indices[devices[0]]])
+        for device in devices:
+            placed[device] = jax.device_put(part, device)
+        # Else the next shard would be read while this one is still held.
+        jax.block_until_ready([placed[device] for device in devices])
+    return jax.make_array_from_single_device_arrays(
+        shape, place, [placed[device] for device in indices]
     )

@@ -6,9 +6,11 @@ and `config`. A save that was killed half-way is a temporary folder, which the n
 start removes and never loads.
 """
 
+import collections
+import itertools
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grain
@@ -22,8 +24,11 @@ from animatrix_jax.training.lazy import Index, LazyArray
 from animatrix_jax.training.step import TrainState
 
 _ITEMS = ("params", "ema", "optimizer", "counters")
-# Of a chunk on disk, which is read as a whole: of one shard, not much more than it.
-_CHUNK_BYTES = 8 << 20
+# Of a chunk on disk, which is read as a whole: who reads a part reads not much more.
+_CHUNK_BYTES = 4 << 20
+# Chunks are read whole and unpacked before a part is taken: all at once would hold an
+# array several times over.
+_CHUNKS_AT_ONCE = 4
 
 
 class Checkpoints:
@@ -60,7 +65,13 @@ class Checkpoints:
         if step == self.latest:
             return
         items = {
-            name: ocp.args.StandardSave(item) for name, item in _split(state).items()
+            name: ocp.args.StandardSave(
+                item,
+                save_args=jax.tree.map(
+                    lambda _: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES), item
+                ),
+            )
+            for name, item in _split(state).items()
         }
         self._manager.save(
             step,
@@ -134,45 +145,31 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
 
 def component_names(folder: pathlib.Path) -> tuple[str, ...]:
     """The components whose weights the latest checkpoint in `folder` holds."""
-    return tuple(_metadata(folder, "ema"))
+    return tuple(_metadata(_item(folder, "ema")))
 
 
 def read_params(
     folder: pathlib.Path, component: str, item: str = "ema"
 ) -> dict[str, Any]:
-    """One component of the latest checkpoint as numpy, whatever mesh saved it.
-
-    Only that component's arrays are read.
+    """One component of the latest checkpoint as `LazyArray`s, whatever mesh saved it.
 
     Args:
       folder: a stage's `checkpoints` folder.
       component: "generator", "vae", ...
-      item: "ema" or "params".
+      item: "ema" or "params"; nothing else of the checkpoint is opened.
 
     Raises:
       UserError: if there is no complete checkpoint.
     """
-    shapes = {component: _metadata(folder, item)[component]}
-    path = folder.absolute() / str(latest_step(folder)) / item
-    restore_args = jax.tree.map(lambda _: ocp.RestoreArgs(np.ndarray), shapes)
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-        restored = reader.restore(
-            path,
-            args=ocp.args.PyTreeRestore(
-                item=shapes, restore_args=restore_args, partial_restore=True
-            ),
-        )
-    return restored[component]
+    return read_tree(_item(folder, item))[component]
 
 
-def _metadata(folder: pathlib.Path, item: str) -> dict[str, Any]:
-    """The tree of shapes and dtypes of an item."""
+def _item(folder: pathlib.Path, item: str) -> pathlib.Path:
+    """Where the latest checkpoint has an item."""
     step = latest_step(folder)
     if step is None:
         raise UserError(f"no checkpoint in {folder}")
-    with ocp.StandardCheckpointer() as reader:
-        tree = reader.metadata(folder.absolute() / str(step) / item).item_metadata.tree
-    return jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype), dict(tree))
+    return folder / str(step) / item
 
 
 def save_tree(folder: pathlib.Path, tree: dict[str, Any]) -> None:
@@ -186,13 +183,17 @@ def save_tree(folder: pathlib.Path, tree: dict[str, Any]) -> None:
 
 def read_tree(folder: pathlib.Path) -> dict[str, Any]:
     """The tree of an Orbax checkpoint as `LazyArray`s, of which nothing is read yet."""
-    with ocp.StandardCheckpointer() as reader:
-        shapes = dict(reader.metadata(folder.absolute()).item_metadata.tree)
-    restore_args = jax.tree.map(lambda _: ocp.RestoreArgs(LazyArray), shapes)
+    restore_args = jax.tree.map(lambda _: ocp.RestoreArgs(LazyArray), _metadata(folder))
     with ocp.Checkpointer(_handler()) as reader:
         return reader.restore(
             folder.absolute(), args=ocp.args.PyTreeRestore(restore_args=restore_args)
         )
+
+
+def _metadata(folder: pathlib.Path) -> dict[str, Any]:
+    """The tree of what Orbax knows of each array, without its values."""
+    with ocp.StandardCheckpointer() as reader:
+        return dict(reader.metadata(folder.absolute()).item_metadata.tree)
 
 
 class _LazyHandler(ocp.type_handlers.NumpyHandler):
@@ -248,11 +249,32 @@ def _handler() -> ocp.PyTreeCheckpointHandler:
 
 
 def _from_store(store: tensorstore.TensorStore) -> LazyArray:
-    def read(index: Index) -> np.ndarray:
-        return np.asarray(store[index].read().result())
-
     dtype = np.dtype(store.dtype.numpy_dtype)
+
+    def read(index: Index) -> np.ndarray:
+        made = np.empty([part.stop - part.start for part in index], dtype)
+        into = tensorstore.array(made).translate_to[[part.start for part in index]]
+        reads: collections.deque[Any] = collections.deque()
+        for piece in _chunks(store, index):
+            if len(reads) == _CHUNKS_AT_ONCE:
+                reads.popleft().result()
+            reads.append(into[piece].write(store[piece]))
+        while reads:
+            reads.popleft().result()
+        return made
+
     return LazyArray(shape=tuple(store.shape), dtype=dtype, read=read)
+
+
+def _chunks(store: tensorstore.TensorStore, index: Index) -> Iterator[Index]:
+    """The part of `index` in each chunk on disk that it touches."""
+    cuts = []
+    for part, size in zip(index, store.chunk_layout.read_chunk.shape, strict=True):
+        starts = range(part.start // size * size, part.stop, size)
+        cuts.append(
+            [slice(max(at, part.start), min(at + size, part.stop)) for at in starts]
+        )
+    return itertools.product(*cuts)
 
 
 def _chunk_shape(value: LazyArray) -> tuple[int, ...]:

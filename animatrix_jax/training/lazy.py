@@ -15,7 +15,7 @@ import numpy as np
 Index = tuple[slice, ...]
 
 # What a stream holds at once, where the first axis can be cut so far.
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 16 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ import json
 import pathlib
 from typing import Any, Literal
 
+import jax
 import ml_dtypes
 import numpy as np
 import safetensors.numpy
@@ -27,12 +28,12 @@ from flax import traverse_util
 from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.tokenizer import find_tokenizer
 from animatrix_jax.errors import UserError
-from animatrix_jax.training.lazy import LazyArray, loaded
+from animatrix_jax.training.lazy import loaded
 
 PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
 # How weights come: float32 in memory; float32, read as they are asked for; or so, and in
-# the dtype that they are stored in. Of the last two, a run's and a packaged one's are in
-# memory all the same.
+# the dtype that they are stored in. Of the last two, a packaged one's are in memory all
+# the same.
 Form = Literal["loaded", "lazy", "stored"]
 STAGE_ORDER = ("vae", "text", "probe", "ct", "sft", "qt", "judge", "preference")
 
@@ -139,7 +140,7 @@ def _from_run(workdir: pathlib.Path, name: str, stage: str, form: Form) -> Compo
     for candidate in candidates:
         folder = workdir / candidate / "checkpoints"
         if name in checkpoint.component_names(folder):
-            params = checkpoint.read_params(folder, name)
+            params = _formed(checkpoint.read_params(folder, name), form)
             config = checkpoint.read_config(folder)
             learnt = workdir / candidate / "model.json"
             if learnt.exists():
@@ -147,7 +148,7 @@ def _from_run(workdir: pathlib.Path, name: str, stage: str, form: Form) -> Compo
             return Component(
                 name=name,
                 config=config,
-                params=_formed(params, form),
+                params=params,
                 tokenizer=find_tokenizer(workdir / candidate),
                 source=str(workdir / candidate),
             )
@@ -179,7 +180,7 @@ def _from_converted(
     return Component(
         name=name,
         config=json.loads(text),
-        params=loaded(params) if form == "loaded" else params,
+        params=params,
         tokenizer=find_tokenizer(folder / name),
         source=str(folder),
     )
@@ -222,14 +223,8 @@ def save_component(
 
 
 def _formed(tree: dict[str, Any], form: Form) -> dict[str, Any]:
-    """Arrays in the dtype of a form; lazy ones stay so."""
+    """Arrays, lazy ones or not, as a form has them."""
     if form == "stored":
         return tree
-    flat = traverse_util.flatten_dict(tree)
-    arrays = {
-        path: value if isinstance(value, LazyArray) else np.asarray(value)
-        for path, value in flat.items()
-    }
-    return traverse_util.unflatten_dict(
-        {path: value.astype(np.float32) for path, value in arrays.items()}
-    )
+    made = jax.tree.map(lambda leaf: leaf.astype(np.float32), tree)
+    return loaded(made) if form == "loaded" else made
