@@ -14,12 +14,14 @@ import torch
 import transformers
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from flax import traverse_util
+from jax import numpy as jnp
 
 from animatrix_jax.convert import configs
 from animatrix_jax.convert.table import Table, from_theirs
 from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.programs import clip_noise
 from animatrix_jax.training.lazy import lazy
-
 
 # Small models of each form, whose sizes have little in common.
 VAE21 = VAEConfig(
@@ -54,10 +56,10 @@ T5_11 = T5Config(
 UMT5 = dataclasses.replace(T5_11, bias_every_layer=True)
 
 
-def transformer(config: DiTConfig) -> WanTransformer3DModel:
+def transformer(config: DiTConfig, *, seed: int = 1) -> WanTransformer3DModel:
     """diffusers' transformer of a config."""
     model = WanTransformer3DModel.from_config(configs.dit_to_diffusers(config))
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
@@ -110,6 +112,23 @@ def ours(
     return traverse_util.unflatten_dict(
         {path: np.asarray(value) for path, value in flat.items()}, sep="/"
     )
+
+
+def noise_of(pipeline: Pipeline, *, seed: int, count: int = 1) -> np.ndarray:
+    """The noise [n t h w c] from which a pipeline samples the first clips of a seed."""
+    return np.asarray(
+        clip_noise(seed, jnp.arange(count), shape=pipeline.latent_shape())
+    )
+
+
+def channels_first(array: np.ndarray) -> torch.Tensor:
+    """Video of ours [b t h w c] as theirs [b c t h w]."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, 1)))
+
+
+def channels_last(tensor: torch.Tensor) -> np.ndarray:
+    """The inverse of `channels_first`."""
+    return np.moveaxis(tensor.detach().numpy(), 1, -1)
 
 
 def relative_error(ours: Any, theirs: Any) -> float:

@@ -5,7 +5,8 @@
         --config.data.path=DATASET --workdir=gs://BUCKET/run
 
 Arguments: `preset` (wan21_1_3b, wan21_14b, wan22_5b, wan22_a14b), `stage` (ct, sft, qt),
-`expert` (low or high, for A14B: each is trained within its own noise levels).
+`expert` (low or high, for A14B: each is trained within its own noise levels, and the low
+one's weights are init.generator_low).
 """
 
 import ml_collections
@@ -42,13 +43,17 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     args = parse_arg(arg, preset="wan21_1_3b", stage="ct", expert="")
     config = base_config(args.preset, args.stage, stages=STAGES)
     config.model.dit.update({"dtype": "bfloat16", "remat": "block"})
-    if args.expert:
-        experts = config.model.experts
-        if experts is None or args.expert not in ("low", "high"):
-            raise UserError(
-                f"expert={args.expert} with {args.preset}: only wan22_a14b has the "
-                "experts low and high"
-            )
-        limits = {"low": {"high": experts.boundary}, "high": {"low": experts.boundary}}
-        config.flow.update(limits[args.expert])
+    experts = config.model.experts
+    if args.expert not in (("low", "high") if experts else ("",)):
+        raise UserError(
+            f"expert={args.expert!r} with {args.preset}: only wan22_a14b has experts, "
+            "and one of them is trained at a time, expert=low or expert=high"
+        )
+    if args.expert == "high":
+        config.flow.low = experts.boundary
+    if args.expert == "low":
+        config.flow.high = experts.boundary
+        # The stage before trained this one too.
+        config.init.generator_low = config.init.generator
+        config.init.generator = ""
     return config

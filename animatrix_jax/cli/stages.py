@@ -79,15 +79,18 @@ def _samples(
 ) -> Callback:
     """Samples of held-out prompts, always the same ones from the same noise."""
     towers = Towers(config, workdir=workdir)
-    generator = Component(
-        name="generator", config=run_config, params={}, tokenizer=None, source="here"
+    parts = {name: towers.component(name) for name in towers.model.networks}
+    parts[towers.trained] = Component(
+        name=towers.trained, config=run_config, params={}, tokenizer=None, source="here"
     )
-    parts = {name: towers.component(name) for name in ("vae", "text")}
-    if None in parts.values():
-        raise UserError(f"stage {config.stage!r} needs --config.init.vae and .text")
+    missing = [f"init.{name}" for name, part in parts.items() if part is None]
+    if missing:
+        raise UserError(
+            f"stage {config.stage!r} needs --config.{' and --config.'.join(missing)}"
+        )
     world = CelWorld(seed=_PROMPT_SEED, size=_PROMPTS, split="test")
     return validation_callback(
-        Pipeline.from_components(parts | {"generator": generator}),
+        Pipeline.from_components(parts),
         [
             Prompt(
                 name=str(i), text=world.narrative(i).summary, tags=world.spec(i).tags

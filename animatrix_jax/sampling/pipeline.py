@@ -12,6 +12,7 @@ are made beside it.
 import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +26,11 @@ from animatrix_jax.knowledge.tags import parse_tags
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.config import from_dict
 from animatrix_jax.models.functional import Params
-from animatrix_jax.models.presets import ModelPreset
+from animatrix_jax.models.presets import EXPERTS, ModelPreset
 from animatrix_jax.sampling import programs
 from animatrix_jax.sampling.conditioning import first_frame
 from animatrix_jax.sampling.guidance import ORDERS, branch_weights
-from animatrix_jax.sampling.sampler import SamplerConfig
+from animatrix_jax.sampling.sampler import SamplerConfig, begin, turns
 from animatrix_jax.sampling.solvers import SOLVERS
 from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.weights import Component, load_component
@@ -69,7 +70,8 @@ class Pipeline:
 
     Attributes:
       preset: sizes and sampling defaults.
-      params: parameters of "generator", "vae" and "text" (the encoder alone).
+      params: parameters of each of `preset.networks`, of "text" the encoder alone. Two
+        experts stay in the host's memory, and go to the device each in its turn.
       tokenizer: of the text tower.
       max_batch: clips sampled at once; more are done in turns of this many.
       phase: called with the name of each phase ("compile", "text", "sample", "decode"),
@@ -100,9 +102,13 @@ class Pipeline:
         Raises:
           UserError: if there is no such model or a part of it is missing.
         """
-        generator = load_component(checkpoint, "generator", stage=stage)
-        towers = {name: generator.tower(name) for name in ("vae", "text")}
-        parts = {"generator": generator, **towers}
+        parts = {"generator": load_component(checkpoint, "generator", stage=stage)}
+        model = from_dict(ModelPreset, parts["generator"].config["model"])
+        for name in model.networks[1:]:
+            if name in model.generators:
+                parts[name] = _other_expert(checkpoint, name, stage)
+            else:
+                parts[name] = parts["generator"].tower(name)
         return dataclasses.replace(cls.from_components(parts), phase=phase)
 
     @classmethod
@@ -110,18 +116,14 @@ class Pipeline:
         """The model of loaded parts: each part's sizes come from its own config.
 
         Raises:
-          UserError: for one of two experts, and for a text tower without a tokenizer.
+          UserError: for a part that is missing or does not go with the others, and for
+            a text tower without a tokenizer.
         """
-        expert = parts["generator"].config.get("expert")
-        if expert:
-            raise UserError(
-                f"{parts['generator'].source} is the {expert}-noise one of two experts: "
-                "sampling with two is not there yet"
-            )
         models = {
             name: from_dict(ModelPreset, part.config["model"])
             for name, part in parts.items()
         }
+        _check_parts(parts, models)
         preset = dataclasses.replace(
             models["generator"], vae=models["vae"].vae, text=models["text"].text
         )
@@ -131,8 +133,7 @@ class Pipeline:
         return cls(
             preset=preset,
             params={
-                "generator": parts["generator"].params,
-                "vae": parts["vae"].params,
+                **{name: parts[name].params for name in preset.networks},
                 # The tower is trained with a decoder, which sampling has no use for.
                 "text": parts["text"].params["encoder"],
             },
@@ -141,16 +142,20 @@ class Pipeline:
 
     def on_device(self) -> "Pipeline":
         """The same, its parameters put on the default device once."""
-        params = jax.device_put(loaded(dict(self.params)))
-        return dataclasses.replace(self, params=params)
+        return self.with_networks(loaded(dict(self.params)))
 
-    def with_generator(self, params: Params) -> "Pipeline":
-        """The same with other generator parameters, of the same shapes.
+    def with_networks(self, params: Mapping[str, Params]) -> "Pipeline":
+        """The same with other parameters of some networks, of the same shapes.
 
         They may lie on a training mesh; here they are brought to one device.
         """
-        params = jax.device_put(jax.device_get(params))
-        return dataclasses.replace(self, params={**self.params, "generator": params})
+        held = jax.device_get(dict(params))
+        in_turns = self.preset.generators if self.preset.experts else ()
+        placed = {
+            name: tree if name in in_turns else jax.device_put(tree)
+            for name, tree in held.items()
+        }
+        return dataclasses.replace(self, params={**self.params, **placed})
 
     def generate(self, request: GenerateRequest) -> UInt8[np.ndarray, "n T H W 3"]:
         """The clips of a request.
@@ -193,10 +198,12 @@ class Pipeline:
                 f"solver must be one of {', '.join(SOLVERS)}, got {request.solver!r}"
             )
         text, tag = request.guidance_text, request.guidance_tag
+        experts = self.preset.experts if text is None else None
         return SamplerConfig(
             steps=steps,
             shift=self.preset.shift,
             guidance_text=self.preset.guidance if text is None else text,
+            guidance_high=experts and experts.guidance_high,
             guidance_tag=SamplerConfig.guidance_tag if tag is None else tag,
             order=request.order,
             solver=request.solver,
@@ -239,7 +246,11 @@ class Pipeline:
         size = min(count, self.max_batch)
         # What is compiled depends on the branches that guidance needs, not on its scales.
         unguided = dataclasses.replace(
-            config, guidance_text=0.0, guidance_tag=0.0, order=ORDERS[0]
+            config,
+            guidance_text=0.0,
+            guidance_tag=0.0,
+            guidance_high=None,
+            order=ORDERS[0],
         )
         indices = first_index + np.arange(count)
         parts = []
@@ -250,19 +261,21 @@ class Pipeline:
             given = None
             if first_latents is not None:
                 given = first_frame(jnp.asarray(first_latents)[rows], frames=shape[0])
-            latents = programs.sample(
-                (self.preset, unguided),
-                self.params["generator"],
-                noise,
-                _take(conditioning, rows),
-                _broadcast(null, size),
-                None if negative is None else _broadcast(negative, size),
-                given,
-                branch_weights(config.guidance),
-                name="sample",
-                phase=self.phase,
-            )
-            parts.append(np.asarray(latents)[: count - start])
+            at = begin(noise, config)
+            for turn in turns(config, self.preset.experts):
+                at = programs.sample(
+                    (self.preset, unguided, turn.steps),
+                    self.params[turn.generator],
+                    at,
+                    _take(conditioning, rows),
+                    _broadcast(null, size),
+                    None if negative is None else _broadcast(negative, size),
+                    given,
+                    branch_weights(turn.guidance),
+                    name="sample",
+                    phase=self.phase,
+                )
+            parts.append(np.asarray(at.xt)[: count - start])
         return np.concatenate(parts)
 
     def conditioning(
@@ -345,6 +358,50 @@ class Pipeline:
                 f"got {image.dtype} of shape {image.shape}"
             )
         return image
+
+
+def _other_expert(checkpoint: str, name: str, stage: str) -> Component:
+    """The second of two experts.
+
+    Raises:
+      UserError: if it is not there, with what this model takes.
+    """
+    try:
+        return load_component(checkpoint, name, stage=stage)
+    except UserError as error:
+        raise UserError(
+            f"{error}; the model has two experts, {' and '.join(EXPERTS.values())}, and "
+            f"samples with both: convert both, or name it by --config.init.{name}"
+        ) from error
+
+
+def _check_parts(
+    parts: Mapping[str, Component], models: Mapping[str, ModelPreset]
+) -> None:
+    """All networks are there, and two experts are of one shape and go with one VAE."""
+    model = models["generator"]
+    missing = [name for name in model.networks if name not in parts]
+    if missing:
+        raise UserError(
+            f"{parts['generator'].source} takes {', '.join(model.networks)} to sample;"
+            f" there is no {', '.join(missing)}"
+        )
+    for name in model.generators[1:]:
+        if _shapes(models[name]) != _shapes(model):
+            raise UserError(
+                f"the experts {parts['generator'].source} and {parts[name].source} are "
+                "not of one shape, or not with one boundary between them"
+            )
+        for tower in model.networks[len(model.generators) :]:
+            parts[name].check_tower(parts[tower])
+
+
+def _shapes(model: ModelPreset) -> tuple[Any, ...]:
+    """What of a generator's config its parameters and its use depend on."""
+    dit = dataclasses.replace(
+        model.dit, remat="none", attention="auto", dtype="float32"
+    )
+    return dit, model.tags, model.experts
 
 
 def _take(conditioning: Conditioning, rows: np.ndarray) -> Conditioning:

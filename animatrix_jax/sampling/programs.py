@@ -2,7 +2,7 @@
 
     encode_text    tokens -> text vectors          frozen text tower
     encode_frames  pixels -> latents               VAE, for given pictures
-    sample         keys, conditioning -> latents   generator, solver
+    sample         noise, conditioning -> latents  one generator's steps, solver
     decode         latents -> uint8 pixels         VAE
 
 They are pure functions of (preset, parameters, arrays). `Program` compiles ahead of time,
@@ -24,7 +24,7 @@ from animatrix_jax.models.presets import ModelPreset
 from animatrix_jax.models.t5 import T5Encoder
 from animatrix_jax.models.vae import VAE
 from animatrix_jax.sampling.conditioning import GivenFrames
-from animatrix_jax.sampling.sampler import SamplerConfig, sample_latents
+from animatrix_jax.sampling.sampler import SamplerConfig, Trajectory, sample_latents
 
 Phase = Callable[[str], contextlib.AbstractContextManager]
 
@@ -87,28 +87,29 @@ def clip_noise(
 
 
 def _sample(
-    static: tuple[ModelPreset, SamplerConfig],
+    static: tuple[ModelPreset, SamplerConfig, tuple[int, int]],
     params: Params,
-    noise: Float[Array, "b t h w c"],
+    start: Trajectory,
     conditioning: Conditioning,
     null: Conditioning,
     negative: Conditioning | None,
     frames: GivenFrames | None,
     weights: dict[str, Float[Array, ""]],
-) -> Float[Array, "b t h w c"]:
-    """Latents; see sampler.py. Guidance comes by `weights`, so a scale costs no compile."""
-    preset, config = static
+) -> Trajectory:
+    """One generator's steps; see sampler.py. Guidance comes by `weights`, so a scale costs
+    no compile."""
+    preset, config, steps = static
     generator = bind(lambda rngs: Generator(preset.dit, preset.tags, rngs=rngs), params)
     return sample_latents(
         generator,
-        noise,
+        start,
         conditioning=conditioning,
         null=null,
         config=config,
-        clean=None if frames is None else frames.clean,
-        given=None if frames is None else frames.given,
+        frames=frames,
         negative=negative,
         weights=weights,
+        steps=steps,
     )
 
 

@@ -43,7 +43,7 @@ class ValidationSamples:
     """The callback; `callback(step, params, writer)`.
 
     Attributes:
-      pipeline: the model, whose generator each call replaces.
+      pipeline: the model, whose generator (or one of two) each call replaces.
       prompts: what to sample, always in this order.
       folder: the stage's folder.
       config: how to sample; None for the model's defaults.
@@ -63,8 +63,8 @@ class ValidationSamples:
     def __call__(
         self, step: int, params: Mapping[str, Any], writer: VideoWriter
     ) -> None:
-        """Samples from `params["generator"]` and writes the clips."""
-        pipeline = self.pipeline.with_generator(params["generator"])
+        """Samples from `params`, by component, and writes the clips."""
+        pipeline = self.pipeline.with_networks(params)
         latents = pipeline.sample_latents_for(
             [prompt.tags for prompt in self.prompts],
             [prompt.text for prompt in self.prompts],

@@ -32,6 +32,16 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
+def tiny_experts(tiny):
+    """The same with two experts."""
+    experts = presets.Experts(boundary=0.875, guidance_high=4.0)
+    model = dataclasses.replace(tiny, experts=experts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(presets.PRESETS, "tiny_experts", lambda: model)
+        yield model
+
+
+@pytest.fixture(scope="session")
 def wan_model(tiny):
     """diffusers' transformer of the tiny preset."""
     return references.transformer(tiny.dit).eval()

@@ -41,7 +41,8 @@ def configs():
     module = load("wan")
     for preset in WAN:
         for stage in module.STAGES:
-            arg = f"preset={preset},stage={stage}"
+            expert = ",expert=low" if preset == "wan22_a14b" else ""
+            arg = f"preset={preset},stage={stage}{expert}"
             yield f"{preset} {stage}", module.get_config(arg)
 
 

@@ -31,14 +31,15 @@ class FlowStage:
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = config.stage
         self._towers = Towers(config, workdir=workdir)
+        self._trained = self._towers.trained
         self._flow = section(flow_matching.FlowConfig, config.flow)
         self._clips = Clips(config, workdir=workdir, towers=self._towers)
 
     def init(self, key: Array) -> Params:
-        return {"generator": init_params(self._towers.generator, key)}
+        return {self._trained: init_params(self._towers.generator, key)}
 
     def initial(self) -> Params | None:
-        return self._towers.initial("generator")
+        return self._towers.initial(self._trained)
 
     def frozen(self) -> Params:
         return self._towers.frozen(pixels=self._clips.pixels)
@@ -53,7 +54,7 @@ class FlowStage:
         noise = jax.random.normal(noise_key, x0.shape, jnp.float32)
         error = generator_error(
             self._towers.generator,
-            params["generator"],
+            params[self._trained],
             x0=x0,
             noise=noise,
             sigma=sigma,

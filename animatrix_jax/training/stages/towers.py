@@ -19,16 +19,13 @@ from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.conditioning import Conditioning
-from animatrix_jax.models.config import (
-    DiTConfig,
-    T5Config,
-    TagEncoderConfig,
-    VAEConfig,
-)
+from animatrix_jax.models.config import T5Config, VAEConfig
 from animatrix_jax.models.functional import Build, Params, bind, init_params
 from animatrix_jax.models.generator import Generator
+from animatrix_jax.models.presets import EXPERTS, ModelPreset
 from animatrix_jax.models.t5 import T5Encoder
 from animatrix_jax.models.vae import VAE
+from animatrix_jax.objectives.flow_matching import FlowConfig
 from animatrix_jax.training.config import section
 from animatrix_jax.training.stage import Batch
 from animatrix_jax.training.weights import Component, load_component
@@ -39,11 +36,31 @@ class Towers:
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self._config, self._workdir = config, workdir
-        model = config.model.to_dict()
-        self.dit = section(DiTConfig, model["dit"])
-        self.tags = section(TagEncoderConfig, model["tags"])
+        self.model = section(ModelPreset, config.model)
+        self.dit, self.tags = self.model.dit, self.model.tags
         self.vae_config = self._tower_config("vae", VAEConfig)
         self.text_config = self._tower_config("text", T5Config)
+
+    @property
+    def trained(self) -> str:
+        """The generator that the noise levels of `config.flow` are of.
+
+        Raises:
+          UserError: for a model of two experts and noise levels of both.
+        """
+        if self.model.experts is None:
+            return EXPERTS["high"]
+        boundary = self.model.experts.boundary
+        flow = section(FlowConfig, self._config.flow)
+        if flow.low >= boundary:
+            return EXPERTS["high"]
+        if flow.high <= boundary:
+            return EXPERTS["low"]
+        raise UserError(
+            f"the model has two experts, above and below noise level {boundary}, each "
+            f"trained on its own; flow.low {flow.low} to flow.high {flow.high} is both: "
+            "give expert=high or expert=low to configs/wan.py"
+        )
 
     def component(self, name: str) -> Component | None:
         """The weights that `config.init` names for a component, or None."""
