@@ -18,7 +18,7 @@ from jax import numpy as jnp
 
 from animatrix_jax.convert import configs
 from animatrix_jax.convert.table import Table, from_theirs
-from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
+from animatrix_jax.models.config import CLIPConfig, DiTConfig, T5Config, VAEConfig
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.programs import clip_noise
 from animatrix_jax.training.lazy import lazy
@@ -53,6 +53,7 @@ T5_11 = T5Config(
     relative_max_distance=20,
     bias_every_layer=False,
 )
+CLIP = CLIPConfig(image_size=35, patch=7, dim=30, ffn_dim=44, num_heads=3, num_layers=4)
 UMT5 = dataclasses.replace(T5_11, bias_every_layer=True)
 
 
@@ -99,6 +100,17 @@ def t5(config: T5Config, kind: str) -> torch.nn.Module:
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
     return model
+
+
+def clip(config: CLIPConfig) -> transformers.CLIPVisionModel:
+    """transformers' image encoder of a config."""
+    torch.manual_seed(0)
+    values = configs.clip_to_transformers(config)
+    model = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**values))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model.eval()
 
 
 def ours(

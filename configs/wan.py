@@ -4,7 +4,8 @@
         --config.init.generator=WAN --config.init.vae=WAN --config.init.text=UMT5 \
         --config.data.path=DATASET --workdir=gs://BUCKET/run
 
-Arguments: `preset` (wan21_1_3b, wan21_14b, wan22_5b, wan22_a14b), `stage` (ct, sft, qt),
+Arguments: `preset` (wan21_1_3b, wan21_14b, wan22_5b, wan22_a14b, and wan21_14b_i2v and
+wan22_a14b_i2v, which train on image-to-video alone), `stage` (ct, sft, qt),
 `expert` (low or high, for A14B: each is trained within its own noise levels, and the low
 one's weights are init.generator_low).
 """
@@ -43,6 +44,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     args = parse_arg(arg, preset="wan21_1_3b", stage="ct", expert="")
     config = base_config(args.preset, args.stage, stages=STAGES)
     config.model.dit.update({"dtype": "bfloat16", "remat": "block"})
+    if config.model.dit.frame_conditioning == "concat":
+        config.tasks.update({"t2i": (0.0,), "t2v": (0.0,), "i2v": (1.0,)})
     experts = config.model.experts
     if args.expert not in (("low", "high") if experts else ("",)):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Converts weights: Wan's, umT5's and T5X's to a checkpoint of ours, and back out.
+"""Converts weights: Wan's, umT5's, T5X's and CLIP's to a checkpoint of ours, and back out.
 
     animatrix convert --source=Wan2.1-T2V-1.3B-Diffusers --out=wan
     animatrix convert --source=umt5_xxl/checkpoint_1000000 --tokenizer=tokenizer.json \\
@@ -24,7 +24,9 @@ flags.DEFINE_string("source", None, "The folder to read, or a checkpoint of ours
 flags.DEFINE_string("out", None, "The folder to write.")
 flags.DEFINE_enum("to", "orbax", ["orbax", "diffusers"], "What to write.")
 flags.DEFINE_list(
-    "components", [], "generator, generator_low, vae, text; all that there are."
+    "components",
+    [],
+    "Some of generator, generator_low, vae, text, image; all that there are.",
 )
 flags.DEFINE_string("preset", None, "What the transformer should be; by its shapes.")
 flags.DEFINE_enum(

@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
@@ -88,9 +90,21 @@ def _samples(
         raise UserError(
             f"stage {config.stage!r} needs --config.{' and --config.'.join(missing)}"
         )
-    world = CelWorld(seed=_PROMPT_SEED, size=_PROMPTS, split="test")
+    pipeline = Pipeline.from_components(parts)
+    model = pipeline.preset
+    world = CelWorld(
+        seed=_PROMPT_SEED,
+        size=_PROMPTS,
+        split="test",
+        height=model.height,
+        width=model.width,
+    )
+    given = None
+    if towers.refers:
+        first = np.stack([world[i].video[0] for i in range(_PROMPTS)])
+        given = pipeline.given(first)
     return validation_callback(
-        Pipeline.from_components(parts),
+        pipeline,
         [
             Prompt(
                 name=str(i), text=world.narrative(i).summary, tags=world.spec(i).tags
@@ -98,4 +112,5 @@ def _samples(
             for i in range(_PROMPTS)
         ],
         folder=workdir / config.stage,
+        given=given,
     )

@@ -1,7 +1,7 @@
 """What a folder of downloaded weights holds: components, each with config and tensors.
 
     a diffusers pipeline   model_index.json, transformer/, transformer_2/, vae/,
-                           text_encoder/, tokenizer/
+                           text_encoder/, tokenizer/, image_encoder/, image_processor/
     a component            config.json and safetensors: diffusers', Hugging Face's, Wan's
     a T5X checkpoint       target.* zarr arrays
 
@@ -16,11 +16,12 @@ from typing import Any, Literal
 import jax
 from flax import traverse_util
 
-from animatrix_jax.convert import configs, files, t5, t5x, vae, wan
+from animatrix_jax.convert import clip, configs, files, t5, t5x, vae, wan
 from animatrix_jax.convert.table import Table, Tensors, from_theirs
 from animatrix_jax.errors import UserError
 from animatrix_jax.models import presets
-from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
+from animatrix_jax.models.clip import CLIPImageEncoder
+from animatrix_jax.models.config import CLIPConfig, DiTConfig, T5Config, VAEConfig
 from animatrix_jax.models.dit import DiT
 from animatrix_jax.models.functional import Build, init_params
 from animatrix_jax.models.presets import EXPERTS, ModelPreset
@@ -28,7 +29,7 @@ from animatrix_jax.models.t5 import T5, T5Encoder
 from animatrix_jax.models.vae import VAE
 from animatrix_jax.training.lazy import LazyArray
 
-Name = Literal["generator", "generator_low", "vae", "text"]
+Name = Literal["generator", "generator_low", "vae", "text", "image"]
 Flat = dict[str, LazyArray]
 
 # Our components, and their folders in a pipeline of diffusers.
@@ -37,6 +38,7 @@ PLACES: dict[Name, str] = {
     "generator_low": "transformer_2",
     "vae": "vae",
     "text": "text_encoder",
+    "image": "image_encoder",
 }
 _T5_TYPES = ("t5", "mt5", "umt5")
 
@@ -54,7 +56,7 @@ class Weights:
     """
 
     name: Name
-    config: DiTConfig | VAEConfig | T5Config
+    config: DiTConfig | VAEConfig | T5Config | CLIPConfig
     params: Flat
     folder: pathlib.Path
     tokenizer: pathlib.Path | None = None
@@ -188,12 +190,13 @@ def _open_component(
         "WanTransformer3DModel": _open_dit,
         "WanModel": _open_dit,
         "AutoencoderKLWan": _open_vae,
+        "clip_vision_model": _open_clip,
         **dict.fromkeys(_T5_TYPES, _open_t5),
     }.get(kind)
     if opener is None:
         raise UserError(
             f"{folder} is a {kind}; expected WanTransformer3DModel, WanModel, "
-            f"AutoencoderKLWan, or model_type {', '.join(_T5_TYPES)}"
+            f"AutoencoderKLWan, or model_type {', '.join(_T5_TYPES)}, clip_vision_model"
         )
     try:
         if opener is _open_dit:
@@ -271,6 +274,21 @@ def _open_t5(folder: pathlib.Path, values: Mapping[str, Any]) -> Weights:
     config = configs.t5_from_huggingface(values, decoder=whole)
     table = t5.huggingface_table(config)
     return _text(folder, config, table, tensors, "T5 of Hugging Face")
+
+
+def _open_clip(folder: pathlib.Path, values: Mapping[str, Any]) -> Weights:
+    config = configs.clip_from_transformers(values)
+    processor = folder.parent / "image_processor" / "preprocessor_config.json"
+    if processor.is_file():
+        configs.check_image_processor(files.read_json(processor), config)
+    params = _ours(
+        clip.transformers_table(config),
+        files.read_folder(folder),
+        lambda rngs: CLIPImageEncoder(config, rngs=rngs),
+        folder,
+        "CLIP image encoder",
+    )
+    return Weights(name="image", config=config, params=params, folder=folder)
 
 
 def _open_t5x(folder: pathlib.Path) -> Weights:

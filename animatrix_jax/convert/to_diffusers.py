@@ -2,6 +2,7 @@
 
     OUT/transformer  OUT/vae  OUT/text_encoder  OUT/tokenizer  OUT/scheduler
     OUT/transformer_2               the low-noise one of two experts
+    OUT/image_encoder  OUT/image_processor      of a model with an image branch
     OUT/model_index.json            so that `WanPipeline.from_pretrained(OUT)` loads
     OUT/animatrix_tags  _2          the tag encoder and the tag deltas, with their config
 
@@ -17,17 +18,18 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from animatrix_jax.convert import configs, files, t5, vae, wan
+from animatrix_jax.convert import clip, configs, files, t5, vae, wan
 from animatrix_jax.convert.source import PLACES, Flat, check_names, tags_folder
 from animatrix_jax.convert.table import Table, to_theirs
 from animatrix_jax.convert.to_orbax import checked, tag_config, whole_folder
 from animatrix_jax.errors import UserError
-from animatrix_jax.models.config import from_dict
+from animatrix_jax.models.config import CLIPConfig, from_dict
 from animatrix_jax.models.presets import EXPERTS, ModelPreset
 from animatrix_jax.training.lazy import LazyArray, lazy
 from animatrix_jax.training.weights import Component, load_component
 
-_STEMS = {"text_encoder": "model"}
+_STEMS = dict.fromkeys(("text_encoder", "image_encoder"), "model")
+_IMAGE_TO_VIDEO = "WanImageToVideoPipeline"
 _WHOLE = "ForConditionalGeneration"
 _CLASSES = {
     "transformer": ("diffusers", "WanTransformer3DModel"),
@@ -36,6 +38,11 @@ _CLASSES = {
     "text_encoder": ("transformers", "UMT5EncoderModel"),
     "tokenizer": ("transformers", "T5TokenizerFast"),
     "scheduler": ("diffusers", "UniPCMultistepScheduler"),
+}
+# Of image-to-video pipelines alone.
+_IMAGE_CLASSES = {
+    "image_encoder": ("transformers", "CLIPVisionModel"),
+    "image_processor": ("transformers", "CLIPImageProcessor"),
 }
 _SCHEDULER: dict[str, Any] = {
     "_class_name": "UniPCMultistepScheduler",
@@ -83,6 +90,8 @@ def convert(
             files.write_json(partial / "config.json", plan.config)
         if part.name == "text" and part.tokenizer is not None:
             _write_tokenizer(part.tokenizer, out / "tokenizer")
+        if part.name == "image":
+            _write_processor(plan.model.image, out / "image_processor")
     _write_pipeline(out, _a_generator(parts))
     return {
         name: sum(value.size for value in plan.params.values())
@@ -168,6 +177,9 @@ def _form(name: str, model: ModelPreset, flat: Flat) -> tuple[dict[str, Any], Ta
         return configs.dit_to_diffusers(model.dit), wan.diffusers_table(model.dit)
     if name == "vae":
         return configs.vae_to_diffusers(model.vae), vae.diffusers_table(model.vae)
+    if name == "image":
+        table = clip.transformers_table(model.image)
+        return configs.clip_to_transformers(model.image), table
     config = model.text
     if not any(path.startswith("decoder/") for path in flat):
         config = dataclasses.replace(config, num_decoder_layers=0)
@@ -204,6 +216,12 @@ def _write_tokenizer(file: pathlib.Path, folder: pathlib.Path) -> None:
             files.write_json(partial / "tokenizer_config.json", _TOKENIZER)
 
 
+def _write_processor(config: CLIPConfig, folder: pathlib.Path) -> None:
+    with whole_folder(folder) as partial:
+        values = configs.image_processor(config)
+        files.write_json(partial / "preprocessor_config.json", values)
+
+
 def _write_pipeline(out: pathlib.Path, generator: Component | None) -> None:
     """model_index.json of what is there by now, and the scheduler's config."""
     path = out / "model_index.json"
@@ -214,7 +232,8 @@ def _write_pipeline(out: pathlib.Path, generator: Component | None) -> None:
         (out / "scheduler").mkdir(exist_ok=True)
         scheduler = _SCHEDULER | {"flow_shift": model.shift}
         files.write_json(out / "scheduler" / "scheduler_config.json", scheduler)
-    for name, classes in _CLASSES.items():
+    pictures = _IMAGE_CLASSES if index["_class_name"] == _IMAGE_TO_VIDEO else {}
+    for name, classes in (_CLASSES | pictures).items():
         folder = out / name
         if name == "text_encoder" and folder.is_dir():
             (which,) = files.read_json(folder / "config.json")["architectures"]
@@ -229,8 +248,7 @@ def _write_pipeline(out: pathlib.Path, generator: Component | None) -> None:
 def _pipeline_of(model: ModelPreset) -> dict[str, Any]:
     """The pipeline's class and settings for a model."""
     if model.dit.frame_conditioning == "concat":
-        unused = {"image_encoder": [None, None], "image_processor": [None, None]}
-        index: dict[str, Any] = {"_class_name": "WanImageToVideoPipeline", **unused}
+        index: dict[str, Any] = {"_class_name": _IMAGE_TO_VIDEO}
     else:
         # Given frames are clean, at a noise level of their own, in Wan 2.2's 5B alone.
         per_token = model.vae.residual and model.vae.patch > 1

@@ -2,6 +2,7 @@
 
     WanPipeline folder  -->  OUT/generator  OUT/vae  OUT/text     (`training/weights.py`)
                              OUT/generator_low, of Wan 2.2 A14B
+                             OUT/image, of Wan 2.1's image-to-video models
 
 Wan has no tags: the tag encoder and the tag deltas come from the folder's own
 `animatrix_tags`, where `to_diffusers` wrote it, or start afresh, at zero effect.

@@ -72,6 +72,7 @@ class JudgeStage:
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = "judge"
         self._towers = Towers(config, workdir=workdir)
+        self._towers.refuse_references()
         self._judge = section(JudgeConfig, config.judge)
         self._reward = section(RewardConfig, config.reward)
         self._clips = Clips(
@@ -156,6 +157,7 @@ class PreferenceStage:
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = "preference"
         self._towers = Towers(config, workdir=workdir)
+        self._towers.refuse_references()
         self._trained = self._towers.trained
         self._flow = section(FlowConfig, config.flow)
         self._preference = section(PreferenceConfig, config.preference)

@@ -72,10 +72,16 @@ class ModelPreset:
         return tuple(EXPERTS.values()) if self.experts else ("generator",)
 
     @property
+    def towers(self) -> tuple[str, ...]:
+        """The frozen components round them."""
+        return (
+            ("vae", "text") if self.dit.image_dim is None else ("vae", "text", "image")
+        )
+
+    @property
     def networks(self) -> tuple[str, ...]:
         """The components that it takes to sample."""
-        seen = () if self.dit.image_dim is None else ("image",)
-        return (*self.generators, "vae", "text", *seen)
+        return (*self.generators, *self.towers)
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:

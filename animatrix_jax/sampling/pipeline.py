@@ -23,12 +23,13 @@ from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.encoding import encode_tags
 from animatrix_jax.knowledge.tags import parse_tags
+from animatrix_jax.models.clip import preprocess
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.config import from_dict
 from animatrix_jax.models.functional import Params
 from animatrix_jax.models.presets import EXPERTS, ModelPreset
 from animatrix_jax.sampling import programs
-from animatrix_jax.sampling.conditioning import first_frame
+from animatrix_jax.sampling.conditioning import Given, first_frame
 from animatrix_jax.sampling.guidance import ORDERS, branch_weights
 from animatrix_jax.sampling.sampler import SamplerConfig, begin, turns
 from animatrix_jax.sampling.solvers import SOLVERS
@@ -45,6 +46,7 @@ class GenerateRequest:
       tags: `axis.field=value` each; may be empty.
       negative_prompt: words to move away from.
       image: the clip's first frame, uint8 at the model's size.
+      last_image: its last frame, for models that take one.
       num: how many clips.
       seed: of the noise.
       frames: length of the clip in frames.
@@ -54,6 +56,7 @@ class GenerateRequest:
     tags: tuple[str, ...] = ()
     negative_prompt: str = ""
     image: np.ndarray | None = None
+    last_image: np.ndarray | None = None
     num: int = 1
     seed: int = 0
     steps: int | None = None
@@ -104,11 +107,10 @@ class Pipeline:
         """
         parts = {"generator": load_component(checkpoint, "generator", stage=stage)}
         model = from_dict(ModelPreset, parts["generator"].config["model"])
-        for name in model.networks[1:]:
-            if name in model.generators:
-                parts[name] = _other_expert(checkpoint, name, stage)
-            else:
-                parts[name] = parts["generator"].tower(name)
+        for name in model.generators[1:]:
+            parts[name] = _other_expert(checkpoint, name, stage)
+        for name in model.towers:
+            parts[name] = parts["generator"].tower(name)
         return dataclasses.replace(cls.from_components(parts), phase=phase)
 
     @classmethod
@@ -124,9 +126,9 @@ class Pipeline:
             for name, part in parts.items()
         }
         _check_parts(parts, models)
-        preset = dataclasses.replace(
-            models["generator"], vae=models["vae"].vae, text=models["text"].text
-        )
+        preset = models["generator"]
+        own = {name: getattr(models[name], name) for name in preset.towers}
+        preset = dataclasses.replace(preset, **own)
         path = parts["text"].tokenizer
         if path is None:
             raise UserError(f"{parts['text'].source} has no tokenizer")
@@ -165,16 +167,20 @@ class Pipeline:
         """
         if request.num < 1:
             raise UserError(f"num must be at least 1, got {request.num}")
-        image = None
-        if request.image is not None:
-            first = self.encode_frames(self._checked(request.image)[None, None])
-            image = np.repeat(first[:, 0], request.num, axis=0)
+        given = None
+        if request.image is not None or request.last_image is not None:
+            one = self.given(
+                None if request.image is None else request.image[None],
+                None if request.last_image is None else request.last_image[None],
+                frames=request.frames,
+            )
+            given = jax.tree.map(lambda leaf: jnp.repeat(leaf, request.num, 0), one)
         latents = self.sample_latents_for(
             [parse_tags(request.tags)] * request.num,
             [request.prompt] * request.num,
             seed=request.seed,
             config=self.sampler_config(request),
-            first_latents=image,
+            given=given,
             negative_prompt=request.negative_prompt,
             frames=request.frames,
         )
@@ -216,7 +222,7 @@ class Pipeline:
         *,
         seed: int,
         config: SamplerConfig | None = None,
-        first_latents: np.ndarray | Array | None = None,
+        given: Given | None = None,
         first_index: int = 0,
         negative_prompt: str = "",
         frames: int | None = None,
@@ -228,16 +234,30 @@ class Pipeline:
           texts: narrative of each prompt.
           seed: of the noise.
           config: how to sample; None for the model's defaults.
-          first_latents: [n h w c], the given first latent frame of each clip.
+          given: what the pictures of each clip are to the model, from the method of
+            that name.
           first_index: prompt j takes the noise of clip `first_index + j` of the seed.
           negative_prompt: for all clips; empty for none.
           frames: pixels frames of a clip; None for the model's default.
+
+        Raises:
+          UserError: for a model that makes clips of pictures, and no picture.
         """
+        if given is None and self.preset.dit.frame_conditioning == "concat":
+            raise UserError(
+                "this is an image-to-video model, which makes a clip of its first frame:"
+                " give one by --image=PICTURE"
+            )
+        given = given or Given()
         if len(tags) != len(texts):
             raise ValueError(f"expected {len(texts)} lists of tags, got {len(tags)}")
         config = config or self.sampler_config(GenerateRequest())
         shape = self.latent_shape(frames)
-        conditioning = self.conditioning(tags, texts)
+        conditioning = dataclasses.replace(
+            self.conditioning(tags, texts),
+            image=given.image,
+            reference=given.reference,
+        )
         null = self.conditioning([()], [""])
         negative = (
             self.conditioning([()], [negative_prompt]) if negative_prompt else None
@@ -258,9 +278,6 @@ class Pipeline:
             # The last turn is filled up with its own last clip: one shape, one program.
             rows = np.minimum(np.arange(start, start + size), count - 1)
             noise = programs.clip_noise(seed, jnp.asarray(indices[rows]), shape=shape)
-            given = None
-            if first_latents is not None:
-                given = first_frame(jnp.asarray(first_latents)[rows], frames=shape[0])
             at = begin(noise, config)
             for turn in turns(config, self.preset.experts):
                 at = programs.sample(
@@ -270,7 +287,7 @@ class Pipeline:
                     _take(conditioning, rows),
                     _broadcast(null, size),
                     None if negative is None else _broadcast(negative, size),
-                    given,
+                    _take(given.frames, rows),
                     branch_weights(turn.guidance),
                     name="sample",
                     phase=self.phase,
@@ -319,6 +336,58 @@ class Pipeline:
             )
         )
 
+    def given(
+        self,
+        images: UInt8[np.ndarray, "n H W 3"] | None,
+        last_images: UInt8[np.ndarray, "n H W 3"] | None = None,
+        *,
+        frames: int | None = None,
+    ) -> Given:
+        """What the first frames of clips, and perhaps their last, are to this model.
+
+        Raises:
+          UserError: for a picture of another size, or one that the model cannot take.
+        """
+        for pictures in (images, last_images):
+            if pictures is not None:
+                self._check_pictures(pictures)
+        if images is None:
+            raise UserError("a last frame needs a first one too: --image=PICTURE")
+        shape = self.latent_shape(frames)
+        if self.preset.dit.frame_conditioning == "clean":
+            if last_images is not None:
+                raise UserError("this model takes a first frame alone, and no last one")
+            first = jnp.asarray(self.encode_frames(images[:, None]))
+            return Given(frames=first_frame(first, frames=shape[0]))
+        if last_images is not None and (self.preset.image or shape[0] == 1):
+            raise UserError(
+                "a last frame is for models without an image branch (Wan 2.2 A14B), and "
+                "for clips of more than one frame"
+            )
+        reference = programs.refer(
+            (self.preset, self.preset.frames if frames is None else frames),
+            self.params["vae"],
+            images,
+            last_images,
+            name="image",
+            phase=self.phase,
+        )
+        return Given(reference=reference, image=self._seen(images))
+
+    def _seen(
+        self, images: UInt8[np.ndarray, "n H W 3"]
+    ) -> Float[Array, "n p i"] | None:
+        """What CLIP sees of pictures, for a model that takes it."""
+        if self.preset.image is None:
+            return None
+        return programs.see(
+            self.preset,
+            self.params["image"],
+            preprocess(images, self.preset.image),
+            name="image",
+            phase=self.phase,
+        )
+
     def decode(
         self, latents: Float[np.ndarray, "n t h w c"] | Float[Array, "n t h w c"]
     ) -> UInt8[np.ndarray, "n T H W 3"]:
@@ -350,14 +419,13 @@ class Pipeline:
             )
         return ((frames - 1) // stride + 1, *self.preset.latent_shape[1:])
 
-    def _checked(self, image: np.ndarray) -> np.ndarray:
+    def _check_pictures(self, images: np.ndarray) -> None:
         expected = (self.preset.height, self.preset.width, 3)
-        if image.shape != expected or image.dtype != np.uint8:
+        if images.shape[1:] != expected or images.dtype != np.uint8:
             raise UserError(
                 f"the image must be uint8 of shape {expected}, "
-                f"got {image.dtype} of shape {image.shape}"
+                f"got {images.dtype} of shape {images.shape[1:]}"
             )
-        return image
 
 
 def _other_expert(checkpoint: str, name: str, stage: str) -> Component:
@@ -392,7 +460,7 @@ def _check_parts(
                 f"the experts {parts['generator'].source} and {parts[name].source} are "
                 "not of one shape, or not with one boundary between them"
             )
-        for tower in model.networks[len(model.generators) :]:
+        for tower in model.towers:
             parts[name].check_tower(parts[tower])
 
 
@@ -404,9 +472,9 @@ def _shapes(model: ModelPreset) -> tuple[Any, ...]:
     return dit, model.tags, model.experts
 
 
-def _take(conditioning: Conditioning, rows: np.ndarray) -> Conditioning:
-    """The conditioning of some of the clips."""
-    return jax.tree.map(lambda leaf: leaf[rows], conditioning)
+def _take(conditions: Any, rows: np.ndarray) -> Any:
+    """The conditions of some of the clips, a pytree whose leaves have them first."""
+    return jax.tree.map(lambda leaf: leaf[rows], conditions)
 
 
 def _broadcast(conditioning: Conditioning, count: int) -> Conditioning:

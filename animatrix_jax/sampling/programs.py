@@ -1,7 +1,9 @@
-"""The four device programs of sampling, each compiled once for each shape.
+"""The device programs of sampling, each compiled once for each shape.
 
     encode_text    tokens -> text vectors          frozen text tower
     encode_frames  pixels -> latents               VAE, for given pictures
+    refer          pictures -> reference channels  VAE, for models that concatenate
+    see            pictures -> image embeddings    CLIP, for models with an image branch
     sample         noise, conditioning -> latents  one generator's steps, solver
     decode         latents -> uint8 pixels         VAE
 
@@ -17,12 +19,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+from animatrix_jax.models.clip import CLIPImageEncoder
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.models.generator import Generator
 from animatrix_jax.models.presets import ModelPreset
+from animatrix_jax.models.reference import reference_channels
 from animatrix_jax.models.t5 import T5Encoder
-from animatrix_jax.models.vae import VAE
+from animatrix_jax.models.vae import VAE, signed
 from animatrix_jax.sampling.conditioning import GivenFrames
 from animatrix_jax.sampling.sampler import SamplerConfig, Trajectory, sample_latents
 
@@ -70,6 +74,33 @@ def _encode_frames(
     return vae.encode_pixels(video)
 
 
+def _refer(
+    static: tuple[ModelPreset, int],
+    params: Params,
+    first: UInt8[Array, "b H W 3"],
+    last: UInt8[Array, "b H W 3"] | None,
+) -> Float[Array, "b t h w r"]:
+    """Reference channels of a clip of so many frames whose first one is given, and perhaps
+    its last."""
+    preset, frames = static
+    vae = bind(lambda rngs: VAE(preset.vae, rngs=rngs), params)
+    video = jnp.zeros((len(first), frames, *first.shape[1:]))
+    given = jnp.zeros((len(first), frames), bool)
+    for at, picture in ((0, first), (-1, last)):
+        if picture is not None:
+            video = video.at[:, at].set(signed(picture))
+            given = given.at[:, at].set(True)
+    return reference_channels(vae, video, given)
+
+
+def _see(
+    preset: ModelPreset, params: Params, pixels: Float[Array, "b s s 3"]
+) -> Float[Array, "b p i"]:
+    """Image embeddings of prepared pictures."""
+    tower = bind(lambda rngs: CLIPImageEncoder(preset.image, rngs=rngs), params)
+    return tower(pixels)
+
+
 def _decode(
     preset: ModelPreset, params: Params, latents: Float[Array, "b t h w c"]
 ) -> UInt8[Array, "b T H W 3"]:
@@ -115,5 +146,7 @@ def _sample(
 
 encode_text = Program(_encode_text)
 encode_frames = Program(_encode_frames)
+refer = Program(_refer)
+see = Program(_see)
 sample = Program(_sample)
 decode = Program(_decode)

@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 
 from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.data.video import write_image, write_video
+from animatrix_jax.sampling.conditioning import Given
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.sampler import SamplerConfig
 
@@ -48,7 +49,7 @@ class ValidationSamples:
       folder: the stage's folder.
       config: how to sample; None for the model's defaults.
       seed: of the noise.
-      first_latents: [n h w c], given first frames (image-to-video); None for none.
+      given: what first frames are to the model (image-to-video); None for none.
       scale: enlargement of the clips on the written files, with sharp pixels.
     """
 
@@ -57,7 +58,7 @@ class ValidationSamples:
     folder: pathlib.Path
     config: SamplerConfig | None = None
     seed: int = 0
-    first_latents: np.ndarray | None = None
+    given: Given | None = None
     scale: int = 3
 
     def __call__(
@@ -70,7 +71,7 @@ class ValidationSamples:
             [prompt.text for prompt in self.prompts],
             seed=self.seed,
             config=self.config,
-            first_latents=self.first_latents,
+            given=self.given,
         )
         clips = pipeline.decode(latents)
         names = [prompt.name for prompt in self.prompts]
@@ -92,7 +93,7 @@ def validation_callback(
     folder: pathlib.Path,
     config: SamplerConfig | None = None,
     seed: int = 0,
-    first_latents: np.ndarray | None = None,
+    given: Given | None = None,
 ) -> ValidationSamples:
     """The callback for the loop; see `ValidationSamples`."""
     return ValidationSamples(
@@ -101,7 +102,7 @@ def validation_callback(
         folder=folder,
         config=config,
         seed=seed,
-        first_latents=first_latents,
+        given=given,
     )
 
 

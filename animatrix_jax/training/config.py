@@ -78,6 +78,7 @@ class InitConfig:
 
     vae: str = ""
     text: str = ""
+    image: str = ""
     generator: str = ""
     generator_low: str = ""
     judge: str = ""

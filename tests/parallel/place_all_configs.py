@@ -23,7 +23,10 @@ from animatrix_jax.training.optimizer import (
 from animatrix_jax.training.step import init_state
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
-WAN = ("wan21_1_3b", "wan21_14b", "wan22_5b", "wan22_a14b")
+WAN = (
+    *("wan21_1_3b", "wan21_14b", "wan22_5b", "wan22_a14b"),
+    *("wan21_14b_i2v", "wan22_a14b_i2v"),
+)
 
 
 def load(name):
@@ -41,7 +44,7 @@ def configs():
     module = load("wan")
     for preset in WAN:
         for stage in module.STAGES:
-            expert = ",expert=low" if preset == "wan22_a14b" else ""
+            expert = ",expert=low" if preset.startswith("wan22_a14b") else ""
             arg = f"preset={preset},stage={stage}{expert}"
             yield f"{preset} {stage}", module.get_config(arg)
 

@@ -89,7 +89,7 @@ def test_image_is_the_first_latent_frame(pipeline):
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     first = pipeline.encode_frames(image[None, None])
     assert first.shape == (1, 1, 8, 8, 4)
-    latents = _latents(pipeline, first_latents=first[:, 0])
+    latents = _latents(pipeline, given=pipeline.given(image[None]))
     np.testing.assert_array_equal(latents[:, 0], first[:, 0])
     assert _differ(latents[:, 1:], _latents(pipeline)[:, 1:])
     videos = pipeline.generate(
