@@ -72,7 +72,6 @@ class JudgeStage:
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = "judge"
         self._towers = Towers(config, workdir=workdir)
-        self._towers.refuse_references()
         self._judge = section(JudgeConfig, config.judge)
         self._reward = section(RewardConfig, config.reward)
         self._clips = Clips(
@@ -157,7 +156,11 @@ class PreferenceStage:
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = "preference"
         self._towers = Towers(config, workdir=workdir)
-        self._towers.refuse_references()
+        if self._towers.refers:
+            raise UserError(
+                "the preference stage samples from words and tags alone, and has no "
+                "first frames to give to an image-to-video model"
+            )
         self._trained = self._towers.trained
         self._flow = section(FlowConfig, config.flow)
         self._preference = section(PreferenceConfig, config.preference)

@@ -74,7 +74,8 @@ class Pipeline:
     Attributes:
       preset: sizes and sampling defaults.
       params: parameters of each of `preset.networks`, of "text" the encoder alone. Two
-        experts stay in the host's memory, and go to the device each in its turn.
+        experts stay where they are, in the host's memory or on disk, and go to the device
+        each in its turn.
       tokenizer: of the text tower.
       max_batch: clips sampled at once; more are done in turns of this many.
       phase: called with the name of each phase ("compile", "text", "sample", "decode"),
@@ -144,18 +145,19 @@ class Pipeline:
 
     def on_device(self) -> "Pipeline":
         """The same, its parameters put on the default device once."""
-        return self.with_networks(loaded(dict(self.params)))
+        return self.with_networks(self.params)
 
     def with_networks(self, params: Mapping[str, Params]) -> "Pipeline":
         """The same with other parameters of some networks, of the same shapes.
 
         They may lie on a training mesh; here they are brought to one device.
         """
-        held = jax.device_get(dict(params))
         in_turns = self.preset.generators if self.preset.experts else ()
         placed = {
-            name: tree if name in in_turns else jax.device_put(tree)
-            for name, tree in held.items()
+            name: jax.tree.map(_off_device, tree)
+            if name in in_turns
+            else jax.device_put(jax.device_get(loaded(tree)))
+            for name, tree in params.items()
         }
         return dataclasses.replace(self, params={**self.params, **placed})
 
@@ -470,6 +472,10 @@ def _shapes(model: ModelPreset) -> tuple[Any, ...]:
         model.dit, remat="none", attention="auto", dtype="float32"
     )
     return dit, model.tags, model.experts
+
+
+def _off_device(leaf: Any) -> Any:
+    return jax.device_get(leaf) if isinstance(leaf, jax.Array) else leaf
 
 
 def _take(conditions: Any, rows: np.ndarray) -> Any:

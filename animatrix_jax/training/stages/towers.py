@@ -109,14 +109,6 @@ class Towers:
         """Whether given frames are reference channels, and not held clean."""
         return self.dit.frame_conditioning == "concat"
 
-    def refuse_references(self) -> None:
-        """Raises UserError for a model that a stage without pictures cannot run."""
-        if self.refers:
-            raise UserError(
-                f"stage {self._config.stage!r} has no first frames to give to an "
-                "image-to-video model; ct, sft and qt do"
-            )
-
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The text tower's own tokenizer."""
