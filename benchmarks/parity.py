@@ -14,6 +14,7 @@ must be in our table, and each of ours in theirs, nothing left over.
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import tempfile
 import time
@@ -30,12 +31,13 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from jax import numpy as jnp
 
 from animatrix_jax.cli import app
-from animatrix_jax.convert import configs, t5, to_orbax, vae, wan
+from animatrix_jax.convert import clip, configs, t5, to_orbax, vae, wan
 from animatrix_jax.convert.source import flat_shapes, text_shapes
 from animatrix_jax.convert.table import Table, their_shapes
 from animatrix_jax.errors import UserError
 from animatrix_jax.models import presets
-from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
+from animatrix_jax.models.clip import CLIPImageEncoder
+from animatrix_jax.models.config import CLIPConfig, DiTConfig, T5Config, VAEConfig
 from animatrix_jax.models.dit import DiT
 from animatrix_jax.models.functional import bind
 from animatrix_jax.models.t5 import T5Encoder
@@ -251,6 +253,25 @@ def t5_case(config: T5Config, size: tuple[int, int], folder: pathlib.Path) -> Er
     return Errors(output=references.relative_error(run(params)[mask], theirs[mask]))
 
 
+def clip_case(config: CLIPConfig, batch: int, folder: pathlib.Path) -> Errors:
+    """The penultimate layer's tokens of some prepared pictures."""
+    model = references.clip(config)
+    params = converted(model, folder, "image")
+    size = config.image_size
+    pixels = np.random.default_rng(0).standard_normal((batch, size, size, 3))
+    pixels = pixels.astype(np.float32)
+
+    @jax.jit
+    def run(params: Any) -> Any:
+        encoder = bind(lambda rngs: CLIPImageEncoder(config, rngs=rngs), params)
+        return encoder(jnp.asarray(pixels))
+
+    with torch.no_grad():
+        theirs = model(references.channels_first(pixels), output_hidden_states=True)
+    theirs = theirs.hidden_states[-2].numpy()
+    return Errors(output=references.relative_error(run(params), theirs))
+
+
 def converted(
     model: Any, folder: pathlib.Path, name: str, *, dit: DiTConfig | None = None
 ) -> Any:
@@ -293,6 +314,10 @@ def _t5s(
     return [lambda folder, size=size: t5_case(config, size, folder) for size in sizes]
 
 
+_SMALL_CLIP = dataclasses.replace(
+    references.CLIP, image_size=12, patch=4, dim=16, num_heads=1, num_layers=2
+)
+
 FAMILIES: dict[str, list[Callable[[pathlib.Path], Errors]]] = {
     "wan21_t2v": _transformers(_CLIPS),
     "wan21_i2v": _transformers(_IMAGE_CLIPS, concat=True, image=True),
@@ -305,11 +330,15 @@ FAMILIES: dict[str, list[Callable[[pathlib.Path], Errors]]] = {
     "umt5": _t5s(
         dataclasses.replace(_T5, bias_every_layer=True), (3, 27), (1, 1), (2, 41)
     ),
+    "clip": [
+        functools.partial(clip_case, references.CLIP, 3),
+        functools.partial(clip_case, _SMALL_CLIP, 1),
+    ],
 }
 
 # Of each full size, the component of our preset; T5 1.1 XXL is none of ours.
 _T5_11_XXL = T5Config(vocab_size=32128, bias_every_layer=False)
-FULL_SIZE: dict[str, DiTConfig | VAEConfig | T5Config] = {
+FULL_SIZE: dict[str, DiTConfig | VAEConfig | T5Config | CLIPConfig] = {
     **{
         name: presets.preset(name).dit
         for name in presets.PRESETS
@@ -319,6 +348,7 @@ FULL_SIZE: dict[str, DiTConfig | VAEConfig | T5Config] = {
     "vae22": presets.WAN22_VAE,
     "umt5_xxl": presets.UMT5_XXL,
     "t5_11_xxl": _T5_11_XXL,
+    "clip_vit_h": presets.CLIP_VIT_H,
 }
 
 
@@ -331,10 +361,8 @@ def full_size_names(name: str) -> dict[str, int]:
     config = FULL_SIZE[name]
     model, table, ours = _on_meta(config)
     state = model.state_dict()
-    copies = {copy for entry in table for copy in entry.copies}
-    theirs = {
-        key: tuple(value.shape) for key, value in state.items() if key not in copies
-    }
+    names = {copy: entry.theirs for entry in table for copy in entry.copies}
+    theirs = {names.get(key, key): tuple(value.shape) for key, value in state.items()}
     mapped = their_shapes(table, ours)
     odd = sorted(theirs.items() ^ mapped.items())
     if odd:
@@ -347,7 +375,7 @@ def full_size_names(name: str) -> dict[str, int]:
 
 
 def _on_meta(
-    config: DiTConfig | VAEConfig | T5Config,
+    config: DiTConfig | VAEConfig | T5Config | CLIPConfig,
 ) -> tuple[torch.nn.Module, Table, dict[str, Any]]:
     """The reference without values, our table of it, and the shapes of our parameters."""
     with torch.device("meta"):
@@ -359,6 +387,13 @@ def _on_meta(
             model = AutoencoderKLWan.from_config(configs.vae_to_diffusers(config))
             ours = flat_shapes(lambda rngs: VAE(config, rngs=rngs))
             return model, vae.diffusers_table(config), ours
+        if isinstance(config, CLIPConfig):
+            values = configs.clip_to_transformers(config)
+            model = transformers.CLIPVisionModel(
+                transformers.CLIPVisionConfig(**values)
+            )
+            ours = flat_shapes(lambda rngs: CLIPImageEncoder(config, rngs=rngs))
+            return model, clip.transformers_table(config), ours
         family = "UMT5" if config.bias_every_layer else "T5"
         values = getattr(transformers, f"{family}Config")(
             **configs.t5_to_huggingface(config)

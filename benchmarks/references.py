@@ -14,10 +14,13 @@ import torch
 import transformers
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from flax import traverse_util
+from jax import numpy as jnp
 
 from animatrix_jax.convert import configs
 from animatrix_jax.convert.table import Table, from_theirs
-from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
+from animatrix_jax.models.config import CLIPConfig, DiTConfig, T5Config, VAEConfig
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.programs import clip_noise
 from animatrix_jax.training.lazy import lazy
 
 # Small models of each form, whose sizes have little in common.
@@ -50,13 +53,14 @@ T5_11 = T5Config(
     relative_max_distance=20,
     bias_every_layer=False,
 )
+CLIP = CLIPConfig(image_size=35, patch=7, dim=30, ffn_dim=44, num_heads=3, num_layers=4)
 UMT5 = dataclasses.replace(T5_11, bias_every_layer=True)
 
 
-def transformer(config: DiTConfig) -> WanTransformer3DModel:
+def transformer(config: DiTConfig, *, seed: int = 1) -> WanTransformer3DModel:
     """diffusers' transformer of a config."""
     model = WanTransformer3DModel.from_config(configs.dit_to_diffusers(config))
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
@@ -98,6 +102,17 @@ def t5(config: T5Config, kind: str) -> torch.nn.Module:
     return model
 
 
+def clip(config: CLIPConfig) -> transformers.CLIPVisionModel:
+    """transformers' image encoder of a config."""
+    torch.manual_seed(0)
+    values = configs.clip_to_transformers(config)
+    model = transformers.CLIPVisionModel(transformers.CLIPVisionConfig(**values))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model.eval()
+
+
 def ours(
     table: Table, tensors: Mapping[str, Any], shapes: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -109,6 +124,23 @@ def ours(
     return traverse_util.unflatten_dict(
         {path: np.asarray(value) for path, value in flat.items()}, sep="/"
     )
+
+
+def noise_of(pipeline: Pipeline, *, seed: int, count: int = 1) -> np.ndarray:
+    """The noise [n t h w c] from which a pipeline samples the first clips of a seed."""
+    return np.asarray(
+        clip_noise(seed, jnp.arange(count), shape=pipeline.latent_shape())
+    )
+
+
+def channels_first(array: np.ndarray) -> torch.Tensor:
+    """Video of ours [b t h w c] as theirs [b c t h w]."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, 1)))
+
+
+def channels_last(tensor: torch.Tensor) -> np.ndarray:
+    """The inverse of `channels_first`."""
+    return np.moveaxis(tensor.detach().numpy(), 1, -1)
 
 
 def relative_error(ours: Any, theirs: Any) -> float:

@@ -4,8 +4,10 @@
         --config.init.generator=WAN --config.init.vae=WAN --config.init.text=UMT5 \
         --config.data.path=DATASET --workdir=gs://BUCKET/run
 
-Arguments: `preset` (wan21_1_3b, wan21_14b, wan22_5b, wan22_a14b), `stage` (ct, sft, qt),
-`expert` (low or high, for A14B: each is trained within its own noise levels).
+Arguments: `preset` (wan21_1_3b, wan21_14b, wan22_5b, wan22_a14b, and wan21_14b_i2v and
+wan22_a14b_i2v, which train on image-to-video alone), `stage` (ct, sft, qt),
+`expert` (low or high, for A14B: each is trained within its own noise levels, and the low
+one's weights are init.generator_low).
 """
 
 import ml_collections
@@ -42,13 +44,19 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     args = parse_arg(arg, preset="wan21_1_3b", stage="ct", expert="")
     config = base_config(args.preset, args.stage, stages=STAGES)
     config.model.dit.update({"dtype": "bfloat16", "remat": "block"})
-    if args.expert:
-        experts = config.model.experts
-        if experts is None or args.expert not in ("low", "high"):
-            raise UserError(
-                f"expert={args.expert} with {args.preset}: only wan22_a14b has the "
-                "experts low and high"
-            )
-        limits = {"low": {"high": experts.boundary}, "high": {"low": experts.boundary}}
-        config.flow.update(limits[args.expert])
+    if config.model.dit.frame_conditioning == "concat":
+        config.tasks.update({"t2i": (0.0,), "t2v": (0.0,), "i2v": (1.0,)})
+    experts = config.model.experts
+    if args.expert not in (("low", "high") if experts else ("",)):
+        raise UserError(
+            f"expert={args.expert!r} with {args.preset}: only wan22_a14b has experts, "
+            "and one of them is trained at a time, expert=low or expert=high"
+        )
+    if args.expert == "high":
+        config.flow.low = experts.boundary
+    if args.expert == "low":
+        config.flow.high = experts.boundary
+        # The stage before trained this one too.
+        config.init.generator_low = config.init.generator
+        config.init.generator = ""
     return config

@@ -15,6 +15,7 @@ install_import_hook(
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
+import jax
 import pytest
 from absl import flags
 
@@ -24,3 +25,13 @@ def parsed_flags():
     """Grain refuses to iterate before absl's flags are parsed."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(scope="module")
+def quick_compile():
+    """XLA's expensive passes off while a module's tests run: compiling dominates tests at
+    small sizes, and most of it is optimisation not needed."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

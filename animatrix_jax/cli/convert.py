@@ -1,4 +1,4 @@
-"""Converts weights: Wan's, umT5's and T5X's to a checkpoint of ours, and back out.
+"""Converts weights: Wan's, umT5's, T5X's and CLIP's to a checkpoint of ours, and back out.
 
     animatrix convert --source=Wan2.1-T2V-1.3B-Diffusers --out=wan
     animatrix convert --source=umt5_xxl/checkpoint_1000000 --tokenizer=tokenizer.json \\
@@ -23,9 +23,15 @@ DTYPES = ("stored", "float32", "bfloat16", "float16")
 flags.DEFINE_string("source", None, "The folder to read, or a checkpoint of ours.")
 flags.DEFINE_string("out", None, "The folder to write.")
 flags.DEFINE_enum("to", "orbax", ["orbax", "diffusers"], "What to write.")
-flags.DEFINE_list("components", [], "generator, vae, text; all that there are.")
+flags.DEFINE_list(
+    "components",
+    [],
+    "Some of generator, generator_low, vae, text, image; all that there are.",
+)
 flags.DEFINE_string("preset", None, "What the transformer should be; by its shapes.")
-flags.DEFINE_enum("expert", None, ["high", "low"], "One of Wan 2.2 A14B's two.")
+flags.DEFINE_enum(
+    "expert", None, ["high", "low"], "Which of Wan 2.2 A14B's two the source is."
+)
 flags.DEFINE_enum("dtype", "stored", DTYPES, "Of what is written.")
 flags.DEFINE_string("tokenizer", None, "A tokenizer.json for a text tower without.")
 
@@ -39,6 +45,11 @@ def main(argv: list[str]) -> None:
     tokenizer = FLAGS.tokenizer and pathlib.Path(FLAGS.tokenizer)
     if tokenizer and not tokenizer.is_file():
         raise UserError(f"there is no file --tokenizer={tokenizer}")
+    if FLAGS.expert and FLAGS.to == "diffusers":
+        raise UserError(
+            "--expert is of what comes in; --components=generator (high noise) or "
+            "--components=generator_low says what goes out"
+        )
     out = pathlib.Path(FLAGS.out)
     if out.exists() and not out.is_dir():
         raise UserError(f"cannot write --out={out}: it is a file")
@@ -48,11 +59,7 @@ def main(argv: list[str]) -> None:
     from animatrix_jax.convert import to_diffusers, to_orbax
 
     dtype = None if FLAGS.dtype == "stored" else jnp.dtype(FLAGS.dtype)
-    common = {
-        "components": FLAGS.components,
-        "expert": FLAGS.expert,
-        "dtype": dtype,
-    }
+    common = {"components": FLAGS.components, "dtype": dtype}
     if FLAGS.to == "diffusers":
         sizes = to_diffusers.convert(FLAGS.source, out, **common)
     else:
@@ -60,6 +67,7 @@ def main(argv: list[str]) -> None:
             pathlib.Path(FLAGS.source),
             out,
             preset=FLAGS.preset,
+            expert=FLAGS.expert,
             tokenizer=tokenizer,
             **common,
         )

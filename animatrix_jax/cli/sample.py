@@ -3,6 +3,7 @@
     animatrix sample --prompt="a girl runs" --out=clip.mp4 \\
         --tags="motion.motion_style=run,camera.camera_motion=pan_left"
     animatrix sample --checkpoint=runs/local --image=first.png --num=4 --out=clip.gif
+    animatrix sample --checkpoint=a14b_i2v --image=a.png --last_image=b.png
 
 Writes .mp4 (H.264), .gif or .png (a strip of frames). With --num above 1, videos are
 numbered (clip_0.mp4, clip_1.mp4, ...) and a .png shows all clips on one sheet.
@@ -35,6 +36,9 @@ flags.DEFINE_string("prompt", "", "What happens, in words.")
 flags.DEFINE_multi_string("tags", [], "Tags axis.field=value, separated by commas.")
 flags.DEFINE_string("negative_prompt", "", "Words to move away from.")
 flags.DEFINE_string("image", None, "A picture that becomes the first frame.")
+flags.DEFINE_string(
+    "last_image", None, "One that becomes the last, for models that take it."
+)
 flags.DEFINE_string("out", "clip.mp4", "The file to write: .mp4, .gif or .png.")
 flags.DEFINE_integer("num", 1, "How many clips.", lower_bound=1)
 flags.DEFINE_integer(
@@ -59,7 +63,9 @@ def main(argv: list[str]) -> None:
     tags = _tags(FLAGS.tags)
     _check_numbers()
     out = _checked_out(FLAGS.out)
-    image = None if FLAGS.image is None else _checked_image(FLAGS.image)
+    pictures = {name: FLAGS[name].value for name in ("image", "last_image")}
+    for path in filter(None, pictures.values()):
+        _check_image(path)
     clock = _Clock()
     with clock("load"):
         from animatrix_jax.data.video import read_image
@@ -67,14 +73,16 @@ def main(argv: list[str]) -> None:
 
         pipeline = _pipeline(clock)
     preset = pipeline.preset
-    if image is not None:
-        image = read_image(FLAGS.image, preset.height, preset.width)
+    pictures = {
+        name: path and read_image(path, preset.height, preset.width)
+        for name, path in pictures.items()
+    }
     videos = pipeline.generate(
         GenerateRequest(
             prompt=FLAGS.prompt,
             tags=tags,
             negative_prompt=FLAGS.negative_prompt,
-            image=image,
+            **pictures,
             num=FLAGS.num,
             seed=FLAGS.seed,
             steps=FLAGS.steps,
@@ -193,12 +201,11 @@ def _checked_out(text: str) -> pathlib.Path:
     return out
 
 
-def _checked_image(path: str) -> str:
-    """The path, once it has been seen to open as a picture."""
+def _check_image(path: str) -> None:
+    """Sees a picture open."""
     from animatrix_jax.data.video import read_image
 
     read_image(path, 8, 8)
-    return path
 
 
 def _write(out: pathlib.Path, videos, fps: float) -> list[pathlib.Path]:

@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
@@ -79,15 +81,30 @@ def _samples(
 ) -> Callback:
     """Samples of held-out prompts, always the same ones from the same noise."""
     towers = Towers(config, workdir=workdir)
-    generator = Component(
-        name="generator", config=run_config, params={}, tokenizer=None, source="here"
+    parts = {name: towers.component(name) for name in towers.model.networks}
+    parts[towers.trained] = Component(
+        name=towers.trained, config=run_config, params={}, tokenizer=None, source="here"
     )
-    parts = {name: towers.component(name) for name in ("vae", "text")}
-    if None in parts.values():
-        raise UserError(f"stage {config.stage!r} needs --config.init.vae and .text")
-    world = CelWorld(seed=_PROMPT_SEED, size=_PROMPTS, split="test")
+    missing = [f"init.{name}" for name, part in parts.items() if part is None]
+    if missing:
+        raise UserError(
+            f"stage {config.stage!r} needs --config.{' and --config.'.join(missing)}"
+        )
+    pipeline = Pipeline.from_components(parts)
+    model = pipeline.preset
+    world = CelWorld(
+        seed=_PROMPT_SEED,
+        size=_PROMPTS,
+        split="test",
+        height=model.height,
+        width=model.width,
+    )
+    given = None
+    if towers.refers:
+        first = np.stack([world[i].video[0] for i in range(_PROMPTS)])
+        given = pipeline.given(first)
     return validation_callback(
-        Pipeline.from_components(parts | {"generator": generator}),
+        pipeline,
         [
             Prompt(
                 name=str(i), text=world.narrative(i).summary, tags=world.spec(i).tags
@@ -95,4 +112,5 @@ def _samples(
             for i in range(_PROMPTS)
         ],
         folder=workdir / config.stage,
+        given=given,
     )

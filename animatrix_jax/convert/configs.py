@@ -3,6 +3,7 @@
     WanTransformer3DModel, WanModel   DiTConfig
     AutoencoderKLWan                  VAEConfig
     UMT5..., T5..., MT5...            T5Config
+    CLIPVisionModel                   CLIPConfig
 
 A field that our network has no form of is refused, rather than lost.
 """
@@ -12,12 +13,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
+from animatrix_jax.models.clip import PIXEL_MEAN, PIXEL_STD
+from animatrix_jax.models.config import CLIPConfig, DiTConfig, T5Config, VAEConfig
 
 Json = dict[str, Any]
 
 _PIXEL_CHANNELS = 3
 _MLP = "gated-gelu"
+_CLIP_ACTIVATION = "gelu"
 
 
 def dit_from_diffusers(values: Mapping[str, Any], like: DiTConfig) -> DiTConfig:
@@ -208,6 +211,73 @@ def t5_to_huggingface(config: T5Config) -> Json:
         "eos_token_id": 1,
         "decoder_start_token_id": 0,
     }
+
+
+def clip_from_transformers(values: Mapping[str, Any]) -> CLIPConfig:
+    """The image encoder of a `CLIPVisionModel`.
+
+    Raises:
+      UserError: if it has a part that ours has not.
+    """
+    _same(values, "hidden_act", _CLIP_ACTIVATION)
+    _same(values, "num_channels", _PIXEL_CHANNELS)
+    return CLIPConfig(
+        image_size=values["image_size"],
+        patch=values["patch_size"],
+        dim=values["hidden_size"],
+        ffn_dim=values["intermediate_size"],
+        num_heads=values["num_attention_heads"],
+        num_layers=values["num_hidden_layers"],
+        eps=values["layer_norm_eps"],
+    )
+
+
+def clip_to_transformers(config: CLIPConfig) -> Json:
+    """The config.json of the same encoder in transformers."""
+    return {
+        "architectures": ["CLIPVisionModel"],
+        "model_type": "clip_vision_model",
+        "hidden_act": _CLIP_ACTIVATION,
+        "num_channels": _PIXEL_CHANNELS,
+        "image_size": config.image_size,
+        "patch_size": config.patch,
+        "hidden_size": config.dim,
+        "intermediate_size": config.ffn_dim,
+        "num_attention_heads": config.num_heads,
+        "num_hidden_layers": config.num_layers,
+        "layer_norm_eps": config.eps,
+        "attention_dropout": 0.0,
+    }
+
+
+def image_processor(config: CLIPConfig) -> Json:
+    """The preprocessor_config.json of what `models.clip.preprocess` does."""
+    size = config.image_size
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": size},
+        "resample": 3,  # bicubic
+        "do_center_crop": True,
+        "crop_size": {"height": size, "width": size},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(PIXEL_MEAN),
+        "image_std": list(PIXEL_STD),
+    }
+
+
+def check_image_processor(values: Mapping[str, Any], config: CLIPConfig) -> None:
+    """Refuses a preparation of pictures that is not ours.
+
+    Raises:
+      UserError: naming the field.
+    """
+    named = {**values, "_class_name": "image_processor"}
+    for name, expected in image_processor(config).items():
+        if name != "image_processor_type":
+            _same(named, name, expected)
 
 
 def same_wan(a: DiTConfig, b: DiTConfig) -> bool:

@@ -1,6 +1,7 @@
 """What a folder of downloaded weights holds: components, each with config and tensors.
 
-    a diffusers pipeline   model_index.json, transformer/, vae/, text_encoder/, tokenizer/
+    a diffusers pipeline   model_index.json, transformer/, transformer_2/, vae/,
+                           text_encoder/, tokenizer/, image_encoder/, image_processor/
     a component            config.json and safetensors: diffusers', Hugging Face's, Wan's
     a T5X checkpoint       target.* zarr arrays
 
@@ -15,24 +16,30 @@ from typing import Any, Literal
 import jax
 from flax import traverse_util
 
-from animatrix_jax.convert import configs, files, t5, t5x, vae, wan
+from animatrix_jax.convert import clip, configs, files, t5, t5x, vae, wan
 from animatrix_jax.convert.table import Table, Tensors, from_theirs
 from animatrix_jax.errors import UserError
 from animatrix_jax.models import presets
-from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig
+from animatrix_jax.models.clip import CLIPImageEncoder
+from animatrix_jax.models.config import CLIPConfig, DiTConfig, T5Config, VAEConfig
 from animatrix_jax.models.dit import DiT
 from animatrix_jax.models.functional import Build, init_params
-from animatrix_jax.models.presets import ModelPreset
+from animatrix_jax.models.presets import EXPERTS, ModelPreset
 from animatrix_jax.models.t5 import T5, T5Encoder
 from animatrix_jax.models.vae import VAE
 from animatrix_jax.training.lazy import LazyArray
 
-Name = Literal["generator", "vae", "text"]
+Name = Literal["generator", "generator_low", "vae", "text", "image"]
 Flat = dict[str, LazyArray]
 
-NAMES: tuple[Name, ...] = ("generator", "vae", "text")
-EXPERTS = {"high": "transformer", "low": "transformer_2"}
-_FOLDERS = {"vae": "vae", "text": "text_encoder"}
+# Our components, and their folders in a pipeline of diffusers.
+PLACES: dict[Name, str] = {
+    "generator": "transformer",
+    "generator_low": "transformer_2",
+    "vae": "vae",
+    "text": "text_encoder",
+    "image": "image_encoder",
+}
 _T5_TYPES = ("t5", "mt5", "umt5")
 
 
@@ -44,27 +51,22 @@ class Weights:
       params: Wan's own parameters by path, a generator's without "dit/".
       tokenizer: the folder of a text tower's tokenizer.
       preset: a generator's, by name; None where the source does not say.
-      expert: "high" or "low", for a generator that works at part of the noise levels.
+      boundary: noise level between two experts, where the source says.
       folder: where it lies.
     """
 
     name: Name
-    config: DiTConfig | VAEConfig | T5Config
+    config: DiTConfig | VAEConfig | T5Config | CLIPConfig
     params: Flat
     folder: pathlib.Path
     tokenizer: pathlib.Path | None = None
     preset: str | None = None
-    expert: str | None = None
+    boundary: float | None = None
 
 
 def is_source(folder: pathlib.Path) -> bool:
     """Whether a folder is a diffusers pipeline."""
     return (folder / "model_index.json").is_file()
-
-
-def has_two_experts(folder: pathlib.Path) -> bool:
-    """Whether a diffusers pipeline has a transformer for low noise levels beside one."""
-    return len(_experts(files.read_json(folder / "model_index.json"))) == 2
 
 
 def tags_folder(folder: pathlib.Path, transformer: str) -> pathlib.Path:
@@ -85,7 +87,8 @@ def open_source(
       folder: see the module's docstring.
       components: of a pipeline, only these; empty: all that it has.
       preset: what the transformer should be; None: the preset whose shapes it has.
-      expert: which of two transformers to take.
+      expert: which of two a transformer that comes alone is; of a pipeline, the one of
+        its two to take.
 
     Raises:
       UserError: if the folder is of no family known here, or not whole.
@@ -96,12 +99,20 @@ def open_source(
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}")
     if not is_source(folder):
-        return [_open_component(folder, preset, expert)]
+        generator = EXPERTS[expert or "high"]
+        two = expert is not None
+        return [_open_component(folder, preset, generator=generator, experts=two)]
     index = files.read_json(folder / "model_index.json")
-    places = _places(folder, index, components, expert)
+    boundary = index.get("boundary_ratio")
     opened = []
-    for place in places:
-        weights = _open_component(folder / place, preset, expert, index)
+    for name in _names(folder, index, components, expert):
+        weights = _open_component(
+            folder / PLACES[name],
+            preset,
+            generator=name,
+            experts=boundary is not None,
+        )
+        weights = dataclasses.replace(weights, boundary=boundary)
         if weights.name == "text" and (folder / "tokenizer").is_dir():
             weights = dataclasses.replace(weights, tokenizer=folder / "tokenizer")
         opened.append(weights)
@@ -122,41 +133,32 @@ def text_shapes(config: T5Config) -> dict[str, jax.ShapeDtypeStruct]:
     return {f"encoder/{path}": shape for path, shape in shapes.items()}
 
 
-def _places(
+def check_names(components: Sequence[str]) -> None:
+    """Raises UserError for a component that there is not."""
+    unknown = sorted(set(components) - PLACES.keys())
+    if unknown:
+        raise UserError(
+            f"no component {', '.join(unknown)}; there is {', '.join(PLACES)}"
+        )
+
+
+def _names(
     folder: pathlib.Path,
     index: Mapping[str, Any],
     components: Sequence[str],
     expert: str | None,
-) -> list[str]:
-    """The component folders of a pipeline that are asked for."""
-    unknown = sorted(set(components) - set(NAMES))
-    if unknown:
-        raise UserError(
-            f"no component {', '.join(unknown)}; there is {', '.join(NAMES)}"
-        )
-    experts = _experts(index)
-    places = {
-        name: place for name, place in _FOLDERS.items() if _is_there(index, place)
-    }
-    if len(experts) == 2 and expert is None and "generator" in (components or NAMES):
-        raise UserError(
-            f"{folder} has two transformers, for high and for low noise levels: name "
-            "one by --expert=high or --expert=low, each into a folder of its own"
-        )
-    if experts:
-        places["generator"] = EXPERTS[expert] if expert else experts[0]
-        if places["generator"] not in experts:
-            raise UserError(
-                f"{folder} has no {places['generator']} for --expert={expert}"
-            )
-    missing = sorted(set(components) - places.keys())
+) -> list[Name]:
+    """The components of a pipeline that are asked for."""
+    check_names(components)
+    there = [name for name, place in PLACES.items() if _is_there(index, place)]
+    asked = list(components) or there
+    if expert is not None:
+        asked = [name for name in asked if name not in EXPERTS.values()]
+        asked.append(EXPERTS[expert])
+    missing = [name for name in asked if name not in there]
     if missing:
         raise UserError(f"{folder} has no {', '.join(missing)}")
-    return [places[name] for name in NAMES if name in (components or places)]
-
-
-def _experts(index: Mapping[str, Any]) -> list[str]:
-    return [name for name in EXPERTS.values() if _is_there(index, name)]
+    return [name for name in there if name in asked]
 
 
 def _is_there(index: Mapping[str, Any], name: str) -> bool:
@@ -165,11 +167,14 @@ def _is_there(index: Mapping[str, Any], name: str) -> bool:
 
 
 def _open_component(
-    folder: pathlib.Path,
-    preset: str | None,
-    expert: str | None,
-    index: Mapping[str, Any] | None = None,
+    folder: pathlib.Path, preset: str | None, *, generator: Name, experts: bool
 ) -> Weights:
+    """The component in a folder.
+
+    Args:
+      generator: which a transformer is.
+      experts: whether it is one of two.
+    """
     if t5x.is_t5x(folder):
         return _open_t5x(folder)
     if not (folder / "config.json").is_file():
@@ -185,16 +190,17 @@ def _open_component(
         "WanTransformer3DModel": _open_dit,
         "WanModel": _open_dit,
         "AutoencoderKLWan": _open_vae,
+        "clip_vision_model": _open_clip,
         **dict.fromkeys(_T5_TYPES, _open_t5),
     }.get(kind)
     if opener is None:
         raise UserError(
             f"{folder} is a {kind}; expected WanTransformer3DModel, WanModel, "
-            f"AutoencoderKLWan, or model_type {', '.join(_T5_TYPES)}"
+            f"AutoencoderKLWan, or model_type {', '.join(_T5_TYPES)}, clip_vision_model"
         )
     try:
         if opener is _open_dit:
-            return _open_dit(folder, values, preset, expert, index)
+            return _open_dit(folder, values, preset, generator, experts)
         return opener(folder, values)
     except KeyError as error:
         raise UserError(f"{folder / 'config.json'} has no field {error}") from error
@@ -204,8 +210,8 @@ def _open_dit(
     folder: pathlib.Path,
     values: Mapping[str, Any],
     preset: str | None,
-    expert: str | None,
-    index: Mapping[str, Any] | None,
+    generator: Name,
+    experts: bool,
 ) -> Weights:
     tensors = files.read_folder(folder)
     original = values["_class_name"] == "WanModel"
@@ -217,8 +223,7 @@ def _open_dit(
         image_dim = None if first is None else first.shape[0]
         return configs.dit_from_original(values, like, image_dim=image_dim)
 
-    two = expert is not None or (index or {}).get("boundary_ratio") is not None
-    name = preset or _preset_of(folder, config_like, experts=two)
+    name = preset or _preset_of(folder, config_like, experts=experts)
     like = presets.preset(name).dit
     config = config_like(like)
     if not configs.same_wan(config, like):
@@ -228,12 +233,7 @@ def _open_dit(
         table, tensors, lambda rngs: DiT(config, rngs=rngs), folder, "Wan DiT"
     )
     return Weights(
-        name="generator",
-        config=config,
-        params=params,
-        folder=folder,
-        preset=name,
-        expert=expert,
+        name=generator, config=config, params=params, folder=folder, preset=name
     )
 
 
@@ -274,6 +274,21 @@ def _open_t5(folder: pathlib.Path, values: Mapping[str, Any]) -> Weights:
     config = configs.t5_from_huggingface(values, decoder=whole)
     table = t5.huggingface_table(config)
     return _text(folder, config, table, tensors, "T5 of Hugging Face")
+
+
+def _open_clip(folder: pathlib.Path, values: Mapping[str, Any]) -> Weights:
+    config = configs.clip_from_transformers(values)
+    processor = folder.parent / "image_processor" / "preprocessor_config.json"
+    if processor.is_file():
+        configs.check_image_processor(files.read_json(processor), config)
+    params = _ours(
+        clip.transformers_table(config),
+        files.read_folder(folder),
+        lambda rngs: CLIPImageEncoder(config, rngs=rngs),
+        folder,
+        "CLIP image encoder",
+    )
+    return Weights(name="image", config=config, params=params, folder=folder)
 
 
 def _open_t5x(folder: pathlib.Path) -> Weights:

@@ -70,8 +70,8 @@ def conv(ones: int = 0) -> Layout:
     )
 
 
-def patches(size: tuple[int, int, int]) -> "PatchLayout":
-    """A matrix [(t h w c) o] as the convolution [o c t h w]."""
+def patches(size: tuple[int, ...]) -> "PatchLayout":
+    """A matrix [(t h w c) o] as the convolution [o c t h w], or so without t."""
     return PatchLayout(size=size)
 
 
@@ -89,7 +89,7 @@ def heads(count: int, *, axis: int) -> Layout:
 class PatchLayout:
     """A linear map of patches, which the reference has as a convolution."""
 
-    size: tuple[int, int, int]
+    size: tuple[int, ...]
 
     def shape(self, ours: Shape) -> Shape:
         """Their shape of ours."""
@@ -98,11 +98,12 @@ class PatchLayout:
     def theirs(self, ours: np.ndarray) -> np.ndarray:
         """[o c t h w]."""
         volume = ours.reshape(*self.size, -1, ours.shape[1])
-        return volume.transpose(4, 3, 0, 1, 2)
+        return volume.transpose(_output_first(volume.ndim))
 
     def ours(self, theirs: np.ndarray, shape: Shape) -> np.ndarray:
         """[(t h w c) o]."""
-        return theirs.transpose(2, 3, 4, 1, 0).reshape(shape)
+        axes = _output_first(theirs.ndim)
+        return theirs.transpose(np.argsort(axes)).reshape(shape)
 
 
 SAME = Layout(shape=lambda shape: shape, axes=_straight)

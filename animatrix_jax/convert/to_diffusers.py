@@ -1,8 +1,10 @@
 """From a checkpoint of ours to a folder that diffusers loads, a block at a time.
 
     OUT/transformer  OUT/vae  OUT/text_encoder  OUT/tokenizer  OUT/scheduler
+    OUT/transformer_2               the low-noise one of two experts
+    OUT/image_encoder  OUT/image_processor      of a model with an image branch
     OUT/model_index.json            so that `WanPipeline.from_pretrained(OUT)` loads
-    OUT/animatrix_tags              the tag encoder and the tag deltas, with their config
+    OUT/animatrix_tags  _2          the tag encoder and the tag deltas, with their config
 
 diffusers knows nothing of tags, and samples as Wan does when none are given.
 """
@@ -10,23 +12,24 @@ diffusers knows nothing of tags, and samples as Wan does when none are given.
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
-from animatrix_jax.convert import configs, files, t5, vae, wan
-from animatrix_jax.convert.source import EXPERTS, NAMES, Flat, tags_folder
+from animatrix_jax.convert import clip, configs, files, t5, vae, wan
+from animatrix_jax.convert.source import PLACES, Flat, check_names, tags_folder
 from animatrix_jax.convert.table import Table, to_theirs
 from animatrix_jax.convert.to_orbax import checked, tag_config, whole_folder
 from animatrix_jax.errors import UserError
-from animatrix_jax.models.config import from_dict
-from animatrix_jax.models.presets import ModelPreset
+from animatrix_jax.models.config import CLIPConfig, from_dict
+from animatrix_jax.models.presets import EXPERTS, ModelPreset
 from animatrix_jax.training.lazy import LazyArray, lazy
 from animatrix_jax.training.weights import Component, load_component
 
-_STEMS = {"text_encoder": "model"}
+_STEMS = dict.fromkeys(("text_encoder", "image_encoder"), "model")
+_IMAGE_TO_VIDEO = "WanImageToVideoPipeline"
 _WHOLE = "ForConditionalGeneration"
 _CLASSES = {
     "transformer": ("diffusers", "WanTransformer3DModel"),
@@ -35,6 +38,11 @@ _CLASSES = {
     "text_encoder": ("transformers", "UMT5EncoderModel"),
     "tokenizer": ("transformers", "T5TokenizerFast"),
     "scheduler": ("diffusers", "UniPCMultistepScheduler"),
+}
+# Of image-to-video pipelines alone.
+_IMAGE_CLASSES = {
+    "image_encoder": ("transformers", "CLIPVisionModel"),
+    "image_processor": ("transformers", "CLIPImageProcessor"),
 }
 _SCHEDULER: dict[str, Any] = {
     "_class_name": "UniPCMultistepScheduler",
@@ -55,7 +63,6 @@ def convert(
     out: pathlib.Path,
     *,
     components: Sequence[str] = (),
-    expert: str | None = None,
     dtype: np.dtype | None = None,
 ) -> dict[str, int]:
     """Writes the components of a checkpoint as diffusers has them.
@@ -63,8 +70,7 @@ def convert(
     Args:
       checkpoint: whatever `load_component` takes.
       out: a new folder, or one that lacks these components.
-      components: only these; empty: the generator, and the towers that it goes with.
-      expert: at which part of the noise levels the generator works.
+      components: only these; empty: all that it takes to sample.
       dtype: of what is written; None: as it is stored, and float32 from a run.
 
     Returns:
@@ -75,7 +81,7 @@ def convert(
         value that `dtype` cannot hold, and a disk that is full.
     """
     parts = _parts(checkpoint, components)
-    plans = [_plan(part, out, expert, dtype) for part in parts.values()]
+    plans = [_plan(part, out, dtype) for part in parts.values()]
     for part, plan in zip(parts.values(), plans, strict=True):
         _write_tags(out, plan)
         with whole_folder(out / plan.place) as partial:
@@ -84,7 +90,9 @@ def convert(
             files.write_json(partial / "config.json", plan.config)
         if part.name == "text" and part.tokenizer is not None:
             _write_tokenizer(part.tokenizer, out / "tokenizer")
-    _write_pipeline(out, parts.get("generator"))
+        if part.name == "image":
+            _write_processor(plan.model.image, out / "image_processor")
+    _write_pipeline(out, _a_generator(parts))
     return {
         name: sum(value.size for value in plan.params.values())
         for name, plan in zip(parts, plans, strict=True)
@@ -110,12 +118,8 @@ class _Plan:
     tags: Flat
 
 
-def _plan(
-    part: Component, out: pathlib.Path, expert: str | None, dtype: np.dtype | None
-) -> _Plan:
-    which = expert or part.config.get("expert") or "high"
-    places = {"generator": EXPERTS[which], "text": "text_encoder"}
-    place = places.get(part.name, part.name)
+def _plan(part: Component, out: pathlib.Path, dtype: np.dtype | None) -> _Plan:
+    place = PLACES[part.name]
     if (out / place).exists():
         raise UserError(
             f"{out / place} is there already: remove it, name another --out, or leave "
@@ -127,7 +131,7 @@ def _plan(
         for path, value in traverse_util.flatten_dict(part.params, sep="/").items()
     }
     tags = {}
-    if part.name == "generator":
+    if part.name in EXPERTS.values():
         tags, flat = _below(flat, "tags"), _below(flat, "dit")
     config, table = _form(part.name, model, flat)
     return _Plan(
@@ -137,23 +141,30 @@ def _plan(
 
 def _parts(checkpoint: str, components: Sequence[str]) -> dict[str, Component]:
     """The components asked for; a tower is the one that the generator goes with."""
-    unknown = sorted(set(components) - set(NAMES))
-    if unknown:
-        raise UserError(
-            f"no component {', '.join(unknown)}; there is {', '.join(NAMES)}"
-        )
+    check_names(components)
+    if not components:
+        generator = load_component(checkpoint, "generator", form="stored")
+        components = from_dict(ModelPreset, generator.config["model"]).networks
     parts: dict[str, Component] = {}
-    for name in (name for name in NAMES if name in (components or NAMES)):
-        if "generator" not in parts:
-            parts[name] = load_component(checkpoint, name, form="stored")
-            continue
+    for name in (name for name in PLACES if name in components):
+        generator = _a_generator(parts)
         try:
-            parts[name] = parts["generator"].tower(name, "stored")
+            if generator is None or name in EXPERTS.values():
+                parts[name] = load_component(checkpoint, name, form="stored")
+            else:
+                parts[name] = generator.tower(name, "stored")
         except UserError as error:
+            if generator is None:
+                raise
             raise UserError(
-                f"{error}; --components=generator writes the transformer alone"
+                f"{error}; --components={','.join(parts)} writes what there is alone"
             ) from error
     return parts
+
+
+def _a_generator(parts: Mapping[str, Component]) -> Component | None:
+    """Either of two, or the one; they say the same of what they go with."""
+    return parts.get(EXPERTS["high"]) or parts.get(EXPERTS["low"])
 
 
 def _lazily(value: Any) -> LazyArray:
@@ -162,10 +173,13 @@ def _lazily(value: Any) -> LazyArray:
 
 def _form(name: str, model: ModelPreset, flat: Flat) -> tuple[dict[str, Any], Table]:
     """The config.json and the table of a component."""
-    if name == "generator":
+    if name in EXPERTS.values():
         return configs.dit_to_diffusers(model.dit), wan.diffusers_table(model.dit)
     if name == "vae":
         return configs.vae_to_diffusers(model.vae), vae.diffusers_table(model.vae)
+    if name == "image":
+        table = clip.transformers_table(model.image)
+        return configs.clip_to_transformers(model.image), table
     config = model.text
     if not any(path.startswith("decoder/") for path in flat):
         config = dataclasses.replace(config, num_decoder_layers=0)
@@ -202,6 +216,12 @@ def _write_tokenizer(file: pathlib.Path, folder: pathlib.Path) -> None:
             files.write_json(partial / "tokenizer_config.json", _TOKENIZER)
 
 
+def _write_processor(config: CLIPConfig, folder: pathlib.Path) -> None:
+    with whole_folder(folder) as partial:
+        values = configs.image_processor(config)
+        files.write_json(partial / "preprocessor_config.json", values)
+
+
 def _write_pipeline(out: pathlib.Path, generator: Component | None) -> None:
     """model_index.json of what is there by now, and the scheduler's config."""
     path = out / "model_index.json"
@@ -212,7 +232,8 @@ def _write_pipeline(out: pathlib.Path, generator: Component | None) -> None:
         (out / "scheduler").mkdir(exist_ok=True)
         scheduler = _SCHEDULER | {"flow_shift": model.shift}
         files.write_json(out / "scheduler" / "scheduler_config.json", scheduler)
-    for name, classes in _CLASSES.items():
+    pictures = _IMAGE_CLASSES if index["_class_name"] == _IMAGE_TO_VIDEO else {}
+    for name, classes in (_CLASSES | pictures).items():
         folder = out / name
         if name == "text_encoder" and folder.is_dir():
             (which,) = files.read_json(folder / "config.json")["architectures"]
@@ -227,8 +248,7 @@ def _write_pipeline(out: pathlib.Path, generator: Component | None) -> None:
 def _pipeline_of(model: ModelPreset) -> dict[str, Any]:
     """The pipeline's class and settings for a model."""
     if model.dit.frame_conditioning == "concat":
-        unused = {"image_encoder": [None, None], "image_processor": [None, None]}
-        index: dict[str, Any] = {"_class_name": "WanImageToVideoPipeline", **unused}
+        index: dict[str, Any] = {"_class_name": _IMAGE_TO_VIDEO}
     else:
         # Given frames are clean, at a noise level of their own, in Wan 2.2's 5B alone.
         per_token = model.vae.residual and model.vae.patch > 1

@@ -1,6 +1,8 @@
 """From a folder of downloaded weights to a checkpoint of ours, a block at a time.
 
     WanPipeline folder  -->  OUT/generator  OUT/vae  OUT/text     (`training/weights.py`)
+                             OUT/generator_low, of Wan 2.2 A14B
+                             OUT/image, of Wan 2.1's image-to-video models
 
 Wan has no tags: the tag encoder and the tag deltas come from the folder's own
 `animatrix_tags`, where `to_diffusers` wrote it, or start afresh, at zero effect.
@@ -22,10 +24,10 @@ from flax import traverse_util
 
 from animatrix_jax.convert import files
 from animatrix_jax.convert.source import (
+    PLACES,
     Flat,
     Weights,
     flat_shapes,
-    has_two_experts,
     open_source,
     tags_folder,
 )
@@ -43,7 +45,6 @@ from animatrix_jax.training.weights import Component
 
 # Of a tower that is converted alone, whose config says nothing of the rest.
 _ANY_PRESET = "wan21_1_3b"
-_MODEL_KEYS = {"generator": "dit", "vae": "vae", "text": "text"}
 _TAG_FIELDS = ("tag_dim", "tag_cross_attention", "tag_adaln", "tag_rank")
 _TOKENIZER_FILES = ("*.json", "*.model")
 
@@ -65,7 +66,7 @@ def convert(
       out: a new folder, or a converted one that lacks these components.
       components: of a pipeline, only these; empty: all that it has.
       preset: what the transformer should be; None: the preset whose shapes it has.
-      expert: which of two transformers to take.
+      expert: see `open_source`.
       dtype: of what is written; None: as it comes.
       tokenizer: the text tower's tokenizer.json, where the source has none.
 
@@ -109,21 +110,15 @@ def open_pipeline(folder: pathlib.Path, **options: Any) -> Pipeline:
       options: further attributes of the pipeline.
 
     Raises:
-      UserError: if the folder is not whole, a part is of another family, or it has two
-        experts.
+      UserError: if the folder is not whole, or a part is of another family.
     """
-    if has_two_experts(folder):
-        raise UserError(
-            f"{folder} has two transformers: sampling with two experts is not there yet"
-        )
     parts = {}
     for weights in open_source(folder):
         made = component(weights)
         params = jax.tree.map(lambda leaf: leaf.astype(np.float32), made.params)
         parts[weights.name] = dataclasses.replace(made, params=params)
-    missing = sorted(_MODEL_KEYS.keys() - parts.keys())
-    if missing:
-        raise UserError(f"{folder} has no {', '.join(missing)}")
+    if "generator" not in parts:
+        raise UserError(f"{folder} has no {PLACES['generator']}")
     return dataclasses.replace(Pipeline.from_components(parts), **options)
 
 
@@ -132,17 +127,17 @@ def component(weights: Weights, *, preset: str | None = None) -> Component:
     name = weights.preset or preset or _ANY_PRESET
     model = presets.preset(name)
     params = weights.params
+    if model.experts and weights.boundary is not None:
+        experts = dataclasses.replace(model.experts, boundary=weights.boundary)
+        model = dataclasses.replace(model, experts=experts)
     if isinstance(weights.config, DiTConfig):
         model = _with_tags(dataclasses.replace(model, dit=weights.config), weights)
         params = {f"dit/{path}": value for path, value in params.items()}
         if model.dit.uses_tags:
             params |= {f"tags/{k}": v for k, v in _tags(model, weights).items()}
     else:
-        key = _MODEL_KEYS[weights.name]
-        model = dataclasses.replace(model, **{key: weights.config})
+        model = dataclasses.replace(model, **{weights.name: weights.config})
     config = {"preset": name, "model": to_dict(model)}
-    if weights.expert:
-        config["expert"] = weights.expert
     tokenizer = weights.tokenizer and weights.tokenizer / "tokenizer.json"
     return Component(
         name=weights.name,

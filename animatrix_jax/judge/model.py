@@ -143,8 +143,8 @@ class Judge(nnx.Module):
                 tag_fields=jnp.asarray(tag_fields),
                 tag_values=jnp.asarray(tag_values),
                 tag_mask=mask,
+                reference=reference,
             ),
-            reference,
         )
         tokens = layer_norm(features.tokens, self.dit.eps)
         tokens = tokens.reshape(batch, -1, tokens.shape[-1])

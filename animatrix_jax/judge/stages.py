@@ -156,6 +156,12 @@ class PreferenceStage:
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = "preference"
         self._towers = Towers(config, workdir=workdir)
+        if self._towers.refers:
+            raise UserError(
+                "the preference stage samples from words and tags alone, and has no "
+                "first frames to give to an image-to-video model"
+            )
+        self._trained = self._towers.trained
         self._flow = section(FlowConfig, config.flow)
         self._preference = section(PreferenceConfig, config.preference)
         candidates = section(CandidateConfig, config.candidates)
@@ -170,14 +176,14 @@ class PreferenceStage:
         self._folder = workdir / self.name / "pairs"
 
     def init(self, key: Array) -> Params:
-        return {"generator": init_params(self._towers.generator, key)}
+        return {self._trained: init_params(self._towers.generator, key)}
 
     def initial(self) -> Params | None:
-        return {"generator": self._component("generator").params}
+        return {self._trained: self._component(self._trained).params}
 
     def frozen(self) -> Params:
         towers = self._towers.frozen(pixels=False)
-        return towers | {"reference": self._component("generator").params}
+        return towers | {"reference": self._component(self._trained).params}
 
     def loss(
         self, params: Params, frozen: Params, batch: Batch, key: Array
@@ -187,7 +193,7 @@ class PreferenceStage:
         winner = jnp.asarray(batch["winner"], jnp.float32)
         sigma_key, noise_key = jax.random.split(key)
         terms = preference_loss(
-            self._denoiser(params["generator"], both),
+            self._denoiser(params[self._trained], both),
             self._denoiser(frozen["reference"], both),
             winner=winner,
             loser=jnp.asarray(batch["loser"], jnp.float32),
@@ -218,7 +224,7 @@ class PreferenceStage:
     def finish(self, params: Params, folder: pathlib.Path) -> None:
         """Samples the same prompts again, and writes what changed to change.json."""
         change = before_and_after(
-            self._pipeline.with_generator(params["generator"]),
+            self._pipeline.with_networks(params),
             self._scorer,
             pairs=self.pairs,
             config=self._candidates,
@@ -240,7 +246,7 @@ class PreferenceStage:
 
     @functools.cached_property
     def _pipeline(self) -> Pipeline:
-        names = ("generator", "vae", "text")
+        names = self._towers.model.networks
         return Pipeline.from_components({name: self._component(name) for name in names})
 
     @functools.cached_property

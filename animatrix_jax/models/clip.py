@@ -29,8 +29,8 @@ from animatrix_jax.models.layers import (
 )
 
 # Of the pictures that CLIP was trained on.
-_PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
+PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
+PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class CLIPAttention(nnx.Module):
@@ -126,5 +126,5 @@ def preprocess(
             for image in images
         ]
     )
-    mean, std = np.float32(_PIXEL_MEAN), np.float32(_PIXEL_STD)
+    mean, std = np.float32(PIXEL_MEAN), np.float32(PIXEL_STD)
     return (pixels.astype(np.float32) / 255 - mean) / std

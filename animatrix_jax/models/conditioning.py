@@ -19,6 +19,8 @@ class Conditioning:
       tag_fields, tag_values: ids of each tag's field and value, int [b k].
       tag_mask: bool [b k], False where padded; all False for a clip with no tags.
       image: image embeddings [b p i] for models with an image branch, else None.
+      reference: mask and latents of given frames [b t h w r] (`reference.py`), for models
+        whose `frame_conditioning` is "concat", else None.
     """
 
     text: Any
@@ -26,3 +28,4 @@ class Conditioning:
     tag_values: Any
     tag_mask: Any
     image: Any = None
+    reference: Any = None

@@ -102,18 +102,16 @@ class Generator(nnx.Module):
         xt: Float[Array, "b t h w c"],
         sigma: Float[Array, " b"] | Float[Array, "b f"],
         conditioning: Conditioning,
-        reference: Float[Array, "b t h w r"] | None = None,
     ) -> Float[Array, "b t h w c"]:
         """The velocity, fp32.
 
         Args:
           xt: noisy latents; given frames clean, where sigma [b t] is 0.
           sigma: noise level in [0, 1], of each sample or each latent frame.
-          reference: mask and latents of given frames, for a generator whose
-            `frame_conditioning` is "concat", and for no other.
+          conditioning: with `image` and `reference` exactly where the config has them.
         """
         return self.dit(
-            self._inputs(xt, reference),
+            self._inputs(xt, conditioning.reference),
             sigma,
             conditioning.text,
             image=conditioning.image,
@@ -125,14 +123,13 @@ class Generator(nnx.Module):
         xt: Float[Array, "b t h w c"],
         sigma: Float[Array, " b"] | Float[Array, "b f"],
         conditioning: Conditioning,
-        reference: Float[Array, "b t h w r"] | None = None,
         *,
         depth: int | None = None,
     ) -> Features:
         """Hidden tokens after the first `depth` blocks (None: all), and h_cls."""
         injection = self._inject(conditioning)
         hidden = self.dit.hidden(
-            self._inputs(xt, reference),
+            self._inputs(xt, conditioning.reference),
             sigma,
             conditioning.text,
             image=conditioning.image,

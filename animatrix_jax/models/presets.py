@@ -19,6 +19,10 @@ from animatrix_jax.models.config import (
     VAEConfig,
 )
 
+# Which component is which of two experts. Where there is one transformer, it is the
+# "generator" too.
+EXPERTS = {"high": "generator", "low": "generator_low"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experts:
@@ -61,6 +65,23 @@ class ModelPreset:
     guidance: float
     experts: Experts | None = None
     image: CLIPConfig | None = None
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """The components that predict a velocity, from high noise to low."""
+        return tuple(EXPERTS.values()) if self.experts else ("generator",)
+
+    @property
+    def towers(self) -> tuple[str, ...]:
+        """The frozen components round them."""
+        return (
+            ("vae", "text") if self.dit.image_dim is None else ("vae", "text", "image")
+        )
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The components that it takes to sample."""
+        return (*self.generators, *self.towers)
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:

@@ -200,9 +200,12 @@ class VAE(nnx.Module):
         return _gaussian(self._encode(video, chunk, lambda moments, _: moments))
 
     def encode_pixels(
-        self, video: UInt8[Array, "b t h w 3"]
+        self, video: UInt8[Array, "b t h w 3"] | Float[Array, "b t h w 3"]
     ) -> Float[Array, "b _ _ _ c"]:
         """The likeliest latents of a clip, normalised.
+
+        Args:
+          video: pixels, or what `signed` makes of them.
 
         Raises:
           ValueError: as `encode`.

@@ -21,6 +21,8 @@ RULES: tuple[tuple[str, Axes], ...] = (
     (r"^(step|key|skipped|skipped_in_row)$|/(count|ns_coeffs)$", ()),
     # The VAE, the probe, the judge's own heads: small, replicated.
     (r"(^|/)(vae|probe)/|(^|/)judge/(heads|pool)", ()),
+    # Pixels of a patch: their number divides by little.
+    (r"(^|/)image/patch_embed/kernel$", (None, "tensor")),
     # Vectors: norms, biases, type and null vectors, modulation tables.
     (r"/(bias|scale|(head_)?modulation|text_type|tag_type|null|cls)$", ()),
     # The taxonomy's tables and the factors of the tag deltas: small, replicated.

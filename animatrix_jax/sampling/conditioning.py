@@ -1,4 +1,6 @@
-"""Conditioning on frames: latents that are given stay clean while the rest is sampled.
+"""Conditioning on frames, in the two ways that a generator's config names.
+
+"clean": latents that are given stay so while the rest is sampled.
 
 A given latent frame is its own clean self at every step, x_s[t] = x0[t], and the network
 is told so by a noise level of its own, sigma[t] = 0 (as Wan 2.2 TI2V 5B does it):
@@ -8,6 +10,8 @@ is told so by a noise level of its own, sigma[t] = 0 (as Wan 2.2 TI2V 5B does it
 
 Image-to-video gives the first latent frame, which a causal VAE makes from the first
 picture alone. Training holds frames in the same way.
+
+"concat": given frames are reference channels (`models/reference.py`), and nothing is held.
 """
 
 import dataclasses
@@ -32,6 +36,22 @@ class GivenFrames:
 
     clean: Any
     given: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Given:
+    """What given pictures are to a model; None where it does not take them so.
+
+    Attributes:
+      frames: GivenFrames, clean latents to hold.
+      reference: float [b t h w r], reference channels.
+      image: float [b p i], image embeddings.
+    """
+
+    frames: Any = None
+    reference: Any = None
+    image: Any = None
 
 
 def first_frame(

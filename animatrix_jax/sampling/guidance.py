@@ -79,14 +79,16 @@ def guided_velocity(
       velocity_fn: (xt, sigma, conditioning) -> velocity, over any batch size.
       xt: noisy latents.
       sigma: noise level of each latent frame.
-      conditioning: text and tags.
-      null: null text; its tags are not looked at.
+      conditioning: text and tags, and pictures that are given.
+      null: null text; nothing else of it is looked at.
       weights: weight by branch, as `branch_weights` gives them; only the branches
         are fixed when this is compiled, the weights may be traced.
       negative: text that takes the place of null text in v(0, 0).
     """
+    # Pictures that are given are so to every branch, as in Wan.
+    away = null if negative is None else negative
     given = {
-        "none": without_tags(null if negative is None else negative),
+        "none": without_tags(dataclasses.replace(conditioning, text=away.text)),
         "text": without_tags(conditioning),
         "tags": dataclasses.replace(conditioning, text=null.text),
         "both": conditioning,

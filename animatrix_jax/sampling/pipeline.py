@@ -12,6 +12,7 @@ are made beside it.
 import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,14 +23,15 @@ from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.encoding import encode_tags
 from animatrix_jax.knowledge.tags import parse_tags
+from animatrix_jax.models.clip import preprocess
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.config import from_dict
 from animatrix_jax.models.functional import Params
-from animatrix_jax.models.presets import ModelPreset
+from animatrix_jax.models.presets import EXPERTS, ModelPreset
 from animatrix_jax.sampling import programs
-from animatrix_jax.sampling.conditioning import first_frame
+from animatrix_jax.sampling.conditioning import Given, first_frame
 from animatrix_jax.sampling.guidance import ORDERS, branch_weights
-from animatrix_jax.sampling.sampler import SamplerConfig
+from animatrix_jax.sampling.sampler import SamplerConfig, begin, turns
 from animatrix_jax.sampling.solvers import SOLVERS
 from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.weights import Component, load_component
@@ -44,6 +46,7 @@ class GenerateRequest:
       tags: `axis.field=value` each; may be empty.
       negative_prompt: words to move away from.
       image: the clip's first frame, uint8 at the model's size.
+      last_image: its last frame, for models that take one.
       num: how many clips.
       seed: of the noise.
       frames: length of the clip in frames.
@@ -53,6 +56,7 @@ class GenerateRequest:
     tags: tuple[str, ...] = ()
     negative_prompt: str = ""
     image: np.ndarray | None = None
+    last_image: np.ndarray | None = None
     num: int = 1
     seed: int = 0
     steps: int | None = None
@@ -69,7 +73,9 @@ class Pipeline:
 
     Attributes:
       preset: sizes and sampling defaults.
-      params: parameters of "generator", "vae" and "text" (the encoder alone).
+      params: parameters of each of `preset.networks`, of "text" the encoder alone. Two
+        experts stay where they are, in the host's memory or on disk, and go to the device
+        each in its turn.
       tokenizer: of the text tower.
       max_batch: clips sampled at once; more are done in turns of this many.
       phase: called with the name of each phase ("compile", "text", "sample", "decode"),
@@ -100,9 +106,12 @@ class Pipeline:
         Raises:
           UserError: if there is no such model or a part of it is missing.
         """
-        generator = load_component(checkpoint, "generator", stage=stage)
-        towers = {name: generator.tower(name) for name in ("vae", "text")}
-        parts = {"generator": generator, **towers}
+        parts = {"generator": load_component(checkpoint, "generator", stage=stage)}
+        model = from_dict(ModelPreset, parts["generator"].config["model"])
+        for name in model.generators[1:]:
+            parts[name] = _other_expert(checkpoint, name, stage)
+        for name in model.towers:
+            parts[name] = parts["generator"].tower(name)
         return dataclasses.replace(cls.from_components(parts), phase=phase)
 
     @classmethod
@@ -110,29 +119,24 @@ class Pipeline:
         """The model of loaded parts: each part's sizes come from its own config.
 
         Raises:
-          UserError: for one of two experts, and for a text tower without a tokenizer.
+          UserError: for a part that is missing or does not go with the others, and for
+            a text tower without a tokenizer.
         """
-        expert = parts["generator"].config.get("expert")
-        if expert:
-            raise UserError(
-                f"{parts['generator'].source} is the {expert}-noise one of two experts: "
-                "sampling with two is not there yet"
-            )
         models = {
             name: from_dict(ModelPreset, part.config["model"])
             for name, part in parts.items()
         }
-        preset = dataclasses.replace(
-            models["generator"], vae=models["vae"].vae, text=models["text"].text
-        )
+        _check_parts(parts, models)
+        preset = models["generator"]
+        own = {name: getattr(models[name], name) for name in preset.towers}
+        preset = dataclasses.replace(preset, **own)
         path = parts["text"].tokenizer
         if path is None:
             raise UserError(f"{parts['text'].source} has no tokenizer")
         return cls(
             preset=preset,
             params={
-                "generator": parts["generator"].params,
-                "vae": parts["vae"].params,
+                **{name: parts[name].params for name in preset.networks},
                 # The tower is trained with a decoder, which sampling has no use for.
                 "text": parts["text"].params["encoder"],
             },
@@ -141,16 +145,21 @@ class Pipeline:
 
     def on_device(self) -> "Pipeline":
         """The same, its parameters put on the default device once."""
-        params = jax.device_put(loaded(dict(self.params)))
-        return dataclasses.replace(self, params=params)
+        return self.with_networks(self.params)
 
-    def with_generator(self, params: Params) -> "Pipeline":
-        """The same with other generator parameters, of the same shapes.
+    def with_networks(self, params: Mapping[str, Params]) -> "Pipeline":
+        """The same with other parameters of some networks, of the same shapes.
 
         They may lie on a training mesh; here they are brought to one device.
         """
-        params = jax.device_put(jax.device_get(params))
-        return dataclasses.replace(self, params={**self.params, "generator": params})
+        in_turns = self.preset.generators if self.preset.experts else ()
+        placed = {
+            name: jax.tree.map(_off_device, tree)
+            if name in in_turns
+            else jax.device_put(jax.device_get(loaded(tree)))
+            for name, tree in params.items()
+        }
+        return dataclasses.replace(self, params={**self.params, **placed})
 
     def generate(self, request: GenerateRequest) -> UInt8[np.ndarray, "n T H W 3"]:
         """The clips of a request.
@@ -160,16 +169,20 @@ class Pipeline:
         """
         if request.num < 1:
             raise UserError(f"num must be at least 1, got {request.num}")
-        image = None
-        if request.image is not None:
-            first = self.encode_frames(self._checked(request.image)[None, None])
-            image = np.repeat(first[:, 0], request.num, axis=0)
+        given = None
+        if request.image is not None or request.last_image is not None:
+            one = self.given(
+                None if request.image is None else request.image[None],
+                None if request.last_image is None else request.last_image[None],
+                frames=request.frames,
+            )
+            given = jax.tree.map(lambda leaf: jnp.repeat(leaf, request.num, 0), one)
         latents = self.sample_latents_for(
             [parse_tags(request.tags)] * request.num,
             [request.prompt] * request.num,
             seed=request.seed,
             config=self.sampler_config(request),
-            first_latents=image,
+            given=given,
             negative_prompt=request.negative_prompt,
             frames=request.frames,
         )
@@ -193,10 +206,12 @@ class Pipeline:
                 f"solver must be one of {', '.join(SOLVERS)}, got {request.solver!r}"
             )
         text, tag = request.guidance_text, request.guidance_tag
+        experts = self.preset.experts if text is None else None
         return SamplerConfig(
             steps=steps,
             shift=self.preset.shift,
             guidance_text=self.preset.guidance if text is None else text,
+            guidance_high=experts and experts.guidance_high,
             guidance_tag=SamplerConfig.guidance_tag if tag is None else tag,
             order=request.order,
             solver=request.solver,
@@ -209,7 +224,7 @@ class Pipeline:
         *,
         seed: int,
         config: SamplerConfig | None = None,
-        first_latents: np.ndarray | Array | None = None,
+        given: Given | None = None,
         first_index: int = 0,
         negative_prompt: str = "",
         frames: int | None = None,
@@ -221,16 +236,30 @@ class Pipeline:
           texts: narrative of each prompt.
           seed: of the noise.
           config: how to sample; None for the model's defaults.
-          first_latents: [n h w c], the given first latent frame of each clip.
+          given: what the pictures of each clip are to the model, from the method of
+            that name.
           first_index: prompt j takes the noise of clip `first_index + j` of the seed.
           negative_prompt: for all clips; empty for none.
           frames: pixels frames of a clip; None for the model's default.
+
+        Raises:
+          UserError: for a model that makes clips of pictures, and no picture.
         """
+        if given is None and self.preset.dit.frame_conditioning == "concat":
+            raise UserError(
+                "this is an image-to-video model, which makes a clip of its first frame:"
+                " give one by --image=PICTURE"
+            )
+        given = given or Given()
         if len(tags) != len(texts):
             raise ValueError(f"expected {len(texts)} lists of tags, got {len(tags)}")
         config = config or self.sampler_config(GenerateRequest())
         shape = self.latent_shape(frames)
-        conditioning = self.conditioning(tags, texts)
+        conditioning = dataclasses.replace(
+            self.conditioning(tags, texts),
+            image=given.image,
+            reference=given.reference,
+        )
         null = self.conditioning([()], [""])
         negative = (
             self.conditioning([()], [negative_prompt]) if negative_prompt else None
@@ -239,7 +268,11 @@ class Pipeline:
         size = min(count, self.max_batch)
         # What is compiled depends on the branches that guidance needs, not on its scales.
         unguided = dataclasses.replace(
-            config, guidance_text=0.0, guidance_tag=0.0, order=ORDERS[0]
+            config,
+            guidance_text=0.0,
+            guidance_tag=0.0,
+            guidance_high=None,
+            order=ORDERS[0],
         )
         indices = first_index + np.arange(count)
         parts = []
@@ -247,22 +280,21 @@ class Pipeline:
             # The last turn is filled up with its own last clip: one shape, one program.
             rows = np.minimum(np.arange(start, start + size), count - 1)
             noise = programs.clip_noise(seed, jnp.asarray(indices[rows]), shape=shape)
-            given = None
-            if first_latents is not None:
-                given = first_frame(jnp.asarray(first_latents)[rows], frames=shape[0])
-            latents = programs.sample(
-                (self.preset, unguided),
-                self.params["generator"],
-                noise,
-                _take(conditioning, rows),
-                _broadcast(null, size),
-                None if negative is None else _broadcast(negative, size),
-                given,
-                branch_weights(config.guidance),
-                name="sample",
-                phase=self.phase,
-            )
-            parts.append(np.asarray(latents)[: count - start])
+            at = begin(noise, config)
+            for turn in turns(config, self.preset.experts):
+                at = programs.sample(
+                    (self.preset, unguided, turn.steps),
+                    self.params[turn.generator],
+                    at,
+                    _take(conditioning, rows),
+                    _broadcast(null, size),
+                    None if negative is None else _broadcast(negative, size),
+                    _take(given.frames, rows),
+                    branch_weights(turn.guidance),
+                    name="sample",
+                    phase=self.phase,
+                )
+            parts.append(np.asarray(at.xt)[: count - start])
         return np.concatenate(parts)
 
     def conditioning(
@@ -306,6 +338,58 @@ class Pipeline:
             )
         )
 
+    def given(
+        self,
+        images: UInt8[np.ndarray, "n H W 3"] | None,
+        last_images: UInt8[np.ndarray, "n H W 3"] | None = None,
+        *,
+        frames: int | None = None,
+    ) -> Given:
+        """What the first frames of clips, and perhaps their last, are to this model.
+
+        Raises:
+          UserError: for a picture of another size, or one that the model cannot take.
+        """
+        for pictures in (images, last_images):
+            if pictures is not None:
+                self._check_pictures(pictures)
+        if images is None:
+            raise UserError("a last frame needs a first one too: --image=PICTURE")
+        shape = self.latent_shape(frames)
+        if self.preset.dit.frame_conditioning == "clean":
+            if last_images is not None:
+                raise UserError("this model takes a first frame alone, and no last one")
+            first = jnp.asarray(self.encode_frames(images[:, None]))
+            return Given(frames=first_frame(first, frames=shape[0]))
+        if last_images is not None and (self.preset.image or shape[0] == 1):
+            raise UserError(
+                "a last frame is for models without an image branch (Wan 2.2 A14B), and "
+                "for clips of more than one frame"
+            )
+        reference = programs.refer(
+            (self.preset, self.preset.frames if frames is None else frames),
+            self.params["vae"],
+            images,
+            last_images,
+            name="image",
+            phase=self.phase,
+        )
+        return Given(reference=reference, image=self._seen(images))
+
+    def _seen(
+        self, images: UInt8[np.ndarray, "n H W 3"]
+    ) -> Float[Array, "n p i"] | None:
+        """What CLIP sees of pictures, for a model that takes it."""
+        if self.preset.image is None:
+            return None
+        return programs.see(
+            self.preset,
+            self.params["image"],
+            preprocess(images, self.preset.image),
+            name="image",
+            phase=self.phase,
+        )
+
     def decode(
         self, latents: Float[np.ndarray, "n t h w c"] | Float[Array, "n t h w c"]
     ) -> UInt8[np.ndarray, "n T H W 3"]:
@@ -337,19 +421,66 @@ class Pipeline:
             )
         return ((frames - 1) // stride + 1, *self.preset.latent_shape[1:])
 
-    def _checked(self, image: np.ndarray) -> np.ndarray:
+    def _check_pictures(self, images: np.ndarray) -> None:
         expected = (self.preset.height, self.preset.width, 3)
-        if image.shape != expected or image.dtype != np.uint8:
+        if images.shape[1:] != expected or images.dtype != np.uint8:
             raise UserError(
                 f"the image must be uint8 of shape {expected}, "
-                f"got {image.dtype} of shape {image.shape}"
+                f"got {images.dtype} of shape {images.shape[1:]}"
             )
-        return image
 
 
-def _take(conditioning: Conditioning, rows: np.ndarray) -> Conditioning:
-    """The conditioning of some of the clips."""
-    return jax.tree.map(lambda leaf: leaf[rows], conditioning)
+def _other_expert(checkpoint: str, name: str, stage: str) -> Component:
+    """The second of two experts.
+
+    Raises:
+      UserError: if it is not there, with what this model takes.
+    """
+    try:
+        return load_component(checkpoint, name, stage=stage)
+    except UserError as error:
+        raise UserError(
+            f"{error}; the model has two experts, {' and '.join(EXPERTS.values())}, and "
+            f"samples with both: convert both, or name it by --config.init.{name}"
+        ) from error
+
+
+def _check_parts(
+    parts: Mapping[str, Component], models: Mapping[str, ModelPreset]
+) -> None:
+    """All networks are there, and two experts are of one shape and go with one VAE."""
+    model = models["generator"]
+    missing = [name for name in model.networks if name not in parts]
+    if missing:
+        raise UserError(
+            f"{parts['generator'].source} takes {', '.join(model.networks)} to sample;"
+            f" there is no {', '.join(missing)}"
+        )
+    for name in model.generators[1:]:
+        if _shapes(models[name]) != _shapes(model):
+            raise UserError(
+                f"the experts {parts['generator'].source} and {parts[name].source} are "
+                "not of one shape, or not with one boundary between them"
+            )
+        for tower in model.towers:
+            parts[name].check_tower(parts[tower])
+
+
+def _shapes(model: ModelPreset) -> tuple[Any, ...]:
+    """What of a generator's config its parameters and its use depend on."""
+    dit = dataclasses.replace(
+        model.dit, remat="none", attention="auto", dtype="float32"
+    )
+    return dit, model.tags, model.experts
+
+
+def _off_device(leaf: Any) -> Any:
+    return jax.device_get(leaf) if isinstance(leaf, jax.Array) else leaf
+
+
+def _take(conditions: Any, rows: np.ndarray) -> Any:
+    """The conditions of some of the clips, a pytree whose leaves have them first."""
+    return jax.tree.map(lambda leaf: leaf[rows], conditions)
 
 
 def _broadcast(conditioning: Conditioning, count: int) -> Conditioning:

@@ -1,8 +1,10 @@
-"""The four device programs of sampling, each compiled once for each shape.
+"""The device programs of sampling, each compiled once for each shape.
 
     encode_text    tokens -> text vectors          frozen text tower
     encode_frames  pixels -> latents               VAE, for given pictures
-    sample         keys, conditioning -> latents   generator, solver
+    refer          pictures -> reference channels  VAE, for models that concatenate
+    see            pictures -> image embeddings    CLIP, for models with an image branch
+    sample         noise, conditioning -> latents  one generator's steps, solver
     decode         latents -> uint8 pixels         VAE
 
 They are pure functions of (preset, parameters, arrays). `Program` compiles ahead of time,
@@ -17,14 +19,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
+from animatrix_jax.models.clip import CLIPImageEncoder
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.models.generator import Generator
 from animatrix_jax.models.presets import ModelPreset
+from animatrix_jax.models.reference import reference_channels
 from animatrix_jax.models.t5 import T5Encoder
-from animatrix_jax.models.vae import VAE
+from animatrix_jax.models.vae import VAE, signed
 from animatrix_jax.sampling.conditioning import GivenFrames
-from animatrix_jax.sampling.sampler import SamplerConfig, sample_latents
+from animatrix_jax.sampling.sampler import SamplerConfig, Trajectory, sample_latents
 
 Phase = Callable[[str], contextlib.AbstractContextManager]
 
@@ -70,6 +74,33 @@ def _encode_frames(
     return vae.encode_pixels(video)
 
 
+def _refer(
+    static: tuple[ModelPreset, int],
+    params: Params,
+    first: UInt8[Array, "b H W 3"],
+    last: UInt8[Array, "b H W 3"] | None,
+) -> Float[Array, "b t h w r"]:
+    """Reference channels of a clip of so many frames whose first one is given, and perhaps
+    its last."""
+    preset, frames = static
+    vae = bind(lambda rngs: VAE(preset.vae, rngs=rngs), params)
+    video = jnp.zeros((len(first), frames, *first.shape[1:]))
+    given = jnp.zeros((len(first), frames), bool)
+    for at, picture in ((0, first), (-1, last)):
+        if picture is not None:
+            video = video.at[:, at].set(signed(picture))
+            given = given.at[:, at].set(True)
+    return reference_channels(vae, video, given)
+
+
+def _see(
+    preset: ModelPreset, params: Params, pixels: Float[Array, "b s s 3"]
+) -> Float[Array, "b p i"]:
+    """Image embeddings of prepared pictures."""
+    tower = bind(lambda rngs: CLIPImageEncoder(preset.image, rngs=rngs), params)
+    return tower(pixels)
+
+
 def _decode(
     preset: ModelPreset, params: Params, latents: Float[Array, "b t h w c"]
 ) -> UInt8[Array, "b T H W 3"]:
@@ -87,32 +118,35 @@ def clip_noise(
 
 
 def _sample(
-    static: tuple[ModelPreset, SamplerConfig],
+    static: tuple[ModelPreset, SamplerConfig, tuple[int, int]],
     params: Params,
-    noise: Float[Array, "b t h w c"],
+    start: Trajectory,
     conditioning: Conditioning,
     null: Conditioning,
     negative: Conditioning | None,
     frames: GivenFrames | None,
     weights: dict[str, Float[Array, ""]],
-) -> Float[Array, "b t h w c"]:
-    """Latents; see sampler.py. Guidance comes by `weights`, so a scale costs no compile."""
-    preset, config = static
+) -> Trajectory:
+    """One generator's steps; see sampler.py. Guidance comes by `weights`, so a scale costs
+    no compile."""
+    preset, config, steps = static
     generator = bind(lambda rngs: Generator(preset.dit, preset.tags, rngs=rngs), params)
     return sample_latents(
         generator,
-        noise,
+        start,
         conditioning=conditioning,
         null=null,
         config=config,
-        clean=None if frames is None else frames.clean,
-        given=None if frames is None else frames.given,
+        frames=frames,
         negative=negative,
         weights=weights,
+        steps=steps,
     )
 
 
 encode_text = Program(_encode_text)
 encode_frames = Program(_encode_frames)
+refer = Program(_refer)
+see = Program(_see)
 sample = Program(_sample)
 decode = Program(_decode)

@@ -7,18 +7,25 @@
         x, state = solver.step(state, x, v, row_i)          solvers.py
     return hold(x)
 
-Pure and jit-able with `velocity_fn` and `config` static; the trajectory is float32
-whatever the network computes in.
+Where two experts share the noise levels (Wan 2.2 A14B), the high-noise one takes the
+first of the steps and the other goes on from there: `turns` says who takes which, and
+each turn is a call of its own, so that no more than one of them need lie on a device.
+
+Pure and jit-able with `velocity_fn`, `config` and `steps` static; the trajectory is
+float32 whatever the network computes in.
 """
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Float
 
 from animatrix_jax.models.conditioning import Conditioning
+from animatrix_jax.models.presets import EXPERTS, Experts
 from animatrix_jax.sampling import conditioning as frame_conditioning
 from animatrix_jax.sampling.guidance import (
     GuidanceConfig,
@@ -32,12 +39,17 @@ from animatrix_jax.sampling.solvers import get_solver
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
-    """How a clip is sampled; hashable, so that it can be a static argument of jit."""
+    """How a clip is sampled; hashable, so that it can be a static argument of jit.
+
+    Attributes:
+      guidance_high: the high-noise expert's `guidance_text`, if it has its own.
+    """
 
     steps: int = 20
     shift: float = 5.0
     guidance_text: float = 5.0
     guidance_tag: float = 2.0
+    guidance_high: float | None = None
     order: str = "text_first"
     solver: str = "euler"
 
@@ -48,59 +60,96 @@ class SamplerConfig:
         )
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """Where sampling stands: the latents [b t h w c], and what the solver remembers."""
+
+    xt: Any
+    state: Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Turn:
+    """The steps that one network takes, first and end, and how it is guided."""
+
+    generator: str
+    steps: tuple[int, int]
+    guidance: GuidanceConfig
+
+
+def turns(config: SamplerConfig, experts: Experts | None) -> tuple[Turn, ...]:
+    """Who takes which steps; a network that has none is left out."""
+    low = config.guidance
+    if experts is None:
+        return (Turn(generator="generator", steps=(0, config.steps), guidance=low),)
+    told = get_solver(config.solver).told(config.steps, config.shift)
+    first = int(np.sum(told >= np.float32(experts.boundary)))
+    high = low
+    if config.guidance_high is not None:
+        high = dataclasses.replace(low, text=config.guidance_high)
+    both = (
+        Turn(generator=EXPERTS["high"], steps=(0, first), guidance=high),
+        Turn(generator=EXPERTS["low"], steps=(first, config.steps), guidance=low),
+    )
+    return tuple(turn for turn in both if turn.steps[0] < turn.steps[1])
+
+
+def begin(noise: Float[Array, "b t h w c"], config: SamplerConfig) -> Trajectory:
+    """The trajectory before its first step."""
+    start = noise.astype(jnp.float32)
+    return Trajectory(xt=start, state=get_solver(config.solver).init(start))
+
+
 def sample_latents(
     velocity_fn: VelocityFn,
-    noise: Float[Array, "b t h w c"],
+    start: Trajectory,
     *,
     conditioning: Conditioning,
     null: Conditioning,
     config: SamplerConfig,
-    clean: Float[Array, "b t h w c"] | None = None,
-    given: Bool[Array, "b t"] | None = None,
+    frames: frame_conditioning.GivenFrames | None = None,
     negative: Conditioning | None = None,
     weights: Mapping[str, Weight] | None = None,
-) -> Float[Array, "b t h w c"]:
-    """Latents sampled from `noise`.
+    steps: tuple[int, int] | None = None,
+) -> Trajectory:
+    """The trajectory after some steps, all of them by default.
 
     Args:
       velocity_fn: (xt [b t h w c], sigma [b t], conditioning) -> velocity.
-      noise: standard normal start.
+      start: where the first of these steps begins; `begin` gives the first of all.
       conditioning: text and tags to follow.
       null: null text without tags.
       config: steps, shift, guidance, solver.
-      clean: latents to hold where `given`; both or neither.
-      given: latent frames that are given.
+      frames: latents to hold, where they are given clean.
       negative: text to move away from, in place of null text in v(0, 0).
       weights: weight by branch, to trace what `config.guidance` would fix.
+      steps: the first of them and the end; None: from the first of all to the last.
     """
-    if (clean is None) != (given is None):
-        raise ValueError("clean and given come together: one of them is missing")
-    frames = None
-    if clean is not None:
-        frames = frame_conditioning.GivenFrames(clean=clean, given=given)
     weights = branch_weights(config.guidance) if weights is None else weights
     solver = get_solver(config.solver)
     sigmas = solver.grid(config.steps, config.shift)
-    rows = {"sigmas": sigmas[:-1], **solver.table(sigmas)}
+    told = solver.told(config.steps, config.shift)
+    rows = {"told": told, **solver.table(sigmas)}
 
-    def step(carry, row):
-        xt, state = carry
-        xt = frame_conditioning.hold(xt, frames)
+    def step(at, row):
+        xt = frame_conditioning.hold(at.xt, frames)
         velocity = guided_velocity(
             velocity_fn,
             xt,
             frame_conditioning.frame_sigma(
-                row["sigmas"], shape=xt.shape[:2], frames=frames
+                row["told"], shape=xt.shape[:2], frames=frames
             ),
             conditioning=conditioning,
             null=null,
             weights=weights,
             negative=negative,
         )
-        after = solver.step(state, xt, velocity, row)
-        return (after.xt, after.state), None
+        after = solver.step(at.state, xt, velocity, row)
+        return Trajectory(xt=after.xt, state=after.state), None
 
-    start = noise.astype(jnp.float32)
-    rows = jax.tree.map(jnp.asarray, rows)
-    (latents, _), _ = jax.lax.scan(step, (start, solver.init(start)), rows)
-    return frame_conditioning.hold(latents, frames)
+    chosen = slice(*steps) if steps else slice(None)
+    rows = jax.tree.map(lambda row: jnp.asarray(row[chosen]), rows)
+    end, _ = jax.lax.scan(step, start, rows)
+    held = frame_conditioning.hold(end.xt, frames)
+    return Trajectory(xt=held, state=end.state)

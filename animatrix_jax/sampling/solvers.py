@@ -16,7 +16,9 @@ UniPC:      the same predictor, and before it, as soon as m is known at the new 
 Every coefficient depends on the grid alone: a solver turns it into a table once, in
 float64 on the host, and a step in `lax.scan` is a few multiplications. Grids and steps
 equal those of diffusers' FlowMatchEulerDiscrete (given u explicitly),
-DPMSolverMultistep and UniPCMultistep schedulers with `use_flow_sigmas`.
+DPMSolverMultistep and UniPCMultistep schedulers with `use_flow_sigmas`. The latter two
+have whole timesteps, so that in Wan's pipelines a network is told a noise level cut to
+thousandths; `told` gives that.
 """
 
 import dataclasses
@@ -54,6 +56,10 @@ class Solver(Protocol):
         """float32[steps + 1] noise levels, falling, the last one 0."""
         ...
 
+    def told(self, steps: int, shift: float) -> np.ndarray:
+        """float32[steps]: each step's noise level as the network is told it."""
+        ...
+
     def table(self, sigmas: np.ndarray) -> Table:
         """Coefficients for each step, each of shape [steps, ...]."""
         ...
@@ -88,9 +94,8 @@ def noise_grid(
         raise ValueError(f"steps must be at least 1, got {steps}")
     if shift <= 0:
         raise ValueError(f"shift must be positive, got {shift}")
-    u = np.linspace(start, end, steps + 1)[:-1]
-    sigmas = shift * u / (1 + (shift - 1) * u)
-    return np.append(sigmas, 0.0).astype(np.float32)
+    levels = _shifted(np.linspace(start, end, steps + 1)[:-1], shift)
+    return np.append(levels, 0.0).astype(np.float32)
 
 
 def get_solver(name: str) -> Solver:
@@ -106,6 +111,9 @@ class Euler:
 
     def grid(self, steps: int, shift: float) -> np.ndarray:
         return noise_grid(steps, shift)
+
+    def told(self, steps: int, shift: float) -> np.ndarray:
+        return self.grid(steps, shift)[:-1]
 
     def table(self, sigmas: np.ndarray) -> Table:
         return {"delta": np.diff(sigmas.astype(np.float64)).astype(np.float32)}
@@ -129,6 +137,11 @@ class DPMPlusPlus2M:
 
     def grid(self, steps: int, shift: float) -> np.ndarray:
         return noise_grid(steps, shift, start=1.0 - _LOWEST)
+
+    def told(self, steps: int, shift: float) -> np.ndarray:
+        # Where a level is whole its rounding decides: the operations are diffusers'.
+        u = (1.0 - np.linspace(1.0, _LOWEST, steps + 1))[::-1][:-1]
+        return _whole_timesteps(_shifted(u, shift))
 
     def table(self, sigmas: np.ndarray) -> Table:
         return {"sigma": sigmas[:-1], "predict": _predictor(sigmas)}
@@ -158,6 +171,10 @@ class UniPC:
         sigmas = noise_grid(steps, shift, end=_LOWEST)
         sigmas[0] = min(sigmas[0], 1.0 - _MARGIN)
         return sigmas
+
+    def told(self, steps: int, shift: float) -> np.ndarray:
+        levels = _shifted(np.linspace(1.0, _LOWEST, steps + 1)[:-1], shift)
+        return _whole_timesteps(np.minimum(levels, 1.0 - _MARGIN))
 
     def table(self, sigmas: np.ndarray) -> Table:
         return {
@@ -195,6 +212,16 @@ def _combine(
 ) -> Float[Array, "..."]:
     """sum_i weights[i] * terms[i]."""
     return sum(weight * term for weight, term in zip(weights, terms, strict=True))
+
+
+def _shifted(u: np.ndarray, shift: float) -> np.ndarray:
+    """The noise levels of u, float64."""
+    return shift * u / (1 + (shift - 1) * u)
+
+
+def _whole_timesteps(levels: np.ndarray) -> np.ndarray:
+    """Levels cut to thousandths: these schedulers have integer timesteps."""
+    return (np.floor(1000 * levels) / 1000).astype(np.float32)
 
 
 def _log_snr(sigmas: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 
 from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.data.video import write_image, write_video
+from animatrix_jax.sampling.conditioning import Given
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.sampler import SamplerConfig
 
@@ -43,12 +44,12 @@ class ValidationSamples:
     """The callback; `callback(step, params, writer)`.
 
     Attributes:
-      pipeline: the model, whose generator each call replaces.
+      pipeline: the model, whose generator (or one of two) each call replaces.
       prompts: what to sample, always in this order.
       folder: the stage's folder.
       config: how to sample; None for the model's defaults.
       seed: of the noise.
-      first_latents: [n h w c], given first frames (image-to-video); None for none.
+      given: what first frames are to the model (image-to-video); None for none.
       scale: enlargement of the clips on the written files, with sharp pixels.
     """
 
@@ -57,20 +58,20 @@ class ValidationSamples:
     folder: pathlib.Path
     config: SamplerConfig | None = None
     seed: int = 0
-    first_latents: np.ndarray | None = None
+    given: Given | None = None
     scale: int = 3
 
     def __call__(
         self, step: int, params: Mapping[str, Any], writer: VideoWriter
     ) -> None:
-        """Samples from `params["generator"]` and writes the clips."""
-        pipeline = self.pipeline.with_generator(params["generator"])
+        """Samples from `params`, by component, and writes the clips."""
+        pipeline = self.pipeline.with_networks(params)
         latents = pipeline.sample_latents_for(
             [prompt.tags for prompt in self.prompts],
             [prompt.text for prompt in self.prompts],
             seed=self.seed,
             config=self.config,
-            first_latents=self.first_latents,
+            given=self.given,
         )
         clips = pipeline.decode(latents)
         names = [prompt.name for prompt in self.prompts]
@@ -92,7 +93,7 @@ def validation_callback(
     folder: pathlib.Path,
     config: SamplerConfig | None = None,
     seed: int = 0,
-    first_latents: np.ndarray | None = None,
+    given: Given | None = None,
 ) -> ValidationSamples:
     """The callback for the loop; see `ValidationSamples`."""
     return ValidationSamples(
@@ -101,7 +102,7 @@ def validation_callback(
         folder=folder,
         config=config,
         seed=seed,
-        first_latents=first_latents,
+        given=given,
     )
 
 

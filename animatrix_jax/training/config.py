@@ -75,12 +75,15 @@ class SourceConfig:
 class InitConfig:
     """Where weights come from: a packaged name, a folder, or "@stage" of this run.
 
-    Empty: fresh weights.
+    Empty: fresh weights. Of two experts, the one that is not trained is what the other is
+    sampled with.
     """
 
     vae: str = ""
     text: str = ""
+    image: str = ""
     generator: str = ""
+    generator_low: str = ""
     judge: str = ""
     probe: str = ""
 

@@ -60,15 +60,25 @@ class Component:
         """
         ref = self.config.get("init", {}).get(name) or self.source
         workdir = pathlib.Path(self.source).parent
-        known = self.config.get("digests", {}).get(name)
-        if known is not None:
-            found = load_component(ref, name, workdir=workdir, form="lazy")
-            if fingerprint(found.params) != known:
-                raise UserError(
-                    f"{self.source} was trained with another {name!r} than "
-                    f"{found.source} has now: its samples would be wrong; train it again"
-                )
+        if name in self.config.get("digests", {}):
+            self.check_tower(load_component(ref, name, workdir=workdir, form="lazy"))
         return load_component(ref, name, workdir=workdir, form=form)
+
+    def check_tower(self, tower: "Component") -> None:
+        """Does nothing, but for another tower than this network was trained with.
+
+        Args:
+          tower: its weights as fp32, lazy or not.
+
+        Raises:
+          UserError: naming both.
+        """
+        known = self.config.get("digests", {}).get(tower.name)
+        if known is not None and fingerprint(tower.params) != known:
+            raise UserError(
+                f"{self.source} was trained with another {tower.name!r} than "
+                f"{tower.source} has now: its samples would be wrong; train it again"
+            )
 
 
 def packaged_names() -> list[str]:

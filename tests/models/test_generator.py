@@ -163,18 +163,20 @@ def test_features_are_tokens_on_their_grid(params, inputs):
 def test_reference_is_for_models_that_concatenate(params, inputs):
     xt, sigma, conditioning = inputs
     reference = jnp.ones((3, 2, 4, 4, 5))
+    referred = dataclasses.replace(conditioning, reference=reference)
     velocity = velocity_of(in_channels=9, frame_conditioning="concat", **OFF)
     kernel = {"kernel": jnp.zeros((2 * 2 * 9, 32))}
     dit = params["dit"] | {"patch_embed": params["dit"]["patch_embed"] | kernel}
     weights = with_leaf({"dit": dit}, "dit", "patch_embed", "kernel")
-    out = velocity(weights, xt, sigma, conditioning, reference)
+    out = velocity(weights, xt, sigma, referred)
     assert out.shape == xt.shape
-    other = velocity(weights, xt, sigma, conditioning, 0 * reference)
+    empty = dataclasses.replace(conditioning, reference=0 * reference)
+    other = velocity(weights, xt, sigma, empty)
     assert np.abs(out - other).max() > 1e-3
     with pytest.raises(ValueError, match="'concat', reference given: False"):
         jax.eval_shape(velocity, weights, xt, sigma, conditioning)
     with pytest.raises(ValueError, match="'clean', reference given: True"):
-        jax.eval_shape(velocity_of(), params, xt, sigma, conditioning, reference)
+        jax.eval_shape(velocity_of(), params, xt, sigma, referred)
 
 
 def test_widths_must_agree():

@@ -13,6 +13,11 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax
 
 from animatrix_jax.cli import stages
+from animatrix_jax.models.clip import CLIPImageEncoder
+from animatrix_jax.models.functional import init_params
+from animatrix_jax.models.presets import preset
+from animatrix_jax.models.t5 import T5Encoder
+from animatrix_jax.models.vae import VAE
 from animatrix_jax.parallel import sharding
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.training.config import section
@@ -23,7 +28,10 @@ from animatrix_jax.training.optimizer import (
 from animatrix_jax.training.step import init_state
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
-WAN = ("wan21_1_3b", "wan21_14b", "wan22_5b", "wan22_a14b")
+WAN = (
+    *("wan21_1_3b", "wan21_14b", "wan22_5b", "wan22_a14b"),
+    *("wan21_14b_i2v", "wan22_a14b_i2v"),
+)
 
 
 def load(name):
@@ -39,10 +47,25 @@ def configs():
         for stage in module.STAGES:
             yield f"{name} {stage}", module.get_config(f"stage={stage}")
     module = load("wan")
-    for preset in WAN:
+    for size in WAN:
         for stage in module.STAGES:
-            arg = f"preset={preset},stage={stage}"
-            yield f"{preset} {stage}", module.get_config(arg)
+            expert = ",expert=low" if size.startswith("wan22_a14b") else ""
+            arg = f"preset={size},stage={stage}{expert}"
+            yield f"{size} {stage}", module.get_config(arg)
+
+
+def towers():
+    """The frozen networks round Wan 2.1's image-to-video model, as shapes."""
+    model = preset("wan21_14b_i2v")
+    builds = {
+        "vae": lambda rngs: VAE(model.vae, rngs=rngs),
+        "text": lambda rngs: T5Encoder(model.text, rngs=rngs),
+        "image": lambda rngs: CLIPImageEncoder(model.image, rngs=rngs),
+    }
+    return {
+        name: jax.eval_shape(lambda key: init_params(build, key), jax.random.key(0))  # noqa: B023
+        for name, build in builds.items()
+    }
 
 
 def main():
@@ -57,6 +80,10 @@ def main():
         places = jax.tree.leaves(sharding.tree_shardings(state, mesh))
         split = sum(any(axis is not None for axis in p.spec) for p in places)
         print(name, len(places), split)
+    for config in (MeshConfig(fsdp=8), MeshConfig(data=1, fsdp=4, tensor=2)):
+        places = jax.tree.leaves(sharding.tree_shardings(towers(), make_mesh(config)))
+        split = sum(any(axis is not None for axis in p.spec) for p in places)
+        print("towers 14B", len(places), split)
 
 
 if __name__ == "__main__":

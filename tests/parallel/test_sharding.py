@@ -21,6 +21,7 @@ from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
         ("generator/dit/blocks/ffn/down/bias", 2, P(None, None)),
         ("optimizer/1/0/mu/generator/dit/head/kernel", 2, P("fsdp", "tensor")),
         ("ema/vae/encoder/conv/kernel", 5, P(*[None] * 5)),
+        ("image/patch_embed/kernel", 2, P(None, "tensor")),
         ("step", 0, P()),
     ],
 )
@@ -54,6 +55,7 @@ def test_every_shipped_config_places_every_leaf_on_8_devices():
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
-    assert len(lines) >= 25
+    assert len(lines) >= 30
+    assert any(line.startswith("towers ") for line in lines)
     assert any(line.startswith("wan22_a14b ct") for line in lines)
     assert all(int(line.split()[2]) > 0 for line in lines)

@@ -89,7 +89,7 @@ def test_image_is_the_first_latent_frame(pipeline):
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     first = pipeline.encode_frames(image[None, None])
     assert first.shape == (1, 1, 8, 8, 4)
-    latents = _latents(pipeline, first_latents=first[:, 0])
+    latents = _latents(pipeline, given=pipeline.given(image[None]))
     np.testing.assert_array_equal(latents[:, 0], first[:, 0])
     assert _differ(latents[:, 1:], _latents(pipeline)[:, 1:])
     videos = pipeline.generate(
@@ -167,7 +167,8 @@ def test_compiles_once_for_each_shape(pipeline):
 
 def test_other_generator_weights_are_used(pipeline):
     doubled = jax.tree.map(lambda leaf: 2.0 * leaf, pipeline.params["generator"])
-    assert _differ(_latents(pipeline.with_generator(doubled)), _latents(pipeline))
+    other = pipeline.with_networks({"generator": doubled})
+    assert _differ(_latents(other), _latents(pipeline))
 
 
 def test_sampling_imports_no_tensorflow_and_no_torch():

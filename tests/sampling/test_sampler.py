@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from animatrix_jax.models.conditioning import Conditioning
+from animatrix_jax.models.presets import Experts
 from animatrix_jax.sampling.conditioning import first_frame
-from animatrix_jax.sampling.sampler import SamplerConfig, sample_latents
+from animatrix_jax.sampling.sampler import SamplerConfig, begin, sample_latents, turns
+from animatrix_jax.sampling.solvers import get_solver
 
 MEAN, SCALE = 0.8, 0.4
 SHAPE = (64, 3, 4, 4, 2)
@@ -38,7 +40,7 @@ def _sample(velocity_fn, config, **given):
             sample_latents, velocity_fn, conditioning=EMPTY, null=EMPTY, config=config
         )
     )
-    return np.asarray(noise), np.asarray(run(noise, **given))
+    return np.asarray(noise), np.asarray(run(begin(noise, config), **given).xt)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -63,7 +65,7 @@ def test_given_frame_is_untouched_and_seen_clean_at_level_zero(solver):
         return gaussian_velocity(xt, sigma, conditioning) + 1e3 * spoilt
 
     config = SamplerConfig(steps=20, solver=solver, **UNGUIDED)
-    _, latents = _sample(velocity, config, clean=frames.clean, given=frames.given)
+    _, latents = _sample(velocity, config, frames=frames)
     np.testing.assert_array_equal(latents[:, 0], np.asarray(frames.clean)[:, 0])
     _, free = _sample(gaussian_velocity, config)
     np.testing.assert_allclose(latents[:, 1:], free[:, 1:], atol=1e-5)
@@ -92,6 +94,36 @@ def test_the_network_is_traced_once_and_called_once_a_step():
     np.testing.assert_allclose(sorted(called), np.arange(1, 8) / 7, atol=1e-6)
 
 
-def test_clean_without_given_is_refused():
-    with pytest.raises(ValueError, match="come together"):
-        _sample(gaussian_velocity, SamplerConfig(steps=1), clean=jnp.zeros(SHAPE))
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("first", [1, 4, 6])
+def test_a_trajectory_in_two_parts_is_the_whole_one(solver, first):
+    config = SamplerConfig(steps=7, solver=solver, **UNGUIDED)
+    noise, whole = _sample(gaussian_velocity, config)
+    at = begin(jnp.asarray(noise), config)
+    for steps in ((0, first), (first, 7)):
+        at = sample_latents(
+            gaussian_velocity,
+            at,
+            conditioning=EMPTY,
+            null=EMPTY,
+            config=config,
+            steps=steps,
+        )
+    np.testing.assert_allclose(at.xt, whole, atol=1e-5)
+
+
+def test_experts_share_the_steps_by_noise_level():
+    config = SamplerConfig(
+        steps=40, shift=12.0, guidance_text=3.0, guidance_high=4.0, solver="unipc"
+    )
+    high, low = turns(config, Experts(boundary=0.875, guidance_high=4.0))
+    told = get_solver("unipc").told(40, 12.0)
+    assert (high.generator, low.generator) == ("generator", "generator_low")
+    assert high.steps == (0, low.steps[0]) and low.steps[1] == 40
+    assert told[high.steps[1] - 1] >= 0.875 > told[low.steps[0]]
+    assert (high.guidance.text, low.guidance.text) == (4.0, 3.0)
+    # One step is of noise alone, and nobody's but the high-noise expert's.
+    (only,) = turns(SamplerConfig(steps=1), Experts(boundary=0.9, guidance_high=2.0))
+    assert only.generator == "generator" and only.steps == (0, 1)
+    (all_,) = turns(config, None)
+    assert all_.generator == "generator" and all_.steps == (0, 40)

@@ -43,6 +43,8 @@ def test_equals_diffusers_step_by_step(name, steps, shift):
     solver = solvers.get_solver(name)
     sigmas = solver.grid(steps, shift)
     np.testing.assert_allclose(sigmas, reference.sigmas.numpy(), rtol=2e-7)
+    told = 1000 * solver.told(steps, shift)
+    np.testing.assert_allclose(told, reference.timesteps.numpy(), rtol=2e-7)
 
     start = np.random.default_rng(0).normal(size=(2, 3, 4, 4, 2)).astype(np.float32)
     theirs, ours = torch.from_numpy(start), jnp.asarray(start)

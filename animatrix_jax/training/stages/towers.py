@@ -18,17 +18,16 @@ from jaxtyping import Array
 from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
+from animatrix_jax.models.clip import CLIPImageEncoder, preprocess
 from animatrix_jax.models.conditioning import Conditioning
-from animatrix_jax.models.config import (
-    DiTConfig,
-    T5Config,
-    TagEncoderConfig,
-    VAEConfig,
-)
+from animatrix_jax.models.config import CLIPConfig, T5Config, VAEConfig
 from animatrix_jax.models.functional import Build, Params, bind, init_params
 from animatrix_jax.models.generator import Generator
+from animatrix_jax.models.presets import EXPERTS, ModelPreset
+from animatrix_jax.models.reference import frames_of_pixels, reference_channels
 from animatrix_jax.models.t5 import T5Encoder
-from animatrix_jax.models.vae import VAE
+from animatrix_jax.models.vae import VAE, signed
+from animatrix_jax.objectives.flow_matching import FlowConfig
 from animatrix_jax.training.config import section
 from animatrix_jax.training.stage import Batch
 from animatrix_jax.training.weights import Component, load_component
@@ -39,11 +38,34 @@ class Towers:
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self._config, self._workdir = config, workdir
-        model = config.model.to_dict()
-        self.dit = section(DiTConfig, model["dit"])
-        self.tags = section(TagEncoderConfig, model["tags"])
+        self.model = section(ModelPreset, config.model)
+        self.dit, self.tags = self.model.dit, self.model.tags
         self.vae_config = self._tower_config("vae", VAEConfig)
         self.text_config = self._tower_config("text", T5Config)
+        self.image_config = None
+        if "image" in self.model.towers:
+            self.image_config = self._tower_config("image", CLIPConfig)
+
+    @property
+    def trained(self) -> str:
+        """The generator that the noise levels of `config.flow` are of.
+
+        Raises:
+          UserError: for a model of two experts and noise levels of both.
+        """
+        if self.model.experts is None:
+            return EXPERTS["high"]
+        boundary = self.model.experts.boundary
+        flow = section(FlowConfig, self._config.flow)
+        if flow.low >= boundary:
+            return EXPERTS["high"]
+        if flow.high <= boundary:
+            return EXPERTS["low"]
+        raise UserError(
+            f"the model has two experts, above and below noise level {boundary}, each "
+            f"trained on its own; flow.low {flow.low} to flow.high {flow.high} is both: "
+            "give expert=high or expert=low to configs/wan.py"
+        )
 
     def component(self, name: str) -> Component | None:
         """The weights that `config.init` names for a component, or None."""
@@ -78,6 +100,15 @@ class Towers:
         """Builds the frozen text tower."""
         return T5Encoder(self.text_config, rngs=rngs)
 
+    def image_encoder(self, rngs: nnx.Rngs) -> CLIPImageEncoder:
+        """Builds the frozen encoder of given pictures."""
+        return CLIPImageEncoder(self.image_config, rngs=rngs)
+
+    @property
+    def refers(self) -> bool:
+        """Whether given frames are reference channels, and not held clean."""
+        return self.dit.frame_conditioning == "concat"
+
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The text tower's own tokenizer."""
@@ -100,12 +131,8 @@ class Towers:
         Args:
           pixels: whether batches hold video, which the step must encode.
         """
-        text = self.component("text")
-        towers = {"text": _encoder_only(text) if text else self._fresh("text")}
-        if pixels:
-            vae = self.component("vae")
-            towers["vae"] = vae.params if vae else self._fresh("vae")
-        return towers
+        read = [name for name in self.model.towers if pixels or name != "vae"]
+        return {name: self._frozen(name) for name in read}
 
     def latents(self, frozen: Params, batch: Batch) -> Array:
         """A batch's normalised latents [b t h w c], encoded here if need be."""
@@ -118,7 +145,7 @@ class Towers:
         return bind(self.vae, vae_params).encode_pixels(video)
 
     def conditioning(self, frozen: Params, batch: Batch) -> Conditioning:
-        """A batch's text, through the frozen tower, and its tags."""
+        """A batch's text and pictures, through the frozen towers, and its tags."""
         encoder = bind(self.text_encoder, frozen["text"])
         mask = batch["text_mask"]
         text = encoder(batch["text_tokens"], mask)
@@ -127,7 +154,35 @@ class Towers:
             tag_fields=batch["tag_fields"],
             tag_values=batch["tag_values"],
             tag_mask=batch["tag_mask"],
+            image=self._seen(frozen, batch) if self.image_config else None,
+            reference=self._reference(frozen, batch) if self.refers else None,
         )
+
+    def held(self, batch: Batch) -> Array:
+        """Which latent frames [b t] of a batch stay clean, at noise level 0."""
+        return jnp.zeros_like(batch["given"]) if self.refers else batch["given"]
+
+    def with_pictures(self, batch: Batch) -> Batch:
+        """A batch on the host, with its first frames as the image encoder takes them."""
+        first = np.asarray(batch["video"])[:, 0]
+        return batch | {"picture": preprocess(first, self.image_config)}
+
+    def _reference(self, frozen: Params, batch: Batch) -> Array:
+        vae = bind(self.vae, frozen["vae"])
+        given = frames_of_pixels(batch["given"], self.vae_config.stride[0])
+        channels = reference_channels(vae, signed(batch["video"]), given)
+        return jax.lax.stop_gradient(channels)
+
+    def _seen(self, frozen: Params, batch: Batch) -> Array:
+        encoder = bind(self.image_encoder, frozen["image"])
+        return jax.lax.stop_gradient(encoder(batch["picture"]))
+
+    def _frozen(self, name: str) -> Params:
+        component = self.component(name)
+        if component is None:
+            return self._fresh(name)
+        # The text tower is trained with a decoder, which no step has use for.
+        return component.params["encoder"] if name == "text" else component.params
 
     def _tower_config(self, name: str, cls: type) -> Any:
         component = self.component(name)
@@ -136,14 +191,15 @@ class Towers:
         return section(cls, values)
 
     def _fresh(self, name: str) -> Params:
-        build: Build = {"vae": self.vae, "text": self.text_encoder}[name]
+        builds: dict[str, Build] = {
+            "vae": self.vae,
+            "text": self.text_encoder,
+            "image": self.image_encoder,
+        }
+        build = builds[name]
         return jax.tree.map(np.asarray, init_params(build, jax.random.key(0)))
 
 
 @functools.lru_cache(maxsize=8)
 def _load(ref: str, name: str, workdir: pathlib.Path) -> Component:
     return load_component(ref, name, workdir=workdir, form="lazy")
-
-
-def _encoder_only(text: Component) -> Params:
-    return text.params["encoder"]
