@@ -326,10 +326,8 @@ FAMILIES: dict[str, list[Callable[[pathlib.Path], Errors]]] = {
     "wan22_a14b_i2v": _transformers(_CLIPS[:2], concat=True),
     "vae21": _vaes(references.VAE21, (2, 9, 16, 24), (1, 5, 24, 8), (3, 1, 8, 16)),
     "vae22": _vaes(references.VAE22, (2, 9, 16, 8), (1, 5, 8, 24), (3, 1, 16, 16)),
-    "t5_11": _t5s(_T5, (3, 27), (1, 1), (2, 41)),
-    "umt5": _t5s(
-        dataclasses.replace(_T5, bias_every_layer=True), (3, 27), (1, 1), (2, 41)
-    ),
+    "t5_11": _t5s(references.T5_11, (3, 27), (1, 1), (2, 41)),
+    "umt5": _t5s(references.UMT5, (3, 27), (1, 1), (2, 41)),
     "clip": [
         functools.partial(clip_case, references.CLIP, 3),
         functools.partial(clip_case, _SMALL_CLIP, 1),
