@@ -122,17 +122,17 @@ class DiT(nnx.Module):
         self,
         xt: Float[Array, "b t h w c"],
         sigma: Float[Array, " b"] | Float[Array, "b f"],
-        text: Float[Array, "k s e"],
+        text: Float[Array, "c s e"],
         *,
-        image: Float[Array, "k p i"] | None = None,
+        image: Float[Array, "c p i"] | None = None,
         tags: TagInjection | None = None,
     ) -> Float[Array, "b t h w o"]:
         """The velocity, fp32.
 
         Args:
           xt: noisy latents, with reference channels behind them if the model has any.
-          text: encoded text; zero where padded, and not masked, as in Wan. Of b samples,
-            each b / k in a row share one of k texts, images and sets of tags.
+          text: encoded text; zero where padded, and not masked, as in Wan. Of k c samples,
+            each k in a row share one of c texts, images and sets of tags.
           image: image embeddings, exactly for a model with an image branch.
         """
         hidden = self.hidden(xt, sigma, text, image=image, tags=tags)
@@ -150,9 +150,9 @@ class DiT(nnx.Module):
         self,
         xt: Float[Array, "b t h w c"],
         sigma: Float[Array, " b"] | Float[Array, "b f"],
-        text: Float[Array, "k s e"],
+        text: Float[Array, "c s e"],
         *,
-        image: Float[Array, "k p i"] | None = None,
+        image: Float[Array, "c p i"] | None = None,
         tags: TagInjection | None = None,
         depth: int | None = None,
     ) -> Hidden:
