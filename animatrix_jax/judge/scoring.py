@@ -23,6 +23,7 @@ from animatrix_jax.errors import UserError
 from animatrix_jax.judge.model import Judge, JudgeConfig
 from animatrix_jax.models.config import DiTConfig, TagEncoderConfig, from_dict
 from animatrix_jax.models.functional import Params, bind
+from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.weights import Component, load_component
 
 SCALE = (1.0, 5.0)
@@ -57,7 +58,7 @@ class Scorer:
                 config=from_dict(JudgeConfig, config.get("judge", {})),
                 dit=from_dict(DiTConfig, config["model"]["dit"]),
                 tags=from_dict(TagEncoderConfig, config["model"]["tags"]),
-                params=component.params,
+                params=loaded(component.params),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(

@@ -40,8 +40,6 @@ from animatrix_jax.models.rope import Rotary, pairs_to_halves, rotate
 class Context:
     """What cross-attention attends to: three sets of tokens [b . d].
 
-    Of k b samples, each k in a row share a context, whose keys and values are made once.
-
     Attributes:
       tags: attended to together with the text.
       tag_mask: True where there is a tag.
@@ -104,9 +102,7 @@ class CrossAttention(nnx.Module):
     def __call__(
         self, x: Float[Array, "b n d"], context: Context
     ) -> Float[Array, "b n d"]:
-        """Attends to the context; samples may share one, `Context` says how."""
         q = _heads(self.q_norm(self.q(x)), self.config)
-        q = q.reshape(len(context.text), -1, *q.shape[2:])
         parts = [self._keys(context.text)]
         if context.tags is not None:
             parts.append(self._keys(context.tags, mask=context.tag_mask))

@@ -122,17 +122,16 @@ class DiT(nnx.Module):
         self,
         xt: Float[Array, "b t h w c"],
         sigma: Float[Array, " b"] | Float[Array, "b f"],
-        text: Float[Array, "c s e"],
+        text: Float[Array, "b s e"],
         *,
-        image: Float[Array, "c p i"] | None = None,
+        image: Float[Array, "b p i"] | None = None,
         tags: TagInjection | None = None,
     ) -> Float[Array, "b t h w o"]:
         """The velocity, fp32.
 
         Args:
           xt: noisy latents, with reference channels behind them if the model has any.
-          text: encoded text; zero where padded, and not masked, as in Wan. Of k c samples,
-            each k in a row share one of c texts, images and sets of tags.
+          text: encoded text; zero where padded, and not masked, as in Wan.
           image: image embeddings, exactly for a model with an image branch.
         """
         hidden = self.hidden(xt, sigma, text, image=image, tags=tags)
@@ -150,16 +149,16 @@ class DiT(nnx.Module):
         self,
         xt: Float[Array, "b t h w c"],
         sigma: Float[Array, " b"] | Float[Array, "b f"],
-        text: Float[Array, "c s e"],
+        text: Float[Array, "b s e"],
         *,
-        image: Float[Array, "c p i"] | None = None,
+        image: Float[Array, "b p i"] | None = None,
         tags: TagInjection | None = None,
         depth: int | None = None,
     ) -> Hidden:
         """Tokens after the first `depth` blocks (None: all)."""
         config, tags = self.config, tags or TagInjection()
         dtype = jnp.dtype(config.dtype)
-        self._check(xt, sigma, text, image)
+        self._check(xt, sigma, image)
         grid = tuple(
             size // step for size, step in zip(xt.shape[1:4], config.patch, strict=True)
         )
@@ -179,13 +178,10 @@ class DiT(nnx.Module):
         modulation = self.time_modulation(jax.nn.silu(time))
         modulation = modulation.reshape(*time.shape[:2], 6, config.dim)
         context = self._context(text.astype(dtype), image, tags)
-        cls, shared = tags.cls, len(xt) // len(text)
-        if cls is not None and shared > 1:
-            cls = jnp.repeat(cls, shared, axis=0)
 
         def run(layers: tuple[Any, Any], x: Array) -> Array:
             block, tag_modulation = layers
-            delta = None if tag_modulation is None else tag_modulation(time, cls)
+            delta = None if tag_modulation is None else tag_modulation(time, tags.cls)
             return block(
                 x, time=modulation, rotary=rotary, context=context, delta=delta
             )
@@ -219,10 +215,8 @@ class DiT(nnx.Module):
             image=None if image is None else self.image_embed(image.astype(dtype)),
         )
 
-    def _check(self, xt: Array, sigma: Array, text: Array, image: Array | None) -> None:
+    def _check(self, xt: Array, sigma: Array, image: Array | None) -> None:
         config = self.config
-        if len(xt) % len(text):
-            raise ValueError(f"{len(text)} texts do not divide {len(xt)} samples")
         if xt.shape[-1] != config.in_channels:
             raise ValueError(
                 f"expected {config.in_channels} input channels, got {xt.shape[-1]}"

@@ -108,8 +108,7 @@ class Generator(nnx.Module):
         Args:
           xt: noisy latents; given frames clean, where sigma [b t] is 0.
           sigma: noise level in [0, 1], of each sample or each latent frame.
-          conditioning: with `image` and `reference` exactly where the config has them. All
-            but `reference` may be of fewer samples, each shared by as many in a row.
+          conditioning: with `image` and `reference` exactly where the config has them.
         """
         return self.dit(
             self._inputs(xt, conditioning.reference),

@@ -29,8 +29,6 @@ class FlowConfig:
 
     Attributes:
       shift: k above.
-      image_draws: at how many noise levels a step sees each image, which is a small part
-        of a clip's tokens; what it is told is encoded once.
       low, high: the noise levels that this network is for; (0, 1) unless it is one of
         two experts.
     """
@@ -40,13 +38,8 @@ class FlowConfig:
     logit_std: float = 1.0
     low: float = 0.0
     high: float = 1.0
-    image_draws: int = 1
 
     def __post_init__(self):
-        if self.image_draws < 1:
-            raise ValueError(
-                f"flow.image_draws must be 1 or more, got {self.image_draws}"
-            )
         if not 0.0 <= self.low < self.high <= 1.0:
             raise ValueError(
                 f"flow.low {self.low} and flow.high {self.high} must be within 0..1, "
@@ -59,18 +52,12 @@ def shift_sigma(u: Float[Array, "..."], shift: float) -> Float[Array, "..."]:
     return shift * u / (1.0 + (shift - 1.0) * u)
 
 
-def sample_sigma(
-    key: Array, batch: int, config: FlowConfig, *, draws: int = 1
-) -> Float[Array, "b"]:
-    """Draws noise levels, each by itself distributed as above.
-
-    Each `draws` in a row are one clip's, and lie as far apart as they can.
-    """
+def sample_sigma(key: Array, batch: int, config: FlowConfig) -> Float[Array, "b"]:
+    """Draws a noise level for each clip, each by itself distributed as above."""
     low, high = (
         norm.cdf(_normal_of(level, config)) for level in (config.low, config.high)
     )
     place = (jnp.arange(batch) / batch + jax.random.uniform(key)) % 1.0
-    place = place.reshape(draws, -1).T.reshape(-1)
     z = norm.ppf(jnp.clip(low + place * (high - low), 1e-7, 1 - 1e-7))
     return shift_sigma(
         jax.nn.sigmoid(config.logit_mean + config.logit_std * z), config.shift

@@ -12,6 +12,7 @@ from animatrix_jax.judge.scoring import Scorer, composite, rejected
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models.config import DiTConfig, TagEncoderConfig, to_dict
 from animatrix_jax.models.functional import init_params
+from animatrix_jax.training.lazy import lazy
 from animatrix_jax.training.weights import Component
 
 DIT = DiTConfig(
@@ -81,8 +82,10 @@ def test_from_component(scorer, latents):
         "judge": to_dict(scorer.config),
         "model": {"dit": to_dict(DIT), "tags": to_dict(scorer.tags)},
     }
+    # Read when it is asked for, as a stage's components come.
+    params = jax.tree.map(lazy, scorer.params)
     component = Component(
-        name="judge", config=config, params=scorer.params, tokenizer=None, source="here"
+        name="judge", config=config, params=params, tokenizer=None, source="here"
     )
     again = Scorer.from_component(component)
     np.testing.assert_allclose(

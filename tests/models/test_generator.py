@@ -100,22 +100,6 @@ def test_without_tags_equals_wan_to_the_bit(params, inputs):
     assert np.abs(ours).max() > 0.1
 
 
-def test_samples_in_a_row_may_share_what_they_are_told(params, inputs):
-    params = with_leaf(params, "tags", "modulation", "expand")
-    xt, sigma, conditioning = inputs
-    xt, sigma = jnp.concatenate([xt, -xt]), jnp.tile(sigma, 2)
-    each = jax.tree.map(lambda leaf: jnp.repeat(leaf, 2, axis=0), conditioning)
-    shared = velocity_of()(params, xt, sigma, conditioning)
-    np.testing.assert_allclose(
-        shared, velocity_of()(params, xt, sigma, each), atol=1e-5
-    )
-    order = jnp.array([0, 1, 2, 0, 1, 2])  # as if they took turns
-    turns = jax.tree.map(lambda leaf: leaf[order], conditioning)
-    assert np.abs(velocity_of()(params, xt, sigma, turns) - shared).max() > 0.01
-    with pytest.raises(ValueError, match="3 texts do not divide 5 samples"):
-        velocity_of()(params, xt[:5], sigma[:5], conditioning)
-
-
 def test_a_path_that_is_off_has_no_parameters():
     def names(**changes):
         build = builder(**changes)

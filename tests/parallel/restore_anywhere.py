@@ -39,7 +39,7 @@ RESTORED_ON = {
     4: [MeshConfig(fsdp=4), MeshConfig(data=2, fsdp=1, tensor=2)],
 }
 STEPS = 3
-OPTIMIZER = OptimizerConfig(learning_rate=0.01, warmup_steps=1)
+OPTIMIZER, RATE = OptimizerConfig(), np.float32(0.01)
 WIDTH, LAYERS = 16, 3
 
 
@@ -86,7 +86,7 @@ def setting(config):
     """The mesh, the state's shapes and shardings on it, and a jitted step."""
     mesh = make_mesh(config)
     stage = Residual()
-    tx = make_optimizer(OPTIMIZER, 10)
+    tx = make_optimizer(OPTIMIZER)
 
     def fresh():
         return init_state(stage.init(jax.random.key(0)), tx, 0)
@@ -113,13 +113,13 @@ def save(folder):
         mesh, _, step, fresh = setting(config)
         state, iterator = fresh(), Residual().batches()
         for _ in range(STEPS):
-            state, _ = step(state, {}, place_batch(next(iterator), mesh))
+            state, _ = step(state, {}, place_batch(next(iterator), mesh), RATE)
         run = {"stage": "ct", "model": {}, "init": {}}
         writer = checkpoint.Checkpoints(folder / name / "ct" / "checkpoints")
         writer.save(STEPS, state, iterator=iterator, config=run)
         writer.close()
         np.savez(folder / name / "saved.npz", **flat(state))
-        state, _ = step(state, {}, place_batch(next(iterator), mesh))
+        state, _ = step(state, {}, place_batch(next(iterator), mesh), RATE)
         np.savez(folder / name / "next.npz", **flat(state))
 
 
@@ -137,7 +137,7 @@ def train(folder, name, config):
     for path, value in saved.items():
         assert restored[path].dtype == value.dtype, path
         assert restored[path].tobytes() == value.tobytes(), path
-    state, _ = step(state, {}, place_batch(next(iterator), mesh))
+    state, _ = step(state, {}, place_batch(next(iterator), mesh), RATE)
     after = dict(np.load(folder / name / "next.npz"))
     for path, value in flat(state).items():
         np.testing.assert_allclose(

@@ -57,15 +57,8 @@ class FlowStage:
     ) -> tuple[Array, Metrics]:
         x0 = self._towers.latents(frozen, batch)
         conditioning = self._towers.conditioning(frozen, batch)
-        draws = self._flow.image_draws if x0.shape[1] == 1 else 1
-        x0, given = (
-            jnp.repeat(part, draws, axis=0) if draws > 1 else part
-            for part in (x0, self._towers.held(batch))
-        )
         sigma_key, noise_key = jax.random.split(key)
-        sigma = flow_matching.sample_sigma(
-            sigma_key, x0.shape[0], self._flow, draws=draws
-        )
+        sigma = flow_matching.sample_sigma(sigma_key, x0.shape[0], self._flow)
         noise = jax.random.normal(noise_key, x0.shape, jnp.float32)
         error = generator_error(
             self._towers.generator,
@@ -73,7 +66,7 @@ class FlowStage:
             x0=x0,
             noise=noise,
             sigma=sigma,
-            given=given,
+            given=self._towers.held(batch),
             conditioning=conditioning,
         )
         return jnp.mean(error), {}
