@@ -184,16 +184,18 @@ def save_tree(folder: pathlib.Path, tree: dict[str, Any]) -> None:
 def read_tree(folder: pathlib.Path) -> dict[str, Any]:
     """The tree of an Orbax checkpoint as `LazyArray`s, of which nothing is read yet."""
     restore_args = jax.tree.map(lambda _: ocp.RestoreArgs(LazyArray), _metadata(folder))
-    with ocp.Checkpointer(_handler()) as reader:
-        return reader.restore(
-            folder.absolute(), args=ocp.args.PyTreeRestore(restore_args=restore_args)
-        )
+    return _handler().restore(
+        folder.absolute(), args=ocp.args.PyTreeRestore(restore_args=restore_args)
+    )
 
 
 def _metadata(folder: pathlib.Path) -> dict[str, Any]:
-    """The tree of what Orbax knows of each array, without its values."""
-    with ocp.StandardCheckpointer() as reader:
-        return dict(reader.metadata(folder.absolute()).item_metadata.tree)
+    """The tree of what Orbax knows of each array, without its values.
+
+    By the handler alone: a `Checkpointer` would warn that an item of a save is no whole
+    one.
+    """
+    return dict(_handler().metadata(folder.absolute()).tree)
 
 
 class _LazyHandler(ocp.type_handlers.NumpyHandler):

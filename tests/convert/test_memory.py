@@ -14,7 +14,7 @@ import pytest
 from animatrix_jax.models import presets
 
 BOUND_GIB = 1.5
-FEW, MORE = 1, 4
+FEW, MORE = 1, 6
 
 
 def measured(layers, folder):
