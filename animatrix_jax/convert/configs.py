@@ -52,7 +52,16 @@ def dit_from_diffusers(values: Mapping[str, Any], like: DiTConfig) -> DiTConfig:
 
 
 def dit_to_diffusers(config: DiTConfig) -> Json:
-    """The config.json of the same transformer in diffusers."""
+    """The config.json of the same transformer in diffusers.
+
+    Raises:
+      UserError: for a transformer that is not Wan's.
+    """
+    if config.absolute_positions:
+        raise UserError(
+            "diffusers has no form for this transformer: its tokens start with absolute "
+            "positions, which Wan's do not"
+        )
     return {
         "_class_name": "WanTransformer3DModel",
         "patch_size": list(config.patch),
@@ -303,7 +312,9 @@ _SHAPES = (
 def _wan(like: DiTConfig, **values: Any) -> DiTConfig:
     concat = values["in_channels"] != values["out_channels"]
     conditioning = "concat" if concat else "clean"
-    return dataclasses.replace(like, frame_conditioning=conditioning, **values)
+    return dataclasses.replace(
+        like, frame_conditioning=conditioning, absolute_positions=False, **values
+    )
 
 
 def _same(values: Mapping[str, Any], name: str, expected: Any) -> None:
