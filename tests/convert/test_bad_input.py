@@ -3,7 +3,6 @@
 import json
 import pathlib
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -143,9 +142,8 @@ def test_no_source(place, match, tmp_path):
         open_source(tmp_path / place)
 
 
-def full_disk():
-    """No file may be longer than this from now on, as on a disk that is full."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+# No file may grow longer than 20 KiB, as on a disk that is full.
+FULL_DISK = ("bash", "-c", 'ulimit -f 20; exec "$0" "$@"')
 
 
 @pytest.mark.parametrize("to", ["orbax", "diffusers"])
@@ -156,11 +154,11 @@ def test_a_full_disk(to, pipeline_folder, converted, tmp_path):
     out = tmp_path / "out"
     result = subprocess.run(
         [
+            *FULL_DISK,
             *(sys.executable, "-m", "animatrix_jax.cli.main", "convert"),
             *(f"--source={source}", f"--out={out}", f"--to={to}"),
             f"--components={part}",
         ],
-        preexec_fn=full_disk,
         capture_output=True,
         text=True,
         check=False,
