@@ -59,7 +59,7 @@ def dit_to_diffusers(config: DiTConfig) -> Json:
     """
     if config.absolute_positions:
         raise UserError(
-            "diffusers has no form for this transformer: its tokens start with absolute "
+            "diffusers has no form of this transformer: its tokens start with absolute "
             "positions, which Wan's do not"
         )
     return {

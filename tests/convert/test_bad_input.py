@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from animatrix_jax.convert import configs, files, to_diffusers, to_orbax
+from animatrix_jax.convert import files, to_diffusers, to_orbax
 from animatrix_jax.convert.source import open_source
 from animatrix_jax.errors import UserError
-from animatrix_jax.models import presets
 from animatrix_jax.training.lazy import lazy
 from animatrix_jax.training.weights import load_component
 
@@ -185,12 +184,14 @@ def test_a_conversion_that_was_killed_leaves_nothing_that_loads(converted, tmp_p
     assert [path.name for path in out.iterdir()] == ["vae"]
 
 
-def test_a_vae_of_ours_alone_has_no_form_in_diffusers(tmp_path):
-    with pytest.raises(UserError, match="diffusers has no form of this VAE"):
-        to_diffusers.convert("pico", tmp_path / "out")
+@pytest.mark.parametrize(
+    "components,match",
+    [
+        (("vae",), "diffusers has no form of this VAE"),
+        (("generator",), "diffusers has no form of this transformer"),
+    ],
+)
+def test_what_is_not_wans_has_no_form_in_diffusers(components, match, tmp_path):
+    with pytest.raises(UserError, match=match):
+        to_diffusers.convert("pico", tmp_path / "out", components=components)
     assert not (tmp_path / "out").exists(), "all is looked at before any is written"
-
-
-def test_a_transformer_that_is_not_wans_does_not_go_out():
-    with pytest.raises(UserError, match="no form for this transformer"):
-        configs.dit_to_diffusers(presets.preset("pico").dit)
