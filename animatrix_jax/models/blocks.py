@@ -74,11 +74,12 @@ class SelfAttention(nnx.Module):
     def __call__(
         self, x: Float[Array, "b n d"], rotary: Rotary
     ) -> Float[Array, "b n d"]:
-        q = self.q_norm(self.q(x))
-        k = self.k_norm(self.k(x))
+        # Cut into heads first: on a TPU that moves the data, and so it is moved once.
+        q = self.q_norm(_heads(self.q(x), self.config))
+        k = self.k_norm(_heads(self.k(x), self.config))
         out = attention(
-            rotate(_heads(q, self.config), rotary),
-            rotate(_heads(k, self.config), rotary),
+            rotate(q, rotary),
+            rotate(k, rotary),
             _heads(self.v(x), self.config),
             implementation=self.config.attention,
             tokens_are_keys=True,
@@ -106,7 +107,7 @@ class CrossAttention(nnx.Module):
     def __call__(
         self, x: Float[Array, "b n d"], context: Context
     ) -> Float[Array, "b n d"]:
-        q = _heads(self.q_norm(self.q(x)), self.config)
+        q = self.q_norm(_heads(self.q(x), self.config))
         parts = [self._keys(context.text)]
         if context.tags is not None:
             parts.append(self._keys(context.tags, mask=context.tag_mask))
@@ -114,14 +115,14 @@ class CrossAttention(nnx.Module):
         if context.image is not None:
             out = out + attention(
                 q,
-                _heads(self.image_k_norm(self.image_k(context.image)), self.config),
+                self.image_k_norm(_heads(self.image_k(context.image), self.config)),
                 _heads(self.image_v(context.image), self.config),
                 implementation=self.config.attention,
             )
         return self.out(out.reshape(x.shape))
 
     def _keys(self, tokens: Array, mask: Array | None = None) -> Keys:
-        k = _heads(self.k_norm(self.k(tokens)), self.config)
+        k = self.k_norm(_heads(self.k(tokens), self.config))
         return Keys(k=k, v=_heads(self.v(tokens), self.config), mask=mask)
 
 
