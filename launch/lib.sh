@@ -206,3 +206,35 @@ read_gpu() {
 names_of() {
   "$1" | cut -d' ' -f1 | paste -sd' ' -
 }
+
+# yaml_list WORD...: a list in YAML's flow form, of strings. Kubernetes would read
+# $(NAME) in a command as a variable: $$(NAME) is what it gives back as $(NAME).
+yaml_list() {
+  local word list=""
+  for word in "$@"; do
+    word=${word//\\/\\\\}
+    word=${word//\"/\\\"}
+    word=${word//\$(/\$\$(}
+    list+=", \"$word\""
+  done
+  echo "[${list#, }]"
+}
+
+# filled FILE NAME...: a template with each ${NAME} replaced by the variable's value. A
+# line that ends in "#? NAME" is there only if that variable is not empty.
+filled() {
+  local file=$1 line key
+  shift
+  while IFS= read -r line; do
+    if [[ $line =~ ^(.*[^ ])\ +#\?\ ([a-z_]+)$ ]]; then
+      key=${BASH_REMATCH[2]}
+      [ -n "${!key}" ] || continue
+      line=${BASH_REMATCH[1]}
+    fi
+    for key in "$@"; do
+      # Quoted: in a replacement bash 5.2 would read & as what was matched.
+      [[ $line != *"\${$key}"* ]] || line=${line//"\${$key}"/"${!key}"}
+    done
+    printf '%s\n' "$line"
+  done <"$file"
+}
