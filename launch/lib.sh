@@ -20,7 +20,7 @@ note() {
 
 # The comment at the head of the script is its help.
 print_help() {
-  sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"
+  sed -n '/^#SBATCH/d;2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"
 }
 
 # --name=value sets $name, --switch sets $switch to 1 (a - in a name is _ in the
@@ -71,20 +71,20 @@ listed() {
 
 # require NAME...: the flags that must have a value.
 require() {
-  local name variable
-  for name in "$@"; do
-    variable=${name//-/_}
-    [ -n "${!variable}" ] || die "--$name=... is needed; --help explains it"
+  local key variable
+  for key in "$@"; do
+    variable=${key//-/_}
+    [ -n "${!variable}" ] || die "--$key=... is needed; --help explains it"
   done
 }
 
 # whole NAME...: the flags that must be whole numbers, 1 or more.
 whole() {
-  local name variable
-  for name in "$@"; do
-    variable=${name//-/_}
+  local key variable
+  for key in "$@"; do
+    variable=${key//-/_}
     [[ ${!variable} =~ ^[1-9][0-9]*$ ]] ||
-      die "--$name=${!variable}: expected a whole number, 1 or more"
+      die "--$key=${!variable}: expected a whole number, 1 or more"
   done
 }
 
@@ -109,12 +109,18 @@ check_train_flags() {
 
 # A command as one line that a shell would take back.
 quoted() {
-  local word line=""
+  local word flag line="" plain='^[A-Za-z0-9_@%+=:,./-]+$'
   for word in "$@"; do
-    if [[ ! $word =~ ^[A-Za-z0-9_@%+=:,./-]+$ ]]; then
+    flag=""
+    if [[ ! $word =~ $plain ]]; then
+      # Of --flag=value only the value.
+      if [[ $word =~ ^(--[a-z-]+=)(.*)$ ]]; then
+        flag=${BASH_REMATCH[1]}
+        word=${word#"$flag"}
+      fi
       word="'${word//\'/\'\\\'\'}'"
     fi
-    line+=" $word"
+    line+=" $flag$word"
   done
   echo "${line# }"
 }

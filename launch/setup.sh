@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv and installs the package into it: launch/setup.sh [EXTRA]
-# EXTRA is "train" (the default) or "test". A second call does nothing unless the
+# EXTRA is "train" (the default), "test", or several: "train,tpu". A second call does nothing unless the
 # requirements have changed. Source it to have $PYTHON afterwards.
 set -euo pipefail
 
