@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv and installs the package into it: launch/setup.sh [EXTRA]
-# EXTRA is "train" (the default), "test", or several: "train,tpu". A second call does nothing unless the
-# requirements have changed. Source it to have $PYTHON afterwards.
+# EXTRA is "train" (the default), "test", or several: "train,tpu". A second call does
+# nothing unless the requirements have changed. Source it to have $PYTHON afterwards.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -59,10 +59,10 @@ add_gcsfuse_source() {
     >/etc/apt/sources.list.d/gcsfuse.list"
 }
 
-# A bucket's folder as a path here. No metadata are cached: every worker must see at
-# once which checkpoint another has finished.
+# A bucket's folder as a path here: gs://BUCKET/PATH is /gcs/BUCKET/PATH. No metadata
+# are cached: every worker must see at once which checkpoint another has finished.
 mounted() {
-  local bucket path
+  local bucket path folder
   if [[ $workdir != gs://* ]]; then
     echo "$workdir"
     return
@@ -70,12 +70,16 @@ mounted() {
   bucket=${workdir#gs://}
   path=${bucket#*/}
   bucket=${bucket%%/*}
-  mkdir -p "$HOME/gcs/$bucket"
-  if ! mountpoint -q "$HOME/gcs/$bucket"; then
-    gcsfuse --implicit-dirs --metadata-cache-ttl-secs=0 \
-      --metadata-cache-negative-ttl-secs=0 "$bucket" "$HOME/gcs/$bucket" >&2
+  folder=${ANIMATRIX_MOUNTS:-/gcs}/$bucket
+  if ! mkdir -p "$folder" 2>/dev/null; then
+    sudo mkdir -p "$folder"
+    sudo chown "$(id -un)" "$folder"
   fi
-  echo "$HOME/gcs/$bucket/$path"
+  if ! mountpoint -q "$folder"; then
+    gcsfuse --implicit-dirs --metadata-cache-ttl-secs=0 \
+      --metadata-cache-negative-ttl-secs=0 "$bucket" "$folder" >&2
+  fi
+  echo "$folder/$path"
 }
 
 start() {

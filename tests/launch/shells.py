@@ -77,3 +77,29 @@ def fails(result, *words: str) -> None:
     assert len(result.stderr.splitlines()) == 1, result.stderr
     for word in words:
         assert word in result.stderr
+
+
+def gcloud_refuses(commands: list[str], folder: pathlib.Path) -> dict[str, str]:
+    """The commands that gcloud's own parser does not take, with what it says.
+
+    It reads them without an account or a network. A wrong one goes along, so that a
+    parser that takes everything is found out.
+    """
+    wrong = "gcloud compute tpus locations list --zonne=z"
+    path = folder / "commands.json"
+    path.write_text(json.dumps([{"command_string": c} for c in [*commands, wrong]]))
+    result = subprocess.run(
+        ["gcloud", "meta", "lint-gcloud-commands", f"--commands-file={path}"],
+        env=os.environ | {"CLOUDSDK_CONFIG": str(folder / "none")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    refused = {
+        answer["command_string"]: answer["error_message"]
+        for answer in json.loads(result.stdout)
+        if not answer["success"]
+    }
+    assert wrong in refused
+    del refused[wrong]
+    return refused

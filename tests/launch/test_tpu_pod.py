@@ -1,12 +1,11 @@
 """tpu_pod.sh: what it would run, and what it runs when slices come and go."""
 
-import os
 import shlex
 import shutil
 import subprocess
 
 import pytest
-from shells import ROOT, fails
+from shells import ROOT, fails, gcloud_refuses
 
 SLICE = ("--name=mine", "--zone=us-east5-a", "--target=tpu:v5p:4x4x4")
 RUN = ("--workdir=gs://bucket/runs/mine",)
@@ -268,21 +267,12 @@ def test_logs_of_one_worker_of_one_slice(cloud):
 
 
 @pytest.mark.skipif(not shutil.which("gcloud"), reason="no gcloud here")
-def test_gcloud_knows_the_commands(shell, tmp_path):
+def test_gcloud_takes_the_commands(shell, tmp_path):
+    flags = ("--network=n", "--subnetwork=s", "--service-account=a@b")
     printed = shell.run(
-        "tpu_pod.sh", "train", *SLICE, *RUN, "--capacity=spot", "--slices=2",
-        "--network=n", "--subnetwork=s", "--service-account=a@b", "--dry-run", *TRAIN,
-    ).stdout  # fmt: skip
+        *("tpu_pod.sh", "train", *SLICE, *RUN, "--capacity=spot", "--slices=2"),
+        *(*flags, "--dry-run", *TRAIN),
+    ).stdout
     commands = [line for line in printed.splitlines() if line.startswith("gcloud")]
     assert len(commands) == 7
-    commands.append("gcloud compute tpus queued-resources list --zonne=z")
-    for command in commands:
-        result = subprocess.run(
-            ["gcloud", "meta", "lint-gcloud-commands", f"--command-string={command}"],
-            env=os.environ | {"CLOUDSDK_CONFIG": str(tmp_path / "none")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        good = '"success": true' in result.stdout
-        assert good == ("--zonne" not in command), result.stdout[-500:]
+    assert gcloud_refuses(commands, tmp_path) == {}

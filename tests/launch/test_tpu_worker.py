@@ -36,7 +36,12 @@ def worker(shell):
 
 def call(worker, *arguments):
     python = str(worker.folder / "bin" / "python")
-    return worker.run("tpu_worker.sh", *arguments, ANIMATRIX_TRAIN_PYTHON=python)
+    mounts = str(worker.folder / "gcs")
+    return worker.run(
+        *("tpu_worker.sh", *arguments),
+        ANIMATRIX_TRAIN_PYTHON=python,
+        ANIMATRIX_MOUNTS=mounts,
+    )
 
 
 def says(worker, verb):
