@@ -24,6 +24,7 @@
 #   --workdir=gs://BUCKET/PATH     the run's folder
 #   --capacity=on-demand|spot|reserved     how the slice is paid (on-demand)
 #   --max-restarts=N  how often `train` starts again before it gives up (100)
+#   --min-run=SECONDS it gives up too when three runs in a row crash sooner (600)
 #   --poll=SECONDS    between two looks (60)
 #   --keep            `train` does not delete the slice at its end
 #   --service-account=EMAIL --network=NAME --subnetwork=NAME     as gcloud has them
@@ -38,9 +39,9 @@ root=$(dirname "$here")
 # shellcheck source=launch/lib.sh
 source "$here/lib.sh"
 name="" zone="" project="" target="" workdir="" capacity=on-demand
-slices=1 max_restarts=100 poll=60 keep="" follow="" worker=0 node=0
+slices=1 max_restarts=100 min_run=600 poll=60 keep="" follow="" worker=0 node=0
 service_account="" network="" subnetwork=""
-parse_flags "name zone project target slices workdir capacity max-restarts poll \
+parse_flags "name zone project target slices workdir capacity max-restarts min-run poll \
 worker node service-account network subnetwork" "keep follow dry-run" "$@"
 verb=${words[0]:-}
 qr=(gcloud compute tpus queued-resources)
@@ -54,7 +55,7 @@ check() {
   [ "${#words[@]}" = 1 ] || die "unexpected argument ${words[1]}"
   require name zone
   check_name "$name"
-  whole slices max-restarts poll
+  whole slices max-restarts min-run poll
   case "$verb" in
     train | create)
       require target
@@ -274,8 +275,22 @@ dry_train() {
   [ -n "$keep" ] || delete_slice
 }
 
+# crashed SECONDS: counts runs that crashed soon after their start, one after the
+# other: 1 when it was one too many, for what crashes at once will do so again.
+quick=0
+crashed() {
+  quick=$(($1 < min_run ? quick + 1 : 0))
+  [ "$quick" -lt 3 ]
+}
+
+give_up() {
+  finish
+  note "gave up: $*; the logs are in $workdir/logs"
+  exit 1
+}
+
 train() {
-  local outcome restarts=0
+  local outcome began restarts=0
   if [ -n "$dry_run" ]; then
     dry_train
     return
@@ -283,6 +298,7 @@ train() {
   trap 'note "the slice goes on and costs money; the same command watches it again"
     exit 130' INT
   while true; do
+    began=$SECONDS
     outcome=$(train_once)
     note "$outcome"
     case "$outcome" in
@@ -295,6 +311,7 @@ train() {
         exit 2
         ;;
       dead) delete_slice ;;
+      failed) crashed $((SECONDS - began)) || give_up "it crashed three times in a row" ;;
       bad)
         on all 0 "bash animatrix/launch/tpu_worker.sh logs" || true
         finish
@@ -302,11 +319,7 @@ train() {
         ;;
     esac
     restarts=$((restarts + 1))
-    if [ "$restarts" -gt "$max_restarts" ]; then
-      finish
-      note "gave up after $max_restarts restarts; the logs are in $workdir/logs"
-      exit 1
-    fi
+    [ "$restarts" -le "$max_restarts" ] || give_up "$max_restarts restarts"
     note "restart $restarts of $max_restarts"
     sleep "$poll"
   done

@@ -69,7 +69,15 @@ def test_the_table_of_slices_is_the_scripts(shell):
 
 
 @pytest.mark.skipif(not shutil.which("gcloud"), reason="no gcloud here")
-def test_gcloud_takes_its_commands(tmp_path):
+def test_gcloud_takes_its_commands_and_the_scripts(shell, tmp_path):
     commands = [filled(line) for line in LINES if line.startswith("gcloud ")]
     assert len(commands) > 15
-    assert gcloud_refuses(commands, tmp_path) == {}
+    printed = shell.run(
+        *("tpu_pod.sh", "train", "--name=mine", "--zone=z", "--target=tpu:v6e:8x8"),
+        *("--workdir=gs://bucket/run", "--capacity=spot", "--slices=2", "--network=n"),
+        *("--subnetwork=s", "--service-account=a@b", "--dry-run"),
+        *("--", "--config=configs/pico.py"),
+    ).stdout
+    own = [line for line in printed.splitlines() if line.startswith("gcloud ")]
+    assert len(own) == 7
+    assert gcloud_refuses([*commands, *own], tmp_path) == {}

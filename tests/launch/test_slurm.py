@@ -26,6 +26,9 @@ tasks = int(next(w for w in argv if w.startswith("--ntasks=")).split("=")[1])
 for task in range(tasks):
     env = os.environ | {"SLURM_PROCID": str(task)}
     subprocess.run(argv[at:], env=env, check=True)
+if (folder / "seconds").exists():
+    import time
+    time.sleep(float((folder / "seconds").read_text()))
 sys.exit(int((folder / "code").read_text()))
 """
 PYTHON = """
@@ -102,9 +105,21 @@ def test_container_has_the_workdir_and_the_checkout(cluster):
     ]
 
 
-@pytest.mark.parametrize("code", [1, 75, 134, 143])
-def test_what_did_not_end_well_goes_back_into_the_queue(cluster, code):
-    assert submit(cluster, code).returncode == 0
+@pytest.mark.parametrize("code", [1, 76, 134])
+def test_a_crash_goes_back_into_the_queue(cluster, code):
+    (cluster.folder / "seconds").write_text("1.1")
+    assert submit(cluster, code, "--min-run=1").returncode == 0
+    assert requeued(cluster)
+
+
+@pytest.mark.parametrize("code", [1, 76, 134])
+def test_a_crash_right_after_the_start_does_not(cluster, code):
+    assert submit(cluster, code).returncode == code
+    assert not requeued(cluster)
+
+
+def test_what_was_saved_and_ended_goes_back_at_once(cluster):
+    assert submit(cluster, 75).returncode == 0
     assert requeued(cluster)
 
 
