@@ -10,8 +10,9 @@ modulate, around the identity (PAPER: "Dual-path injection", factorised as deriv
 
     c = SiLU(W_t t_emb + W_g h_cls),    delta = U (V c) for each sub-layer,  U = 0 at start
 
-Where a noise level goes with each latent frame, so do the modulations: f is 1 or the
-number of latent frames. Norms and modulation are fp32; x is in the compute dtype.
+Where some tokens are clean there are modulations of two noise levels, l = 2, the sample's
+and 0, and each token takes its own. Norms and modulation are fp32; x is in the compute
+dtype.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from animatrix_jax.models.attention import Keys, attention, joint_attention
 from animatrix_jax.models.config import DiTConfig
@@ -139,22 +140,24 @@ class Block(nnx.Module):
         self,
         x: Float[Array, "b n d"],
         *,
-        time: Float[Array, "b f 6 d"],
+        time: Float[Array, "b l 6 d"],
+        clean: Bool[Array, "b n 1"] | None,
         rotary: Rotary,
         context: Context,
-        delta: Float[Array, "b f 9 d"] | None = None,
+        delta: Float[Array, "b l 9 d"] | None = None,
     ) -> Float[Array, "b n d"]:
         """Runs the block.
 
         Args:
-          time: the noise level's modulation, before this block's table.
+          time: the noise levels' modulation, before this block's table.
+          clean: the tokens that are at the second noise level, if there are two.
           delta: what tags add: shift, scale and gate of self-attention, of feed-forward
             and of cross-attention.
         """
         modulation = time + self.modulation[...]
         if delta is not None:
             modulation = modulation + delta[:, :, :6]
-        shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(modulation, x)
+        shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(modulation, clean)
 
         h = layer_norm(x, self.eps) * (1 + scale_s) + shift_s
         h = self.self_attention(h.astype(x.dtype), rotary)
@@ -164,7 +167,7 @@ class Block(nnx.Module):
         if delta is None:
             x = x + self.cross_attention(h.astype(x.dtype), context)
         else:
-            shift_c, scale_c, gate_c = _unstack(delta[:, :, 6:], x)
+            shift_c, scale_c, gate_c = _unstack(delta[:, :, 6:], clean)
             h = h * (1 + scale_c) + shift_c
             h = self.cross_attention(h.astype(x.dtype), context)
             x = (x.astype(jnp.float32) + h * (1 + gate_c)).astype(x.dtype)
@@ -186,29 +189,26 @@ class TagModulation(nnx.Module):
         self.expand = nnx.Param(zeros(rngs.params(), (3, rank, 3 * config.dim)))
 
     def __call__(
-        self, time: Float[Array, "b f d"], cls: Float[Array, "b k"]
-    ) -> Float[Array, "b f 9 d"]:
+        self, time: Float[Array, "b l d"], cls: Float[Array, "b k"]
+    ) -> Float[Array, "b l 9 d"]:
         c = jax.nn.silu(self.time(time) + self.tags(cls)[:, None])
         reduced = jnp.split(self.reduce(c), 3, axis=-1)
         parts = [low @ up for low, up in zip(reduced, self.expand[...], strict=True)]
         return jnp.concatenate(parts, axis=-1).reshape(*time.shape[:2], 9, -1)
 
 
-def tokens_of_frames(
-    modulation: Float[Array, "b f d"], num_tokens: int
+def at_tokens(
+    modulation: Float[Array, "b l d"], clean: Bool[Array, "b n 1"] | None
 ) -> Float[Array, "b m d"]:
-    """Each frame's vector at each of its tokens; one frame's is left to broadcast."""
-    batch, frames, dim = modulation.shape
-    if frames == 1:
+    """Each token's modulation of one or two; one alone is left to broadcast."""
+    if clean is None:
         return modulation
-    shape = (batch, frames, num_tokens // frames, dim)
-    return jnp.broadcast_to(modulation[:, :, None], shape).reshape(batch, -1, dim)
+    return jnp.where(clean, modulation[:, 1:], modulation[:, :1])
 
 
-def _unstack(modulation: Array, x: Array) -> list[Array]:
-    """[b f k d] into k modulations that broadcast to x [b n d]."""
-    parts = jnp.unstack(modulation, axis=2)
-    return [tokens_of_frames(part, x.shape[1]) for part in parts]
+def _unstack(modulation: Array, clean: Array | None) -> list[Array]:
+    """[b l k d] into k modulations that broadcast to tokens [b n d]."""
+    return [at_tokens(part, clean) for part in jnp.unstack(modulation, axis=2)]
 
 
 def _project(x: Array, linear: Linear, permute: Callable[[Array], Array]) -> Array:
