@@ -1,7 +1,8 @@
 """FLOPs of one step of the generator, from its config: what the model needs.
 
 Of one clip: n tokens of width d in L layers, f feed-forward, c tokens of context (text and
-tags), p of an image, m latent frames with a noise level each. A product [a b][b c] is 2abc.
+tags), p of an image, m noise levels (two where frames may be given clean). A product
+[a b][b c] is 2abc.
 
     block      self   2 n 4 d^2  + 4 n^2 d
                cross  2 n 2 d^2  + 2 c 2 d^2 + 4 n c d      (image: 2 p 2 d^2 + 4 n p d)
@@ -71,7 +72,7 @@ def forward(
     dit = model.dit
     d, layers = dit.dim, dit.num_layers
     n = tokens_of(model, frames)
-    m = (frames or model.latent_shape[0]) // dit.patch[0]
+    m = 2 if dit.frame_conditioning == "clean" else 1
     text, tags = model.text_length, max_tags if dit.tag_cross_attention else 0
     image = model.image.num_tokens if dit.image_dim is not None else 0
     context = text + tags + image
@@ -117,11 +118,11 @@ def text_tower(config: T5Config, length: int) -> float:
     return float(config.num_layers * layer)
 
 
-def _delta(dit: DiTConfig, frames: int) -> int:
+def _delta(dit: DiTConfig, levels: int) -> int:
     """One block's modulation by tags."""
     width, rank = dit.tag_dim, dit.tag_rank
     each = dit.dim * width + 3 * width * rank + 9 * rank * dit.dim
-    return 2 * frames * each + 2 * width**2
+    return 2 * levels * each + 2 * width**2
 
 
 def _tag_encoder(config: TagEncoderConfig, tags: int) -> int:
