@@ -16,17 +16,17 @@ dtype.
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 from flax import nnx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from animatrix_jax.models.attention import Keys, attention, joint_attention
+from animatrix_jax.models.attention import attention, joint_attention
 from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.layers import (
     MLP,
+    ROWS,
     LayerNorm,
     Linear,
     RMSNorm,
@@ -35,6 +35,11 @@ from animatrix_jax.models.layers import (
     zeros,
 )
 from animatrix_jax.models.rope import Rotary, pairs_to_halves, rotate
+from animatrix_jax.parallel.attention import Keys
+from animatrix_jax.parallel.mesh import constrain
+
+# Where tokens [b n d] lie.
+TOKENS = ("batch", "sequence", None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,7 @@ class SelfAttention(nnx.Module):
         self.q = Linear(dim, dim, rngs=rngs)
         self.k = Linear(dim, dim, rngs=rngs)
         self.v = Linear(dim, dim, rngs=rngs)
-        self.out = Linear(dim, dim, rngs=rngs)
+        self.out = Linear(dim, dim, split=ROWS, rngs=rngs)
         self.q_norm = RMSNorm(dim, eps=config.eps)
         self.k_norm = RMSNorm(dim, eps=config.eps)
 
@@ -72,13 +77,14 @@ class SelfAttention(nnx.Module):
         def permute(parameter: Array) -> Array:
             return pairs_to_halves(parameter, self.config.head_dim)
 
-        q = self.q_norm(_project(x, self.q, permute), permute)
-        k = self.k_norm(_project(x, self.k, permute), permute)
+        q = self.q_norm(self.q(x, permute), permute)
+        k = self.k_norm(self.k(x, permute), permute)
         out = attention(
             rotate(_heads(q, self.config), rotary),
             rotate(_heads(k, self.config), rotary),
             _heads(self.v(x), self.config),
             implementation=self.config.attention,
+            tokens_are_keys=True,
         )
         return self.out(out.reshape(x.shape))
 
@@ -92,7 +98,7 @@ class CrossAttention(nnx.Module):
         self.q = Linear(dim, dim, rngs=rngs)
         self.k = Linear(dim, dim, rngs=rngs)
         self.v = Linear(dim, dim, rngs=rngs)
-        self.out = Linear(dim, dim, rngs=rngs)
+        self.out = Linear(dim, dim, split=ROWS, rngs=rngs)
         self.q_norm = RMSNorm(dim, eps=config.eps)
         self.k_norm = RMSNorm(dim, eps=config.eps)
         if config.image_dim is not None:
@@ -154,6 +160,7 @@ class Block(nnx.Module):
           delta: what tags add: shift, scale and gate of self-attention, of feed-forward
             and of cross-attention.
         """
+        x = constrain(x, *TOKENS)
         modulation = time + self.modulation[...]
         if delta is not None:
             modulation = modulation + delta[:, :, :6]
@@ -174,7 +181,8 @@ class Block(nnx.Module):
 
         h = layer_norm(x, self.eps) * (1 + scale_f) + shift_f
         h = self.ffn(h.astype(x.dtype))
-        return (x.astype(jnp.float32) + h * gate_f).astype(x.dtype)
+        x = (x.astype(jnp.float32) + h * gate_f).astype(x.dtype)
+        return constrain(x, *TOKENS)
 
 
 class TagModulation(nnx.Module):
@@ -209,12 +217,6 @@ def at_tokens(
 def _unstack(modulation: Array, clean: Array | None) -> list[Array]:
     """[b l k d] into k modulations that broadcast to tokens [b n d]."""
     return [at_tokens(part, clean) for part in jnp.unstack(modulation, axis=2)]
-
-
-def _project(x: Array, linear: Linear, permute: Callable[[Array], Array]) -> Array:
-    """`linear(x)` with its output channels permuted, by permuting its weights."""
-    kernel = permute(linear.kernel[...]).astype(x.dtype)
-    return x @ kernel + permute(linear.bias[...]).astype(x.dtype)
 
 
 def _heads(x: Array, config: DiTConfig) -> Array:

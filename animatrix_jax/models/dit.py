@@ -21,7 +21,7 @@ from flax import nnx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from animatrix_jax.models.blocks import Block, Context, at_tokens
+from animatrix_jax.models.blocks import TOKENS, Block, Context, at_tokens
 from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.layers import (
     MLP,
@@ -36,6 +36,7 @@ from animatrix_jax.models.layers import (
     zeros,
 )
 from animatrix_jax.models.rope import rotary_table
+from animatrix_jax.parallel.mesh import constrain
 
 # Of the image embedding's two norms; the blocks' is a field of the config.
 _IMAGE_EPS = 1e-5
@@ -180,6 +181,7 @@ class DiT(nnx.Module):
             place = table(head_dim=config.dim)
             place = jnp.concatenate([place.cos, place.sin], axis=-1)
             tokens = tokens + place.astype(dtype)
+        tokens = constrain(tokens, *TOKENS)
         time = self._time(sigma, several=clean is not None)
         clean = self._clean_tokens(clean, grid)
         modulation = self.time_modulation(jax.nn.silu(time))
