@@ -79,6 +79,7 @@ def run(
             optimizer=optimizer,
             mesh=plan.mesh,
             clips=batch.size,
+            tokens=plan.work.tokens,
             inputs=inputs,
         )
         result["advice"] = [dataclasses.asdict(change) for change in changes]

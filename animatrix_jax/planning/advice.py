@@ -1,11 +1,9 @@
 """What would help a step that does not fit, by how many GiB on each chip.
 
-Estimates from the itemised memory, each change taken alone: an axis that is doubled takes
-its chips from the data axis where there are any, and from more chips otherwise. What a
-block keeps for the backward pass, a token and in units of its width d, without remat:
-about 14 values of the residual width (inputs, norms, q, k, v, outputs of each sub-layer,
-in bf16 with fp32 where norms and modulation are) and 2 of the feed-forward's; with blocks
-recomputed, one.
+Estimates from the itemised memory, each change taken alone. What a block keeps for the
+backward pass, a token and in units of its width, without remat: about 14 values of the
+residual width (inputs, norms, q, k, v, outputs of each sub-layer, in bf16, with fp32 where
+norms and modulation are) and 2 of the feed-forward's; with blocks recomputed, one.
 """
 
 import dataclasses
@@ -34,9 +32,14 @@ def advise(
     optimizer: OptimizerConfig,
     mesh: dict[str, int],
     clips: int,
+    tokens: int,
     inputs: str,
 ) -> list[Advice]:
-    """Changes that would save memory, the one that saves most first."""
+    """Changes that would save memory, the one that saves most first.
+
+    Args:
+      clips, tokens: of the whole batch, and of a clip.
+    """
     items = used.items
     state = sum(
         items.get(name, 0.0)
@@ -45,16 +48,19 @@ def advise(
     activations = used.activations
     found = [
         Advice(
-            change="split each clip's tokens over twice as many chips",
+            change="split each clip's tokens, on twice as many chips",
             flag=f"--config.mesh.sequence={2 * mesh['sequence']}",
-            saves_gib=activations / 2 / GIB,
-        ),
-        Advice(
-            change="split parameters, moments and EMA over twice as many chips",
-            flag=f"--config.mesh.fsdp={2 * mesh['fsdp']}",
-            saves_gib=state / 2 / GIB,
-        ),
+            saves_gib=(activations + state) / 2 / GIB,
+        )
     ]
+    if mesh["data"] > 1:
+        found.append(
+            Advice(
+                change="split parameters, moments and EMA over the data axis too",
+                flag=f"--config.mesh.data=1 --config.mesh.fsdp={mesh['fsdp'] * mesh['data']}",
+                saves_gib=state * (1 - 1 / mesh["data"]) / GIB,
+            )
+        )
     ways = mesh["data"] * mesh["fsdp"]
     if clips // ways > optimizer.accumulation:
         found.append(
@@ -71,6 +77,17 @@ def advise(
                 change="recompute blocks in the backward pass",
                 flag="--config.model.dit.remat=block",
                 saves_gib=activations * (1 - 1 / kept) / GIB,
+            )
+        )
+    elif dit.remat in ("block", "attention"):
+        # One bf16 vector a token and layer.
+        shards = mesh["data"] * mesh["fsdp"] * mesh["sequence"]
+        inputs_of_blocks = 2 * dit.dim * dit.num_layers * tokens * clips / shards
+        found.append(
+            Advice(
+                change="let the blocks' inputs wait in the host's memory",
+                flag="--config.model.dit.remat=offload",
+                saves_gib=min(inputs_of_blocks, activations) / GIB,
             )
         )
     if dit.dtype == "float32":

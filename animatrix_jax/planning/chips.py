@@ -24,7 +24,8 @@ class Chip:
       ring: see above.
       torus: whether links go to neighbours (TPU) or into a switch (GPU).
       network: of the network beyond the slice (DCN) or the node (InfiniBand), a chip.
-      slice_chips: most chips that the fast links join; beyond them is the network.
+      wraps: from what size a dimension of the torus is closed to a ring; smaller ones are
+        lines, over which a collective has one link of the two.
       cores: tensor cores that share the chip's work as one device.
       clock: cycles a second of XLA's `estimated_cycles`; 0 where there are none.
       attention: fraction of peak that the attention kernel reaches; see roofline.py.
@@ -40,12 +41,61 @@ class Chip:
     ring: float
     torus: bool
     network: float
-    slice_chips: int
+    wraps: int
     cores: int
     clock: float
     attention: float
     matmul: float
     source: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Links:
+    """What a collective can send from each chip, in bytes a second.
+
+    Attributes:
+      part: within a slice or node, along one dimension of the torus.
+      whole: among all chips of a slice, over all its dimensions at once.
+      network: beyond it.
+      chips: of a slice or a node.
+      torus: whether links go to neighbours.
+    """
+
+    part: float
+    whole: float
+    network: float
+    chips: int
+    torus: bool
+
+    def width(self, chips: int, *, crosses: bool) -> float:
+        """Of a group of so many chips."""
+        if crosses:
+            return self.network
+        return self.whole if chips == self.chips else self.part
+
+
+def links(chip: Chip, shape: tuple[int, ...]) -> Links:
+    """The links of a slice of that shape, or of a node of that many GPUs."""
+    sizes = [size for size in shape if size > 1]
+    count = 1
+    for size in shape:
+        count *= size
+    if not chip.torus:
+        return Links(
+            part=chip.ring,
+            whole=chip.ring,
+            network=chip.network,
+            chips=count,
+            torus=False,
+        )
+    widths = [chip.ring if size >= chip.wraps else chip.ring / 2 for size in sizes]
+    return Links(
+        part=min(widths, default=chip.ring),
+        whole=sum(widths) or chip.ring,
+        network=chip.network,
+        chips=count,
+        torus=True,
+    )
 
 
 _TPU_DOCS = "cloud.google.com/tpu/docs"
@@ -62,7 +112,7 @@ CHIPS = {
             ring=2 * 50e9,
             torus=True,
             network=3.125e9,
-            slice_chips=256,
+            wraps=16,
             cores=1,
             clock=1.5e9,
             attention=0.45,
@@ -79,7 +129,7 @@ CHIPS = {
             ring=2 * 100e9,
             torus=True,
             network=6.25e9,
-            slice_chips=6144,
+            wraps=4,
             cores=2,
             clock=1.75e9,
             attention=0.45,
@@ -96,7 +146,7 @@ CHIPS = {
             ring=2 * 100e9,
             torus=True,
             network=12.5e9,
-            slice_chips=256,
+            wraps=16,
             cores=1,
             clock=1.75e9,
             attention=0.45,
@@ -114,7 +164,7 @@ CHIPS = {
             ring=450e9,
             torus=False,
             network=50e9,
-            slice_chips=8,
+            wraps=1,
             cores=132,
             clock=0.0,
             attention=0.55,

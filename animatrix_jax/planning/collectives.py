@@ -2,7 +2,7 @@
 
 Bytes are a chip's payload: what an all-gather or all-to-all gives it, what a
 reduce-scatter or all-reduce takes from it, what a permute sends. For a group of k chips
-and w bytes a second that a chip can send (both links of a ring, or into a switch):
+and w bytes a second that a chip can send (over its links, or into a switch; chips.py):
 
     all-gather, reduce-scatter   (k - 1) / k  bytes / w
     all-reduce                 2 (k - 1) / k  bytes / w
@@ -23,7 +23,7 @@ import re
 import numpy as np
 
 from animatrix_jax.planning import hlo
-from animatrix_jax.planning.chips import Chip
+from animatrix_jax.planning.chips import Links
 
 KINDS = (
     "all-gather",
@@ -54,20 +54,20 @@ class Collective:
 
 
 def find(
-    module: hlo.Module, computation: str, instruction: hlo.Instruction, chip: Chip
+    module: hlo.Module, computation: str, instruction: hlo.Instruction, links: Links
 ) -> Collective | None:
     """The collective that an instruction runs or starts, if any."""
     kind, started = _kind(instruction.op)
     if kind:
         types = module.types[computation]
-        return _collective(kind, instruction, types, chip, starts=started)
+        return _collective(kind, instruction, types, links, starts=started)
     called = instruction.called
     if instruction.op == "async-start" and called:
         for inner in module.computations[called]:
             kind, _ = _kind(inner.op)
             if kind:
                 types = module.types[called]
-                return _collective(kind, inner, types, chip, starts=True)
+                return _collective(kind, inner, types, links, starts=True)
     if instruction.op != "fusion" or not called:
         return None
     body = module.computations.get(called, ())
@@ -78,7 +78,7 @@ def find(
         if called.startswith("all-reduce-scatter"):
             kind = "reduce-scatter"
         starts = any(i.target == _STARTED for i in body)
-        return _collective(kind, inner, module.types[called], chip, starts=starts)
+        return _collective(kind, inner, module.types[called], links, starts=starts)
     return None
 
 
@@ -93,15 +93,13 @@ def ends(module: hlo.Module, instruction: hlo.Instruction) -> bool:
     )
 
 
-def seconds(collective: Collective, chip: Chip, *, dims: int = 1) -> float:
-    """How long it takes with the links to itself; `dims` torus dimensions at once."""
+def seconds(collective: Collective, links: Links) -> float:
+    """How long it takes with the links to itself."""
     k, payload = collective.chips, collective.bytes
     if k < 2:
         return 0.0
-    if collective.crosses:
-        width, torus = chip.network, False
-    else:
-        width, torus = chip.ring * dims, chip.torus
+    width = links.width(k, crosses=collective.crosses)
+    torus = links.torus and not collective.crosses
     share = (k - 1) / k
     factor = {
         "all-gather": share,
@@ -170,7 +168,7 @@ def _collective(
     kind: str,
     instruction: hlo.Instruction,
     types: dict[str, hlo.Instruction],
-    chip: Chip,
+    links: Links,
     *,
     starts: bool,
 ) -> Collective:
@@ -179,7 +177,7 @@ def _collective(
         kind=kind,
         bytes=_payload(kind, instruction, types),
         chips=len(members),
-        crosses=len({member // chip.slice_chips for member in members}) > 1,
+        crosses=len({member // links.chips for member in members}) > 1,
         starts=starts,
     )
 

@@ -102,10 +102,11 @@ def train_step(flops: ForwardFlops, batch: int) -> float:
 
 
 def recomputed(flops: ForwardFlops, batch: int, remat: str) -> float:
-    """FLOPs that remat adds to a step: blocks again, or their attention alone."""
+    """FLOPs that remat adds to a step: blocks again, or a part of them."""
     again = {
         "none": 0.0,
         "dots": flops.attention + flops.cross,
+        "attention": flops.products,
     }.get(remat, flops.blocks)
     return batch * again
 

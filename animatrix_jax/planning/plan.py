@@ -131,7 +131,7 @@ def make_plan(
     line, predicted, unknown = None, None, ()
     if measured.compiled:
         module = hlo.parse(measured.text)
-        line = timeline.walk(module, chip, assumed, dims=target.dims)
+        line = timeline.walk(module, chip, assumed, links=target.links)
         unknown = tuple(hlo.unknown_loops(module))
         predicted = roofline.predict(
             line,

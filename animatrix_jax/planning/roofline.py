@@ -20,7 +20,7 @@ import dataclasses
 from typing import Any
 
 from animatrix_jax.planning import collectives
-from animatrix_jax.planning.chips import Chip, chip
+from animatrix_jax.planning.chips import Chip, chip, links
 from animatrix_jax.planning.collectives import Collective
 from animatrix_jax.planning.timeline import Efficiency, Timeline
 
@@ -132,7 +132,7 @@ def calibration(peer: Peer, *, attention: float | None = None) -> dict[str, Any]
         one = Collective(
             kind=name, bytes=int(size), chips=peer.chips, crosses=False, starts=False
         )
-        return collectives.seconds(one, kind)
+        return collectives.seconds(one, links(kind, (2, 2, 1)))
 
     parts = {
         "compute": peer.cycles / kind.clock,

@@ -18,7 +18,7 @@ import re
 from typing import Any
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.planning.chips import CHIPS, GIB, Chip, chip
+from animatrix_jax.planning.chips import CHIPS, GIB, Chip, Links, chip, links
 
 # The shapes that are rented: cloud.google.com/tpu/docs, "configurations" of each chip.
 _FLAT = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
@@ -55,11 +55,10 @@ class Target:
         return math.prod(self.topology) * self.slices
 
     @property
-    def dims(self) -> int:
-        """Torus dimensions of more than one chip; 1 for switches."""
-        if not self.chip.torus:
-            return 1
-        return max(sum(size > 1 for size in self.topology), 1)
+    def links(self) -> Links:
+        """Between its chips."""
+        nodes = self.chip.platform == "gpu"
+        return links(self.chip, self.topology[1:] if nodes else self.topology)
 
 
 def parse(text: str) -> Target:
@@ -182,7 +181,7 @@ def _this_cpu(count: int) -> Chip:
         ring=10e9 / count,
         torus=False,
         network=1e9,
-        slice_chips=count,
+        wraps=1,
         cores=1,
         clock=0.0,
         attention=0.5,

@@ -15,7 +15,7 @@ import dataclasses
 from typing import Any
 
 from animatrix_jax.planning import collectives, hlo, kernels, traffic
-from animatrix_jax.planning.chips import Chip
+from animatrix_jax.planning.chips import Chip, Links
 
 _COPIES = ("copy", "transpose", "reshape")
 
@@ -95,24 +95,20 @@ class Timeline:
 
 
 def walk(
-    module: hlo.Module, chip: Chip, efficiency: Efficiency, *, dims: int = 1
+    module: hlo.Module, chip: Chip, efficiency: Efficiency, *, links: Links
 ) -> Timeline:
-    """The timeline of one run of the program.
-
-    Args:
-      dims: torus dimensions that a collective over the whole slice may use.
-    """
-    return _Walker(module, chip, efficiency, dims).run(module.entry)
+    """The timeline of one run of the program."""
+    return _Walker(module, chip, efficiency, links).run(module.entry)
 
 
 class _Walker:
     """Walks computations; what a loop's body takes is worked out once."""
 
     def __init__(
-        self, module: hlo.Module, chip: Chip, efficiency: Efficiency, dims: int
+        self, module: hlo.Module, chip: Chip, efficiency: Efficiency, links: Links
     ):
         self._module, self._chip = module, chip
-        self._efficiency, self._dims = efficiency, dims
+        self._efficiency, self._links = efficiency, links
         self._seen: dict[str, Timeline] = {}
 
     def run(self, computation: str) -> Timeline:
@@ -127,9 +123,11 @@ class _Walker:
                 line.add(inner)
                 clock += inner.total
                 continue
-            found = collectives.find(self._module, computation, instruction, self._chip)
+            found = collectives.find(
+                self._module, computation, instruction, self._links
+            )
             if found is not None:
-                taken = collectives.seconds(found, self._chip, dims=self._dims)
+                taken = collectives.seconds(found, self._links)
                 begin = max(clock, link)
                 link = begin + taken
                 line.collective += taken

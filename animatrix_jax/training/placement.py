@@ -12,7 +12,6 @@ import jax
 import optax
 from jax.sharding import Mesh
 
-from animatrix_jax.errors import UserError
 from animatrix_jax.parallel import mesh as mesh_lib
 from animatrix_jax.parallel import sharding
 from animatrix_jax.training.optimizer import OptimizerConfig
@@ -47,18 +46,8 @@ def abstract_inputs(shapes: StepShapes, mesh: Mesh) -> StepShapes:
     Raises:
       UserError: if the batch does not divide over the mesh's batch axes.
     """
-    ways = 1
-    for axis in mesh_lib.BATCH_AXES:
-        ways *= mesh.shape[axis]
-    for name, leaf in shapes.batch.items():
-        if leaf.shape[0] % ways:
-            below = leaf.shape[0] - leaf.shape[0] % ways
-            near = f"{below} or {below + ways}" if below else str(ways)
-            raise UserError(
-                f"a batch of {leaf.shape[0]} ({name}) does not divide over the "
-                f"{ways} shards of mesh axes {' x '.join(mesh_lib.BATCH_AXES)}; "
-                f"the nearest that does is {near}"
-            )
+    for size in {leaf.shape[0] for leaf in shapes.batch.values()}:
+        mesh_lib.check_batch(size, mesh)
     split = mesh_lib.batch_sharding(mesh)
     return StepShapes(
         frozen=_placed(shapes.frozen, sharding.tree_shardings(shapes.frozen, mesh)),

@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec as P
 from animatrix_jax.planning import chips, collectives, hlo, timeline
 
 CHIP = chips.chip("v5e")
+LINKS = chips.links(CHIP, (2, 2))
 
 
 def compiled(devices, body, spec, out, shape, dtype):
@@ -25,7 +26,9 @@ def compiled(devices, body, spec, out, shape, dtype):
 
 
 def found(module):
-    line = timeline.walk(module, CHIP, timeline.Efficiency(attention=0.5, matmul=1.0))
+    line = timeline.walk(
+        module, CHIP, timeline.Efficiency(attention=0.5, matmul=1.0), links=LINKS
+    )
     return {k: (v["bytes"], v["count"]) for k, v in line.collectives.items()}
 
 
@@ -107,22 +110,28 @@ def collective(kind, chips_, *, crosses=False):
 
 
 def test_seconds_follow_the_links():
-    ring, switch = chips.chip("v5p"), chips.chip("h100")
-    gather = collectives.seconds(collective("all-gather", 4), ring)
+    cube = chips.links(chips.chip("v5p"), (4, 4, 4))
+    node = chips.links(chips.chip("h100"), (8,))
+
+    def taken(links, *args, **kwargs):
+        return collectives.seconds(collective(*args, **kwargs), links)
+
+    # A ring of 4 along one dimension, both ways round.
+    gather = taken(cube, "all-gather", 4)
     assert gather == pytest.approx(0.75 * 800_000 / 200e9)
-    reduce = collectives.seconds(collective("all-reduce", 4), ring)
-    assert reduce == pytest.approx(2 * gather)
+    assert taken(cube, "all-reduce", 4) == pytest.approx(2 * gather)
+    # All chips of the cube have three rings at once.
+    assert taken(cube, "all-gather", 64) == pytest.approx(63 / 64 * 800_000 / 600e9)
+    # A line of two has one link of the two; a square of such lines has two of four.
+    square = chips.links(chips.chip("v5p"), (2, 2, 1))
+    assert taken(square, "all-gather", 2) == pytest.approx(0.5 * 800_000 / 100e9)
+    assert taken(square, "all-gather", 4) == pytest.approx(0.75 * 800_000 / 200e9)
     # A switch gives a permute all of a chip's bandwidth, a ring one link of two.
-    assert collectives.seconds(
-        collective("collective-permute", 2), switch
-    ) == pytest.approx(800_000 / 450e9)
-    assert collectives.seconds(
-        collective("collective-permute", 2), ring
-    ) == pytest.approx(800_000 / 100e9)
+    assert taken(node, "collective-permute", 2) == pytest.approx(800_000 / 450e9)
+    assert taken(cube, "collective-permute", 2) == pytest.approx(800_000 / 100e9)
     # Beyond the node, the network.
-    assert collectives.seconds(
-        collective("all-gather", 16, crosses=True), switch
-    ) == pytest.approx(15 / 16 * 800_000 / 50e9)
+    across = taken(node, "all-gather", 16, crosses=True)
+    assert across == pytest.approx(15 / 16 * 800_000 / 50e9)
 
 
 FUSED = """HloModule m, is_scheduled=true
@@ -157,8 +166,10 @@ ENTRY %main (a: bf16[64,128]) -> bf16[256,128] {
 @pytest.mark.parametrize("cycles,hidden", [(0, False), (10**9, True)])
 def test_a_gather_carried_through_products_is_one_and_hides_behind_them(cycles, hidden):
     module = hlo.parse(FUSED.replace("CYCLES", str(cycles)))
-    line = timeline.walk(module, CHIP, timeline.Efficiency(attention=0.5, matmul=1.0))
+    line = timeline.walk(
+        module, CHIP, timeline.Efficiency(attention=0.5, matmul=1.0), links=LINKS
+    )
     assert line.collectives == {"all-gather": {"bytes": 256 * 128 * 2, "count": 1}}
-    taken = 0.75 * 256 * 128 * 2 / CHIP.ring
+    taken = 0.75 * 256 * 128 * 2 / LINKS.whole
     assert line.collective == pytest.approx(taken)
     assert line.exposed == pytest.approx(0 if hidden else taken, abs=1e-12)

@@ -102,13 +102,21 @@ def test_the_14b_at_720p_has_the_published_tokens_and_work():
 
 
 @pytest.mark.parametrize(
-    "remat,again", [("none", 0), ("dots", "attention"), ("block", "blocks")]
+    "remat,again",
+    [
+        ("none", 0),
+        ("dots", "scores"),
+        ("attention", "products"),
+        ("block", "blocks"),
+        ("offload", "blocks"),
+    ],
 )
 def test_recomputed(model, remat, again):
     once = flops.forward(model, max_tags=TAGS)
     expected = {
         0: 0,
-        "attention": once.attention + once.cross,
+        "scores": once.attention + once.cross,
+        "products": once.products,
         "blocks": once.blocks,
     }[again]
     assert flops.recomputed(once, 3, remat) == 3 * expected

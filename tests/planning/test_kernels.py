@@ -11,13 +11,14 @@ from planned_sizes import LAYERS, ROWS, WIDTH
 from animatrix_jax.planning import chips, hlo, target, timeline
 
 HALF = timeline.Efficiency(attention=0.5, matmul=0.5)
+LINKS = chips.links(chips.chip("v5e"), (2, 2))
 HEADS, TOKENS, HEAD = 2, 256, 128
 
 
 def test_products_in_a_scan_count_each_turn(scanned):
     """And their time is what the chip's peak allows, or its memory."""
     chip = target.parse("cpu:1").chip
-    line = timeline.walk(scanned, chip, HALF)
+    line = timeline.walk(scanned, chip, HALF, links=LINKS)
     assert line.matmul_flops == pytest.approx(LAYERS * 2 * ROWS * WIDTH * WIDTH)
     assert line.compute >= line.matmul_flops / (chip.flops * 0.5)
     # A turn cuts its own layer out of the stack (read, written), and reads that.
@@ -32,7 +33,7 @@ def test_batched_products():
     x = jax.ShapeDtypeStruct((3, 8, 16), jnp.float32)
     y = jax.ShapeDtypeStruct((3, 16, 32), jnp.float32)
     module = hlo.parse(jax.jit(run).lower(x, y).compile().as_text())
-    line = timeline.walk(module, target.parse("cpu:1").chip, HALF)
+    line = timeline.walk(module, target.parse("cpu:1").chip, HALF, links=LINKS)
     assert line.matmul_flops == pytest.approx(2 * 3 * 8 * 16 * 32)
 
 
@@ -78,7 +79,7 @@ def splash(tpu):
 @pytest.mark.parametrize("fused,products", [(True, 2 + 5), (False, 2 + 4 + 3)])
 def test_splash_attention(splash, fused, products):
     chip = chips.chip("v5e")
-    line = timeline.walk(splash(fused), chip, HALF)
+    line = timeline.walk(splash(fused), chip, HALF, links=LINKS)
     flops = products * 2 * HEADS * TOKENS**2 * HEAD
     assert line.attention_flops == flops
     assert line.attention == pytest.approx(flops / (chip.flops * 0.5))
@@ -98,5 +99,5 @@ ENTRY %main (q: bf16[2,512,4,64], k: bf16[2,256,4,64]) -> bf16[2,512,4,64] {
 @pytest.mark.parametrize("target_,products", [("", 2), ("Backward", 5)])
 def test_cudnn_attention(target_, products):
     module = hlo.parse(CUDNN.replace("Softmax", f"Softmax{target_}"))
-    line = timeline.walk(module, chips.chip("h100"), HALF)
+    line = timeline.walk(module, chips.chip("h100"), HALF, links=LINKS)
     assert line.attention_flops == products * 2 * 2 * 4 * 512 * 256 * 64

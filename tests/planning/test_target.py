@@ -10,19 +10,19 @@ from animatrix_jax.planning import target
 
 
 @pytest.mark.parametrize(
-    "text,chip,count,dims",
+    "text,chip,count,near",
     [
-        ("tpu:v5p:4x4x4", "v5p", 64, 3),
-        ("tpu:v5p:2x2x1", "v5p", 4, 2),
-        ("tpu:v5e:16x16:4", "v5e", 1024, 2),
-        ("gpu:h100:8", "h100", 8, 1),
-        ("gpu:h100:64", "h100", 64, 1),
-        ("cpu:8", "cpu", 8, 1),
+        ("tpu:v5p:4x4x4", "v5p", 64, 64),
+        ("tpu:v5p:2x2x1", "v5p", 4, 4),
+        ("tpu:v5e:16x16:4", "v5e", 1024, 256),
+        ("gpu:h100:8", "h100", 8, 8),
+        ("gpu:h100:64", "h100", 64, 8),
+        ("cpu:8", "cpu", 8, 8),
     ],
 )
-def test_parse(text, chip, count, dims):
+def test_parse(text, chip, count, near):
     parsed = target.parse(text)
-    assert (parsed.chip.name, parsed.count, parsed.dims) == (chip, count, dims)
+    assert (parsed.chip.name, parsed.count, parsed.links.chips) == (chip, count, near)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from jax.sharding import Mesh
 from toy_stage import LeastSquares
 
 from animatrix_jax.cli import stages
@@ -44,9 +46,9 @@ def test_the_step_compiled_from_shapes_takes_the_batches_that_come(mesh):
 
 
 def test_a_batch_that_does_not_divide_names_the_nearest_that_do():
-    # Of devices that are only named, since a process of tests has one.
-    wide = make_mesh(MeshConfig(data=2, fsdp=3), list(range(6)))
-    with pytest.raises(UserError, match="batch of 8 .* 6 shards .* is 6 or 12"):
+    axes = ("data", "fsdp", "sequence", "tensor")
+    wide = Mesh(np.arange(6).reshape(2, 3, 1, 1), axes)
+    with pytest.raises(UserError, match="batch.size 8 does not divide by 6 .*: 6, 12"):
         placement.abstract_inputs(LeastSquares(steps=1).step_shapes(), wide)
 
 
