@@ -81,6 +81,8 @@ def joint_attention(
     """Attention over all the parts' keys together, as `attention` over their
     concatenation."""
     kernel = _choose(implementation, q, parts)
+    # Here, where what made q can take it along.
+    q = (q * (1 / math.sqrt(q.shape[-1]))).astype(q.dtype)
     return over_devices(kernel, q, parts, tokens_are_keys=tokens_are_keys)
 
 
@@ -128,11 +130,9 @@ class XLA:
     def backward(
         self, q: Array, keys: Keys, out: Array, log_total: Array, d_out: Array
     ) -> tuple[Array, Array, Array]:
-        scale = 1 / math.sqrt(q.shape[-1])
-        by_head = [x.swapaxes(1, 2) for x in (q * scale, keys.k, keys.v, out, d_out)]
+        by_head = [x.swapaxes(1, 2) for x in (q, keys.k, keys.v, out, d_out)]
         log_total = log_total.swapaxes(1, 2)[..., None]
         d_q, d_k, d_v = _blocked_backward(*by_head, log_total, keys.mask)
-        d_q = d_q * scale
         return tuple(x.swapaxes(1, 2) for x in (d_q, d_k, d_v))
 
     def _attend(self, q: Array, keys: Keys) -> tuple[Array, Array]:
@@ -143,7 +143,7 @@ class XLA:
             and q.shape[1] * keys.k.shape[1] > _PLAIN_SCORES
         )
         out, log_total = (_blocked if blocked else _plain)(
-            q.swapaxes(1, 2) / math.sqrt(q.shape[-1]),
+            q.swapaxes(1, 2),
             keys.k.swapaxes(1, 2),
             keys.v.swapaxes(1, 2),
             mask,
@@ -166,6 +166,7 @@ class CuDNN:
             keys.k,
             keys.v,
             mask=None if mask is None else mask[:, None, None],
+            scale=1.0,
             implementation="cudnn",
         )
         return out if some is None else jnp.where(some, out, 0)

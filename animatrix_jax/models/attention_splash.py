@@ -61,7 +61,7 @@ class Splash:
     ) -> tuple[Array, Array, Array]:
         laid = _Layout.of(q, keys)
         kernel = laid.kernel(residuals=False, interpret=self.interpret)
-        scaled, k, v = laid.queries_and_keys(q, keys)
+        queries, k, v = laid.queries_and_keys(q, keys)
         out, d_out = (laid.by_head(x, laid.n) for x in (out, d_out.astype(q.dtype)))
         # Padded queries have no gradient: their d_out is 0.
         log_total = jnp.pad(
@@ -69,9 +69,8 @@ class Splash:
         )
         run = functools.partial(_backward, kernel)
         d_q, d_k, d_v = jax.vmap(run)(
-            scaled, k, v, laid.segments(q, keys), out, log_total, d_out
+            queries, k, v, laid.segments(q, keys), out, log_total, d_out
         )
-        d_q = d_q / math.sqrt(q.shape[-1])
         width, m = q.shape[-1], keys.k.shape[1]
         return (
             d_q[:, :, : q.shape[1], :width].swapaxes(1, 2),
@@ -121,10 +120,9 @@ class _Layout:
         )
 
     def queries_and_keys(self, q: Array, keys: Keys) -> tuple[Array, Array, Array]:
-        """Scaled queries, keys and values [b g . e]."""
-        scaled = (q * (1 / math.sqrt(q.shape[-1]))).astype(q.dtype)
+        """Queries, keys and values [b g . e]."""
         return (
-            self.by_head(scaled, self.n),
+            self.by_head(q, self.n),
             self.by_head(keys.k, self.m),
             self.by_head(keys.v, self.m),
         )

@@ -34,7 +34,7 @@ from animatrix_jax.models.layers import (
     layer_norm,
     zeros,
 )
-from animatrix_jax.models.rope import Rotary, pairs_to_halves, rotate
+from animatrix_jax.models.rope import Rotary, rotate
 from animatrix_jax.parallel.attention import Keys
 from animatrix_jax.parallel.mesh import constrain
 
@@ -74,11 +74,8 @@ class SelfAttention(nnx.Module):
     def __call__(
         self, x: Float[Array, "b n d"], rotary: Rotary
     ) -> Float[Array, "b n d"]:
-        def permute(parameter: Array) -> Array:
-            return pairs_to_halves(parameter, self.config.head_dim)
-
-        q = self.q_norm(self.q(x, permute), permute)
-        k = self.k_norm(self.k(x, permute), permute)
+        q = self.q_norm(self.q(x))
+        k = self.k_norm(self.k(x))
         out = attention(
             rotate(_heads(q, self.config), rotary),
             rotate(_heads(k, self.config), rotary),

@@ -179,7 +179,7 @@ class DiT(nnx.Module):
         rotary = table(head_dim=config.head_dim)
         if config.absolute_positions:
             place = table(head_dim=config.dim)
-            place = jnp.concatenate([place.cos, place.sin], axis=-1)
+            place = jnp.concatenate([place.cos[:, ::2], place.sin[:, ::2]], axis=-1)
             tokens = tokens + place.astype(dtype)
         tokens = constrain(tokens, *TOKENS)
         time = self._time(sigma, several=clean is not None)

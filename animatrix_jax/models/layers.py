@@ -68,14 +68,9 @@ class Linear(nnx.Module):
         self.kernel = nnx.Param(kernel_init(rngs.params(), (in_dim, out_dim)))
         self.bias = nnx.Param(jnp.zeros((out_dim,))) if bias else None
 
-    def __call__(
-        self,
-        x: Float[Array, "... i"],
-        permute: Callable[[Array], Array] = lambda parameter: parameter,
-    ) -> Float[Array, "... o"]:
-        """The output, its channels in the order that `permute` gives."""
-        y = x @ permute(gathered(self.kernel[...].astype(x.dtype), self.split))
-        return y if self.bias is None else y + permute(self.bias[...]).astype(x.dtype)
+    def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
+        y = x @ gathered(self.kernel[...].astype(x.dtype), self.split)
+        return y if self.bias is None else y + self.bias[...].astype(x.dtype)
 
 
 def layer_norm(x: Float[Array, "... d"], eps: float) -> Float[Array, "... d"]:
@@ -104,15 +99,10 @@ class RMSNorm(nnx.Module):
         self.eps = eps
         self.scale = nnx.Param(jnp.ones((dim,)))
 
-    def __call__(
-        self,
-        x: Float[Array, "... d"],
-        permute: Callable[[Array], Array] = lambda scale: scale,
-    ) -> Float[Array, "... d"]:
-        """Normalises x, whose channels are in the order that `permute` gives."""
+    def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
         y = x.astype(jnp.float32)
         y = y * lax.rsqrt(jnp.square(y).mean(-1, keepdims=True) + self.eps)
-        return (y * permute(self.scale[...])).astype(x.dtype)
+        return (y * self.scale[...]).astype(x.dtype)
 
 
 class MLP(nnx.Module):

@@ -65,7 +65,7 @@ class Keys:
 
 @runtime_checkable
 class Kernel(Protocol):
-    """Attention on one device, of queries [b n g e], scaled by 1 / sqrt(e)."""
+    """Attention on one device, of queries [b n g e] that are scaled already."""
 
     def __call__(self, q: Array, parts: Sequence[Keys]) -> Array:
         """o over all the parts' keys together; differentiable."""
