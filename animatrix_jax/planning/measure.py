@@ -24,7 +24,7 @@ from animatrix_jax.planning.chips import GIB
 from animatrix_jax.planning.subject import Subject
 from animatrix_jax.planning.target import Target
 
-_FORMAT = 1
+_FORMAT = 2
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -130,8 +130,11 @@ def _memory(compiled: Any) -> dict[str, int]:
         "host": stats.host_temp_size_in_bytes + stats.host_argument_size_in_bytes,
     }
     held = memory["arguments"] + memory["outputs"] - memory["aliased"]
-    # What XLA says of the peak leaves out what is held throughout on some platforms.
-    peak = max(getattr(stats, "peak_memory_in_bytes", 0), held + memory["temporary"])
+    # XLA's own peak is of buffers that live at once, which is less than the sum where it
+    # has it; a peak below what is held throughout is of temporaries alone.
+    peak = getattr(stats, "peak_memory_in_bytes", 0)
+    if peak < held:
+        peak = held + memory["temporary"]
     return memory | {"peak": peak + memory["code"]}
 
 
