@@ -1,10 +1,8 @@
 """The largest batch, with a compiler that answers as it is told."""
 
-import types
-
 import pytest
 
-from animatrix_jax.planning import memory, plan, target
+from animatrix_jax.planning import memory, plan, target, timeline
 from animatrix_jax.planning.measure import Measured
 
 STEP, LIMIT = 4, 1000
@@ -37,10 +35,15 @@ def compiler(monkeypatch):
 
 
 def largest(peak, clips, cache):
-    first = types.SimpleNamespace(
+    first = plan.Plan(
         target=target.parse("cpu:1"),
-        work=types.SimpleNamespace(clips=clips),
+        mesh={},
+        work=plan.Work(verb="train", clips=clips, tokens=1, flops=0.0, recomputed=0.0),
         memory=memory.Memory(peak=peak(clips), limit=LIMIT, items={}),
+        line=None,
+        predicted=None,
+        assumed=timeline.Efficiency(attention=0.5, matmul=0.5),
+        measured=Measured(text="", memory={}, compile_seconds=0.0, cached=False),
     )
     return plan.largest_batch(lambda size: size, first, step=STEP, cache=cache)
 
