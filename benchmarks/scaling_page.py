@@ -59,9 +59,11 @@ def _section(
     lines = [
         f"## {preset} on {chip}",
         "",
-        f"{one['tokens']:,} tokens a clip, sequence {one['mesh']['sequence']}, "
-        f"{one['hbm_gib']} GiB a chip, attention at {one['attention_efficiency']:.0%} of "
-        "peak.",
+        (
+            f"{one['tokens']:,} tokens a clip, sequence {one['mesh']['sequence']}, "
+            f"{one['hbm_gib']} GiB a chip, attention at {one['attention_efficiency']:.0%} of "
+            "peak."
+        ),
         "",
         "| chips | batch | peak | fits | s a step | tokens/s | of linear | MFU | |",
         "|---:|---:|---:|---|---:|---:|---:|---:|---|",
@@ -78,9 +80,11 @@ def _section(
         part = one["seconds"]
         lines += [
             "",
-            f"Of the step at {one['chips']} chips: compute {part['compute']:.2f} s, "
-            f"attention {part['attention']:.2f} s, waiting for collectives "
-            f"{part['exposed']:.2f} s; bound by {one['bound']}.",
+            (
+                f"Of the step at {one['chips']} chips: compute {part['compute']:.2f} s, "
+                f"attention {part['attention']:.2f} s, waiting for collectives "
+                f"{part['exposed']:.2f} s; bound by {one['bound']}."
+            ),
         ]
     return "\n".join([*lines, ""])
 
