@@ -72,14 +72,19 @@ class SelfAttention(nnx.Module):
         self.k_norm = RMSNorm(dim, eps=config.eps)
 
     def __call__(
-        self, x: Float[Array, "b n d"], rotary: Rotary
+        self,
+        x: Float[Array, "b n d"],
+        rotary: Rotary,
+        mask: Bool[Array, "b n"] | None = None,
     ) -> Float[Array, "b n d"]:
-        q = self.q_norm(self.q(x))
-        k = self.k_norm(self.k(x))
+        # Cut into heads first: on a TPU that moves the data, and so it is moved once.
+        q = self.q_norm(_heads(self.q(x), self.config))
+        k = self.k_norm(_heads(self.k(x), self.config))
         out = attention(
-            rotate(_heads(q, self.config), rotary),
-            rotate(_heads(k, self.config), rotary),
+            rotate(q, rotary),
+            rotate(k, rotary),
             _heads(self.v(x), self.config),
+            mask=mask,
             implementation=self.config.attention,
             tokens_are_keys=True,
         )
@@ -106,7 +111,7 @@ class CrossAttention(nnx.Module):
     def __call__(
         self, x: Float[Array, "b n d"], context: Context
     ) -> Float[Array, "b n d"]:
-        q = _heads(self.q_norm(self.q(x)), self.config)
+        q = self.q_norm(_heads(self.q(x), self.config))
         parts = [self._keys(context.text)]
         if context.tags is not None:
             parts.append(self._keys(context.tags, mask=context.tag_mask))
@@ -114,14 +119,14 @@ class CrossAttention(nnx.Module):
         if context.image is not None:
             out = out + attention(
                 q,
-                _heads(self.image_k_norm(self.image_k(context.image)), self.config),
+                self.image_k_norm(_heads(self.image_k(context.image), self.config)),
                 _heads(self.image_v(context.image), self.config),
                 implementation=self.config.attention,
             )
         return self.out(out.reshape(x.shape))
 
     def _keys(self, tokens: Array, mask: Array | None = None) -> Keys:
-        k = _heads(self.k_norm(self.k(tokens)), self.config)
+        k = self.k_norm(_heads(self.k(tokens), self.config))
         return Keys(k=k, v=_heads(self.v(tokens), self.config), mask=mask)
 
 
@@ -145,6 +150,7 @@ class Block(nnx.Module):
         *,
         time: Float[Array, "b l 6 d"],
         clean: Bool[Array, "b n 1"] | None,
+        mask: Bool[Array, "b n"] | None,
         rotary: Rotary,
         context: Context,
         delta: Float[Array, "b l 9 d"] | None = None,
@@ -154,6 +160,7 @@ class Block(nnx.Module):
         Args:
           time: the noise levels' modulation, before this block's table.
           clean: the tokens that are at the second noise level, if there are two.
+          mask: the tokens that are not padding, if some are.
           delta: what tags add: shift, scale and gate of self-attention, of feed-forward
             and of cross-attention.
         """
@@ -164,7 +171,7 @@ class Block(nnx.Module):
         shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(modulation, clean)
 
         h = layer_norm(x, self.eps) * (1 + scale_s) + shift_s
-        h = self.self_attention(h.astype(x.dtype), rotary)
+        h = self.self_attention(h.astype(x.dtype), rotary, mask)
         x = (x.astype(jnp.float32) + h * gate_s).astype(x.dtype)
 
         h = self.cross_norm(x)
@@ -206,9 +213,28 @@ def at_tokens(
     modulation: Float[Array, "b l d"], clean: Bool[Array, "b n 1"] | None
 ) -> Float[Array, "b m d"]:
     """Each token's modulation of one or two; one alone is left to broadcast."""
-    if clean is None:
-        return modulation
+    return modulation if clean is None else _choose(modulation, clean)
+
+
+@jax.custom_vjp
+def _choose(modulation: Array, clean: Array) -> Array:
     return jnp.where(clean, modulation[:, 1:], modulation[:, :1])
+
+
+def _choose_forward(modulation: Array, clean: Array) -> tuple[Array, Array]:
+    return _choose(modulation, clean), clean
+
+
+def _choose_backward(clean: Array, gradient: Array) -> tuple[Array, None]:
+    # A product, since XLA for TPU works sums over tokens into the matrix product before
+    # them, where two for each modulation take as long as the product.
+    levels = jnp.concatenate([~clean, clean], axis=-1).astype(gradient.dtype)
+    return jnp.einsum(
+        "bnl,bnd->bld", levels, gradient, precision=jax.lax.Precision.HIGHEST
+    ), None
+
+
+_choose.defvjp(_choose_forward, _choose_backward)
 
 
 def _unstack(modulation: Array, clean: Array | None) -> list[Array]:

@@ -93,16 +93,19 @@ class LayerNorm(nnx.Module):
 
 
 class RMSNorm(nnx.Module):
-    """`x / rms(x) * scale` over the last axis; in fp32, given back in x's dtype."""
+    """`x / rms(x) * scale` over the last axis, or the last two, which then are heads and
+    their channels; in fp32, given back in x's dtype."""
 
     def __init__(self, dim: int, *, eps: float):
         self.eps = eps
         self.scale = nnx.Param(jnp.ones((dim,)))
 
     def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        scale = self.scale[...]
+        axes = (-1,) if x.shape[-1] == scale.size else (-2, -1)
         y = x.astype(jnp.float32)
-        y = y * lax.rsqrt(jnp.square(y).mean(-1, keepdims=True) + self.eps)
-        return (y * self.scale[...]).astype(x.dtype)
+        y = y * lax.rsqrt(jnp.square(y).mean(axes, keepdims=True) + self.eps)
+        return (y * scale.reshape([x.shape[axis] for axis in axes])).astype(x.dtype)
 
 
 class MLP(nnx.Module):

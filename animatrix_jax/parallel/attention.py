@@ -134,6 +134,12 @@ def over_devices(
     return out[:, :tokens]
 
 
+def sequence_shards() -> int:
+    """How many devices share a clip's tokens."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if mesh.empty else mesh.shape[SEQUENCE]
+
+
 def ulysses_degree(heads: int, shards: int) -> int:
     """How many devices of `shards` exchange heads for tokens; the rest is the ring."""
     return math.gcd(heads, shards)
@@ -165,8 +171,8 @@ def _exchanged(
     (keys,) = parts
     degree = ulysses_degree(q.shape[2], shards)
     groups = [list(range(first, first + degree)) for first in range(0, shards, degree)]
-    to_heads = functools.partial(_swap, groups=groups, split=2, join=1)
-    to_tokens = functools.partial(_swap, groups=groups, split=1, join=2)
+    to_heads = functools.partial(_to_heads, groups=groups)
+    to_tokens = functools.partial(_to_tokens, groups=groups)
     keys = Keys(k=to_heads(keys.k), v=to_heads(keys.v), mask=_gather(keys.mask, groups))
     q = to_heads(q)
     if degree == shards:
@@ -186,12 +192,30 @@ def _gather(x: Array | None, groups: list[list[int]]) -> Array | None:
     return lax.all_gather(x, SEQUENCE, axis=1, tiled=True, axis_index_groups=groups)
 
 
-def _swap(x: Array, *, groups: list[list[int]], split: int, join: int) -> Array:
-    if len(groups[0]) == 1:
+def _to_heads(x: Array, *, groups: list[list[int]]) -> Array:
+    """[b n g e] to [b u*n g/u e]: of the heads u*i, ..., u*i + u - 1 one to each device.
+
+    Heads go round the devices, and not in runs, so that on a TPU, which has each head's
+    tokens together, what arrives lies where attention reads it.
+    """
+    degree = len(groups[0])
+    if degree == 1:
         return x
-    return lax.all_to_all(
-        x, SEQUENCE, split, join, axis_index_groups=groups, tiled=True
-    )
+    batch, n, heads, width = x.shape
+    x = x.swapaxes(1, 2).reshape(batch, heads // degree, degree, n, width)
+    x = lax.all_to_all(x, SEQUENCE, 2, 2, axis_index_groups=groups)
+    return x.reshape(batch, heads // degree, degree * n, width).swapaxes(1, 2)
+
+
+def _to_tokens(x: Array, *, groups: list[list[int]]) -> Array:
+    """The inverse of `_to_heads`."""
+    degree = len(groups[0])
+    if degree == 1:
+        return x
+    batch, n, heads, width = x.shape
+    x = x.swapaxes(1, 2).reshape(batch, heads, degree, n // degree, width)
+    x = lax.all_to_all(x, SEQUENCE, 2, 2, axis_index_groups=groups)
+    return x.reshape(batch, heads * degree, n // degree, width).swapaxes(1, 2)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
