@@ -22,7 +22,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import (
 )
 from jaxtyping import Array
 
-from animatrix_jax.models.config import TPU_BLOCK
+from animatrix_jax.models.config import TPU_BLOCK, TPU_LANES
 from animatrix_jax.parallel.attention import ATTENTION_OUTPUT, Keys
 
 # Of keys at a time within a block.
