@@ -4,6 +4,7 @@
     python -m benchmarks.scaling --only=wan21_14b,v5p  some of it
     python -m benchmarks.scaling --render              the page alone, of what is there
     python -m benchmarks.scaling --list                what is missing
+    python -m benchmarks.scaling --again [--only=...]  also what is there: the code changed
 
 Two meshes of each preset and chip are compiled (`animatrix plan`, encoded inputs), one at
 a time, and what was measured is written to docs/scaling.json after each, so that it can be
@@ -37,6 +38,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("only", "", "Presets and chips to compile, separated by commas.")
 flags.DEFINE_bool("render", False, "Only write the page.")
 flags.DEFINE_bool("list", False, "Only say what is missing.")
+flags.DEFINE_bool("again", False, "Compile anew what is there.")
 flags.DEFINE_string("cache", None, "Where compiled steps are kept.")
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -136,7 +138,8 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise UserError(f"unexpected argument {argv[1]!r}")
     data = json.loads(DATA.read_text(encoding="utf-8")) if DATA.exists() else {}
-    missing = [job for job in jobs(FLAGS.only) if job.name not in data]
+    wanted = jobs(FLAGS.only)
+    missing = [job for job in wanted if FLAGS.again or job.name not in data]
     if FLAGS.list:
         print("\n".join(job.name for job in missing))
         return
