@@ -6,11 +6,10 @@
 The one number that no compiler gives is how fast the attention kernel runs. It is an
 assumption, given with each chip and changed by a flag:
 
-    TPU  0.45 of peak, forward and backward together. Published: maxdiffusion's training of
-         Wan 2.1 14B on v5p, whose step this model then gives (`calibration`).
-    GPU  0.55 of peak. Published: FlashAttention-3 (arXiv:2407.08608, figures 5 and 6) on
-         H100, head width 128, 16k tokens: cuDNN about 600 TFLOP/s forward and 500 backward,
-         of 989.
+    TPU  0.45 of peak, forward and backward together: fitted to the published step of
+         maxdiffusion's Wan 2.1 14B on v5p, which this model then gives (`calibration`).
+    GPU  0.55 of peak. FlashAttention-3 (arXiv:2407.08608, figure 5) has cuDNN on H100 at
+         595 of 989 TFLOP/s forward, head width 128, 16k tokens; backward is slower.
 
 Where the compiler gives no cycles (GPU, CPU), matrix products are taken to reach 0.7 of
 peak and everything else the memory's bandwidth.
