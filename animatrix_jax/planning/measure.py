@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from animatrix_jax.planning import target as targets
-from animatrix_jax.planning.chips import GIB
 from animatrix_jax.planning.subject import Subject
 from animatrix_jax.planning.target import Target
 
@@ -208,8 +207,3 @@ def _progress(message: str) -> Iterator[None]:
         stop.set()
         thread.join()
         say("\n")
-
-
-def gib(size: float) -> float:
-    """Bytes in GiB."""
-    return size / GIB

@@ -31,6 +31,14 @@ _NODE = 8
 _FORMS = (
     "tpu:v5p:4x4x4, tpu:v5e:4x4[:SLICES], tpu:v6e:4x4[:SLICES], gpu:h100:8 or cpu:8"
 )
+# No metadata server to ask, no workers to name, and no chip that another process could
+# hold: else libtpu waits, complains, or refuses.
+_NO_TPU = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5p-8",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
 _FOLDER = pathlib.Path(__file__).parent / "targets"
 
 
@@ -102,9 +110,8 @@ def devices(target: Target) -> list[Any]:
 
     if platform == "tpu":
         _require(("libtpu",), target)
-        # No metadata server to ask, and no chip that another process could hold.
-        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-        os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
+        for name, value in _NO_TPU.items():
+            os.environ.setdefault(name, value)
         shape = "x".join(map(str, target.topology))
         more = {"num_slices": target.slices} if target.slices > 1 else {}
         described = topologies.get_topology_desc(

@@ -25,7 +25,7 @@ def model():
         dim=256,
         ffn_dim=1024,
         num_heads=4,
-        num_layers=4,
+        num_layers=2,
         attention="plain",
         absolute_positions=False,
     )
