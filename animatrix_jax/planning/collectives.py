@@ -12,7 +12,8 @@ and w bytes a second that a chip can send (over its links, or into a switch; chi
 (Rings: "How to Scale Your Model", jax-ml.github.io/scaling-book, "Sharded matrices".)
 A group that reaches beyond the slice or the node goes through the network there.
 
-On TPU one all-gather may stand in many fusions: it is started in one, carried through
+Between TPU slices a collective is a `send` to the network and a `recv` from it. Within one,
+on TPU, an all-gather may stand in many fusions: it is started in one, carried through
 matrix products, and ended in another. It is counted where it starts.
 """
 
@@ -62,6 +63,8 @@ def find(
         types = module.types[computation]
         return _collective(kind, instruction, types, links, starts=started)
     called = instruction.called
+    if instruction.op == "send":
+        return _between_slices(instruction)
     if instruction.op == "async-start" and called:
         for inner in module.computations[called]:
             kind, _ = _kind(inner.op)
@@ -84,6 +87,8 @@ def find(
 
 def ends(module: hlo.Module, instruction: hlo.Instruction) -> bool:
     """Whether an instruction waits for a collective that started before it."""
+    if instruction.op == "recv-done":
+        return "megascale" in instruction.attributes
     if instruction.op == "fusion" and instruction.called:
         body = module.computations.get(instruction.called, ())
         return any(i.target == "AsyncCollectiveDone" for i in body)
@@ -91,6 +96,14 @@ def ends(module: hlo.Module, instruction: hlo.Instruction) -> bool:
         instruction.op.endswith("-done")
         and instruction.op.removesuffix("-done") in KINDS
     )
+
+
+def rendezvous(instruction: hlo.Instruction) -> str:
+    """What names both ends of a transfer between slices; empty of others."""
+    found = re.search(
+        r'_xla_host_transfer_rendezvous="([^"]*)"', instruction.attributes
+    )
+    return found.group(1) if found else ""
 
 
 def seconds(collective: Collective, links: Links) -> float:
@@ -162,6 +175,27 @@ def _kind(op: str) -> tuple[str, bool]:
     started = op.endswith("-start")
     kind = op.removesuffix("-start")
     return (kind, started) if kind in KINDS else ("", False)
+
+
+def _between_slices(instruction: hlo.Instruction) -> Collective | None:
+    """A collective between TPU slices: sent to the network, and received when done."""
+    kind = re.search(r'_xla_megascale_transfer_type="(\w+)"', instruction.attributes)
+    to = re.search(r'_xla_megascale_target="\{([\d,:]+)\}', instruction.attributes)
+    name = kind.group(1).lower().replace("_", "-") if kind else ""
+    if name not in KINDS:
+        return None
+    slices = 2
+    if to:
+        ends = [int(end) for end in re.findall(r"\d+", to.group(1))]
+        slices = ends[-1] - ends[0] + 1 if ":" in to.group(1) else len(ends)
+    sent = hlo.leaves(hlo.elements(instruction.type)[0])
+    return Collective(
+        kind=name,
+        bytes=sum(leaf.bytes for leaf in sent),
+        chips=slices,
+        crosses=True,
+        starts=True,
+    )
 
 
 def _collective(

@@ -133,7 +133,8 @@ class _Walker:
                 line.collective += taken
                 _count(line, found)
                 if found.starts:
-                    finishes[instruction.name] = link
+                    name = collectives.rendezvous(instruction) or instruction.name
+                    finishes[name] = link
                     last.append(link)
                 else:
                     clock = link
@@ -211,9 +212,11 @@ class _Walker:
         name = instruction.operands[0] if instruction.operands else ""
         types = self._module.types[computation]
         for _ in range(64):
+            source = types.get(name)
+            if source is not None and source.op == "recv":
+                name = collectives.rendezvous(source)
             if name in finishes:
                 return finishes.pop(name)
-            source = types.get(name)
             if source is None or not source.operands:
                 break
             name = source.operands[0]

@@ -9,7 +9,15 @@ from animatrix_jax.planning import hlo
 _FREE = (
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"),
     *("while", "call", "conditional", "partition-id", "replica-id", "iota"),
-    *("opt-barrier", "domain", "async-start", "async-update", "async-done"),
+    *(
+        "send",
+        "recv",
+        "opt-barrier",
+        "domain",
+        "async-start",
+        "async-update",
+        "async-done",
+    ),
 )
 # TPU's spaces: 0 is the chip's memory, 5 the host's; the others lie on the chip.
 HBM, HOST = 0, 5

@@ -10,7 +10,8 @@ from jax import shard_map
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from animatrix_jax.planning import chips, collectives, hlo, timeline
+from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+from animatrix_jax.planning import chips, collectives, hlo, target, timeline
 
 CHIP = chips.chip("v5e")
 LINKS = chips.links(CHIP, (2, 2))
@@ -87,6 +88,26 @@ def test_a_sum_over_all_in_a_loop_counts_each_turn(tpu):
 
     module = compiled(tpu("tpu:v5e:2x2"), body, P(), P(), (512, 128), jnp.float32)
     assert found(module) == {"all-reduce": (6 * 512 * 128 * 4, 6)}
+
+
+@pytest.mark.parametrize("axis,crosses", [("data", True), ("fsdp", False)])
+def test_between_slices_is_the_network(tpu, axis, crosses):
+    """The data axis lies across the slices, the others within."""
+    aim = target.parse("tpu:v5e:2x2:2")
+    mesh = make_mesh(MeshConfig(data=2, fsdp=4), tpu(aim.text))
+    run = shard_map(
+        lambda x: jax.lax.psum(x, axis), mesh=mesh, in_specs=P(), out_specs=P()
+    )
+    place = NamedSharding(mesh, P())
+    x = jax.ShapeDtypeStruct((256, 128), jnp.float32, sharding=place)
+    line = timeline.walk(
+        hlo.parse(jax.jit(run).lower(x).compile().as_text()),
+        CHIP,
+        timeline.Efficiency(attention=0.5, matmul=1.0),
+        links=aim.links,
+    )
+    assert line.collective_bytes >= 256 * 128 * 4
+    assert (line.network_bytes > 0) == crosses
 
 
 @pytest.mark.parametrize(
