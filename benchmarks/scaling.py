@@ -15,7 +15,7 @@ growing with the chips, each chip's memory, seconds and bytes are taken to be
 
 what does not depend on the number N of chips (activations, attention, products), and what
 is split among them (parameters, moments, the optimizer's work), with a and b from the two
-that were compiled. Beyond one slice, or one node, the data axis goes over the network, with
+that were compiled; below the smaller of the two the seconds are its own. Beyond one slice, or one node, the data axis goes over the network, with
 one sum of gradients a step:  2 (s - 1) / s  bytes of a chip's gradients / network.
 """
 
@@ -215,6 +215,9 @@ def model(small: dict[str, Any], large: dict[str, Any], chip: str, count: int) -
         return (first - b / n) + b / split
 
     peak = at(small["peak_gib"], large["peak_gib"])
+    # Of fewer chips than were compiled the step is no longer than of those: XLA lays a
+    # small mesh out in its own way, and what b / N says of it is not so.
+    split = max(split, small["chips"])
     seconds = at(small["step_seconds"], large["step_seconds"])
     gradients = at(*(one["memory_gib"]["gradients"] for one in (small, large))) * GIB
     slices = -(-count // near)

@@ -15,7 +15,7 @@ blocks recomputed, on latents and text vectors encoded before (`--inputs=encoded
 preset's own clip. A clip's tokens are split over the chips that `sequence` says, parameters
 over all; the batch grows with the chips. **Compiled** sizes are marked so; the others are
 from the model in `benchmarks/scaling.py`: a chip's memory and seconds are `a + b / N`, from
-the two compiled. `peak` is GiB on each chip.
+the two compiled, and below the smaller of them the seconds are its own. `peak` is GiB on each chip.
 """
 
 

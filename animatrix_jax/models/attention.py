@@ -60,6 +60,7 @@ def attention(
     v: Float[Array, "b m g e"],
     *,
     mask: Bool[Array, "b m"] | None = None,
+    never_empty: bool = False,
     implementation: AttentionImplementation = "auto",
     tokens_are_keys: bool = False,
 ) -> Float[Array, "b n g e"]:
@@ -67,11 +68,12 @@ def attention(
 
     Args:
       mask: True where a key may be seen. A sample with no such key gives zeros.
+      never_empty: there is no such sample.
       tokens_are_keys: self-attention of a clip's tokens, which devices share out.
     """
     return joint_attention(
         q,
-        (Keys(k=k, v=v, mask=mask),),
+        (Keys(k=k, v=v, mask=mask, never_empty=never_empty),),
         implementation=implementation,
         tokens_are_keys=tokens_are_keys,
     )
@@ -160,7 +162,7 @@ class XLA:
 
     def _attend(self, q: Array, keys: Keys) -> tuple[Array, Array]:
         """o and l, fp32 [b g n .]."""
-        mask, some = _never_empty(keys.mask)
+        mask, some = _never_empty(keys)
         blocked = self.implementation == "blocked" or (
             self.implementation == "auto"
             and q.shape[1] * keys.k.shape[1] > _PLAIN_SCORES
@@ -183,7 +185,7 @@ class CuDNN:
 
     def __call__(self, q: Array, parts: Sequence[Keys]) -> Array:
         keys = Keys.concatenate(parts)
-        mask, some = _never_empty(keys.mask)
+        mask, some = _never_empty(keys)
         if mask is not None:
             # The kernel takes it as a bias, of a row for every query.
             rows = (len(mask), 1, q.shape[1], mask.shape[1])
@@ -209,14 +211,15 @@ def _join(outs: Sequence[Array], logs: Sequence[Array]) -> Array:
     return joined / sum(weights)
 
 
-def _never_empty(mask: Array | None) -> tuple[Array | None, Array | None]:
+def _never_empty(keys: Keys) -> tuple[Array | None, Array | None]:
     """A mask that leaves each sample a key, and where it did before [b 1 1 1].
 
     A softmax over nothing is 0/0. A sample without keys is computed with all of them and
     weighted by zero, so that neither values nor gradients see a NaN.
     """
-    if mask is None:
-        return None, None
+    mask = keys.mask
+    if mask is None or keys.never_empty:
+        return mask, None
     some = mask.any(axis=-1)
     return mask | ~some[:, None], some[:, None, None, None]
 

@@ -146,16 +146,19 @@ class _Layout:
     def tokens(self, out: Array, q: Array, keys: Keys) -> Array:
         """[b g n e] back as [b n g e]; zeros where a sample has no keys."""
         out = out[:, :, : q.shape[1], : q.shape[3]].swapaxes(1, 2)
-        if keys.mask is None:
+        if keys.mask is None or keys.never_empty:
             return out
         return jnp.where(keys.mask.any(axis=-1)[:, None, None, None], out, 0)
 
 
 def _blocks(length: int) -> tuple[int, int]:
-    """The block for a length, and the length in whole blocks."""
+    """The block for a length, and the length in whole blocks: the least, by the largest
+    block that gives it."""
     lanes = -(-length // TPU_LANES) * TPU_LANES
-    block = min(lanes, TPU_BLOCK)
-    return block, -(-length // block) * block
+    if lanes <= TPU_BLOCK:
+        return lanes, lanes
+    blocks = range(TPU_BLOCK, TPU_BLOCK // 2 - 1, -TPU_LANES)
+    return min(((b, -(-length // b) * b) for b in blocks), key=lambda pair: pair[1])
 
 
 def _backward(

@@ -57,6 +57,13 @@ def test_beyond_a_slice_parameters_stay_and_gradients_travel():
     assert far.step_seconds == pytest.approx(5 + 16 / 256 + sent)
 
 
+def test_below_what_was_compiled_time_stays_and_memory_grows():
+    small, large = DATA.values()
+    few = scaling.model(small, large, "v5p", 4)
+    assert few.step_seconds == pytest.approx(small["step_seconds"])
+    assert few.peak_gib == pytest.approx(10 + 320 / 4)
+
+
 def test_memory_never_rises_with_the_chips():
     rows = scaling.rows(DATA, "wan21_14b", "v5p")
     peaks = [row.peak_gib for row in rows]
