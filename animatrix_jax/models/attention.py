@@ -188,11 +188,15 @@ class CuDNN:
     def __call__(self, q: Array, parts: Sequence[Keys]) -> Array:
         keys = Keys.concatenate(parts)
         mask, some = _never_empty(keys)
+        if mask is not None:
+            # The kernel takes it as a bias, of a row for every query.
+            rows = (len(mask), 1, q.shape[1], mask.shape[1])
+            mask = jnp.broadcast_to(mask[:, None, None], rows)
         out = jax.nn.dot_product_attention(
             q,
             keys.k,
             keys.v,
-            mask=None if mask is None else mask[:, None, None],
+            mask=mask,
             scale=1.0,
             implementation="cudnn",
         )

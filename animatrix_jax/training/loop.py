@@ -34,8 +34,14 @@ from animatrix_jax.training.optimizer import (
     learning_rates,
     make_optimizer,
 )
+from animatrix_jax.training.placement import (
+    abstract_state,
+    fresh_state,
+    jit_train_step,
+    shardings_of,
+)
 from animatrix_jax.training.stage import Batch, Params, Stage
-from animatrix_jax.training.step import TrainState, init_state, make_train_step
+from animatrix_jax.training.step import TrainState, init_state
 from animatrix_jax.training.writers import Writer, read_metrics
 
 
@@ -137,11 +143,7 @@ def _run(
         state = placed.initial_state()
         _log_overview(stage.name, state.params, folder)
     frozen = placed.frozen()
-    step_fn = jax.jit(
-        make_train_step(stage, tx, optimizer),
-        donate_argnums=0,
-        out_shardings=(placed.shardings, None),
-    )
+    step_fn = jit_train_step(stage, tx, optimizer, placed.shardings)
     validate = _Validation(stage, mesh, config.seed)
     writer = Writer(folder, resume_step=done)
     guard = _NonFiniteGuard(config.max_nonfinite)
@@ -226,17 +228,9 @@ class _Placed:
 
     def __init__(self, stage: Stage, tx: Any, mesh: Mesh, seed: int):
         self._stage, self._mesh, self._seed, self._tx = stage, mesh, seed, tx
-        shapes = jax.eval_shape(self._fresh)
-        self.shardings = sharding.tree_shardings(shapes, mesh)
-        self.abstract = jax.tree.map(
-            lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
-            shapes,
-            self.shardings,
-        )
-
-    def _fresh(self) -> TrainState:
-        params = self._stage.init(jax.random.key(self._seed))
-        return init_state(params, self._tx, self._seed)
+        self._fresh = fresh_state(stage, tx, seed)
+        self.abstract = abstract_state(stage, tx, mesh, seed)
+        self.shardings = shardings_of(self.abstract)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, from `stage.initial()` or fresh."""
