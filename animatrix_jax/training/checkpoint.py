@@ -3,13 +3,16 @@
 One save is one atomic folder: `params`, `ema`, `optimizer` and `counters` as separate
 items, so that inference reads the EMA alone; `data`, the state of the Grain iterator;
 and `config`. A save that was killed half-way is a temporary folder, which the next
-start removes and never loads.
+start removes and never loads. One that is complete is digested (manifest.py), and held
+to its digests before it is read.
 """
 
 import collections
 import itertools
+import json
 import math
 import pathlib
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,40 +21,83 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
+from absl import logging
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.parallel import distributed
+from animatrix_jax.training import manifest
 from animatrix_jax.training.lazy import Index, LazyArray
 from animatrix_jax.training.step import TrainState
 
 _ITEMS = ("params", "ema", "optimizer", "counters")
 # Of a chunk on disk, which is read as a whole: who reads a part reads not much more.
 _CHUNK_BYTES = 4 << 20
+# Of arrays on their way from disk to devices at one time, a host.
+_RESTORE_GB = 8
+_LOOK_SECONDS = 0.05
 # Chunks are read whole and unpacked before a part is taken: all at once would hold an
 # array several times over.
 _CHUNKS_AT_ONCE = 4
 
 
 class Checkpoints:
-    """The checkpoints of one stage, in `folder`."""
+    """The checkpoints of one stage, in `folder`.
+
+    A checkpoint counts once it is sealed (manifest.py): its files are complete and
+    digested. What is damaged, or was cut short before that, is set aside when this
+    opens or restores, into `damaged` beside the folder, and the one before is taken.
+
+    Raises:
+      UserError: if there have been checkpoints, and none is whole.
+    """
 
     def __init__(self, folder: pathlib.Path, *, keep: int = 2):
         self.folder = folder.absolute()
+        self._latest = distributed.agreed(lambda: _newest(self.folder))
+        self._asked = self._latest
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             create=True,
             cleanup_tmp_directories=True,
             enable_async_checkpointing=True,
         )
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        self._manager = ocp.CheckpointManager(
+            self.folder,
+            options=options,
+            item_handlers={
+                **{
+                    name: ocp.StandardCheckpointHandler(
+                        restore_concurrent_gb=_RESTORE_GB
+                    )
+                    for name in _ITEMS
+                },
+                **{name: ocp.JsonCheckpointHandler() for name in ("data", "config")},
+            },
+        )
+        distributed.check_shared(self.folder)
+        self._sealing: threading.Thread | None = None
+        self._unsealed: BaseException | None = None
+        self._given_up = threading.Event()
 
     @property
     def latest(self) -> int | None:
-        """The newest complete checkpoint's step, or None."""
-        return self._manager.latest_step()
+        """The newest whole checkpoint's step, or None."""
+        return self._latest
 
     def config(self) -> dict[str, Any]:
         """The config that the newest checkpoint was trained with."""
-        return read_config(self.folder)
+        return _read_config(self.folder / str(self._latest))
+
+    def position(self) -> dict[str, Any]:
+        """Where the newest checkpoint's data iterator stood, on any number of hosts.
+
+        Raises:
+          UserError: if it does not say.
+        """
+        path = self.folder / str(self._latest) / "data" / "metadata"
+        if not path.exists():
+            raise UserError(f"{path} is missing: an earlier version wrote this run")
+        return json.loads(path.read_text(encoding="utf-8"))
 
     def save(
         self,
@@ -61,9 +107,15 @@ class Checkpoints:
         iterator: grain.DatasetIterator,
         config: dict[str, Any],
     ) -> None:
-        """Saves in the background; the iterator's state is taken now."""
-        if step == self.latest:
+        """Saves in the background; the iterator's state is taken now.
+
+        Raises:
+          UserError: if the save before this one could not be written.
+        """
+        if step == self._asked:
             return
+        self.wait()
+        self._asked = step
         items = {
             name: ocp.args.StandardSave(
                 item,
@@ -77,23 +129,32 @@ class Checkpoints:
             step,
             args=ocp.args.Composite(
                 **items,
-                data=grain.checkpoint.CheckpointSave(iterator),
+                # A step's batch is one for all hosts, and so is its number.
+                data=ocp.args.JsonSave(iterator.get_state()),
                 config=ocp.args.JsonSave(config),
             ),
             force=True,
         )
+        self._sealing = threading.Thread(target=self._seal, args=(step,), daemon=True)
+        self._sealing.start()
 
-    def restore(self, like: TrainState, *, iterator: Any) -> TrainState:
-        """The latest state, in the shapes and shardings of `like`; moves `iterator`."""
+    def restore(self, like: TrainState) -> TrainState:
+        """The newest whole state, in the shapes and shardings of `like`.
+
+        Every file is read twice: first against its digest, by the processes together.
+
+        Raises:
+          UserError: if no checkpoint is whole; `latest` is the one that was restored.
+        """
+        while found := self._damage():
+            _set_aside(self.folder, self._latest, found)
+            self._latest = distributed.agreed(lambda: _newest(self.folder))
+            self._asked = self._latest
+            self._manager.reload()
         items = {
             name: ocp.args.StandardRestore(item) for name, item in _split(like).items()
         }
-        restored = self._manager.restore(
-            self.latest,
-            args=ocp.args.Composite(
-                **items, data=grain.checkpoint.CheckpointRestore(iterator)
-            ),
-        )
+        restored = self._manager.restore(self._latest, args=ocp.args.Composite(**items))
         return TrainState(
             params=restored["params"],
             ema=restored["ema"],
@@ -102,12 +163,112 @@ class Checkpoints:
         )
 
     def wait(self) -> None:
-        """Blocks until the last save is on disk."""
-        self._manager.wait_until_finished()
+        """Blocks until the last save is on disk and sealed.
+
+        Raises:
+          UserError: if it could not be written.
+        """
+        if self._sealing is None:
+            return
+        try:
+            self._manager.wait_until_finished()
+        except BaseException:
+            self._given_up.set()
+            raise
+        finally:
+            self._sealing.join()
+            self._sealing = None
+        if self._unsealed is not None:
+            raise self._unsealed
 
     def close(self) -> None:
         """Finishes pending saves and releases the manager."""
-        self._manager.close()
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def _seal(self, step: int) -> None:
+        """Waits for the save of `step` to be complete; digests what there is to digest.
+
+        Only a finished save has a folder of its name: before, it is a temporary one.
+        """
+        folder = self.folder / str(step)
+        while not _is_complete(folder):
+            if self._given_up.wait(_LOOK_SECONDS):
+                return
+        try:
+            manifest.write_part(
+                folder, process=jax.process_index(), processes=jax.process_count()
+            )
+            self._latest = step
+        except OSError as error:
+            self._unsealed = error
+
+    def _damage(self) -> str | None:
+        """What the processes, each reading its share, find wrong with the newest."""
+        found = manifest.damage(
+            self.folder / str(self._latest),
+            process=jax.process_index(),
+            processes=jax.process_count(),
+        )
+        return next(filter(None, distributed.gather(found)), None)
+
+
+def _is_complete(folder: pathlib.Path) -> bool:
+    return (folder / "_CHECKPOINT_METADATA").exists()
+
+
+def _steps(folder: pathlib.Path) -> list[int]:
+    """The steps whose save has come to its end, newest first."""
+    if not folder.is_dir():
+        return []
+    names = (path.name for path in folder.iterdir() if _is_complete(path))
+    return sorted((int(name) for name in names if name.isdigit()), reverse=True)
+
+
+def _newest(folder: pathlib.Path) -> int | None:
+    """The newest sealed checkpoint whose files have their sizes; None at the start.
+
+    What is newer is set aside. Where none is sealed (all are of an earlier version, or
+    the first was cut short at its very end), the newest is taken as it is.
+    """
+    steps = _steps(folder)
+    sealed = [s for s in steps if manifest.is_sealed(folder / str(s))]
+    if steps and not sealed:
+        logging.warning("%s is taken unverified: it has no manifest", steps[0])
+        return steps[0]
+    for step in steps:
+        if step not in sealed:
+            found = f"{folder / str(step)} was cut short before its manifest"
+        else:
+            found = manifest.damage(folder / str(step), digests=False)
+        if found is None:
+            return step
+        _set_aside(folder, step, found)
+    if any(_aside(folder).glob("*")):
+        raise UserError(
+            f"no checkpoint in {folder} is whole, and there have been some: they are in "
+            f"{_aside(folder)}. Remove {folder.parent} to start anew"
+        )
+    return None
+
+
+def _aside(folder: pathlib.Path) -> pathlib.Path:
+    return folder.parent / "damaged"
+
+
+def _set_aside(folder: pathlib.Path, step: int, found: str) -> None:
+    """Moves a checkpoint out of the way; only process 0 does, and warns."""
+    if not distributed.is_first():
+        return
+    logging.warning("%s: set aside, and the checkpoint before it is used", found)
+    _aside(folder).mkdir(exist_ok=True)
+    for number in itertools.count():
+        place = _aside(folder) / (f"{step}-{number}" if number else str(step))
+        if not place.exists():
+            (folder / str(step)).rename(place)
+            return
 
 
 def _split(state: TrainState) -> dict[str, Any]:
@@ -122,30 +283,36 @@ def _split(state: TrainState) -> dict[str, Any]:
 
 
 def latest_step(folder: pathlib.Path) -> int | None:
-    """The newest complete checkpoint in `folder`, or None; creates nothing."""
-    if not folder.is_dir():
-        return None
-    steps = [
-        int(path.name)
-        for path in folder.iterdir()
-        if path.name.isdigit() and (path / "_CHECKPOINT_METADATA").exists()
-    ]
-    return max(steps, default=None)
+    """The newest complete checkpoint in `folder`, or None; creates nothing.
+
+    Of sealed ones, if there are any.
+    """
+    steps = _steps(folder)
+    sealed = (step for step in steps if manifest.is_sealed(folder / str(step)))
+    return next(sealed, steps[0] if steps else None)
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any]:
-    """The config that the latest checkpoint in `folder` was trained with."""
-    with ocp.CheckpointManager(folder.absolute(), item_names=("config",)) as manager:
-        restored = manager.restore(
-            latest_step(folder),
-            args=ocp.args.Composite(config=ocp.args.JsonRestore()),
-        )
-    return restored["config"]
+    """The config that the latest checkpoint in `folder` was trained with.
+
+    Raises:
+      UserError: if there is no checkpoint, or its config is damaged.
+    """
+    return _read_config(_item(folder, "config").parent)
+
+
+def _read_config(step_folder: pathlib.Path) -> dict[str, Any]:
+    path = step_folder / "config" / "metadata"
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def component_names(folder: pathlib.Path) -> tuple[str, ...]:
-    """The components whose weights the latest checkpoint in `folder` holds."""
-    return tuple(_metadata(_item(folder, "ema")))
+    """The components whose weights the latest checkpoint in `folder` holds.
+
+    Raises:
+      UserError: if there is no checkpoint, or what tells its components is damaged.
+    """
+    return tuple(_metadata(_item(folder, "ema", digests=False)))
 
 
 def read_params(
@@ -153,22 +320,30 @@ def read_params(
 ) -> dict[str, Any]:
     """One component of the latest checkpoint as `LazyArray`s, whatever mesh saved it.
 
+    The item's files are read once before, against their digests.
+
     Args:
       folder: a stage's `checkpoints` folder.
       component: "generator", "vae", ...
       item: "ema" or "params"; nothing else of the checkpoint is opened.
 
     Raises:
-      UserError: if there is no complete checkpoint.
+      UserError: if there is no complete checkpoint, or a file of the item is damaged.
     """
     return read_tree(_item(folder, item))[component]
 
 
-def _item(folder: pathlib.Path, item: str) -> pathlib.Path:
-    """Where the latest checkpoint has an item."""
+def _item(folder: pathlib.Path, item: str, *, digests: bool = True) -> pathlib.Path:
+    """Where the latest checkpoint has an item, once it is seen to be whole."""
     step = latest_step(folder)
     if step is None:
         raise UserError(f"no checkpoint in {folder}")
+    found = manifest.damage(folder / str(step), below=item, digests=digests)
+    if found:
+        raise UserError(
+            f"damaged checkpoint: {found}. Training goes on from the one before it, and "
+            f"so does this once {folder / str(step)} is moved away"
+        )
     return folder / str(step) / item
 
 

@@ -1,0 +1,227 @@
+"""The processes of a run: how they find each other, agree, and hand values over.
+
+    initialize()      joins the others, if there are any
+    gather, broadcast small values (JSON) by the coordinator's key-value store
+    agreed, in_turn   process 0 makes what all then read: caches, tokenizers
+    fetch             arrays that are split over hosts, whole on each of them
+
+Everything here does nothing much where there is one process, so that callers have one
+path. Values go through the key-value store and never through a device, so they can be
+handed over while devices compile or are lost.
+"""
+
+import itertools
+import json
+import os
+import pathlib
+import secrets
+import socket
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from animatrix_jax.errors import UserError
+
+T = TypeVar("T")
+
+ADDRESS, COUNT, ID = (
+    "JAX_COORDINATOR_ADDRESS",
+    "JAX_NUM_PROCESSES",
+    "JAX_PROCESS_ID",
+)
+_POLL_MS = 5_000
+_turns = itertools.count()
+
+
+def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None:
+    """Joins the other processes of this run, if the environment says that there are any.
+
+    JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID decide where
+    they are set; else what JAX detects of a TPU pod, GKE, Slurm or Open MPI; else this
+    process is alone. To be called before anything asks for devices.
+
+    Args:
+      heartbeat_seconds: a process that is silent for twice as long is lost to JAX's own
+        service, which ends the others. (training/faults.py does so after this bound.)
+      start_seconds: within which all have to have come.
+
+    Raises:
+      UserError: if the three variables contradict each other, or not all came in time.
+    """
+    if jax.distributed.is_initialized():
+        return
+    count, index = (_number(name) for name in (COUNT, ID))
+    address = os.environ.get(ADDRESS)
+    if (count is None) != (index is None) or (count is not None and not address):
+        given = {name: os.environ.get(name) for name in (ADDRESS, COUNT, ID)}
+        raise UserError(f"expected all of {', '.join(given)} or none, got {given}")
+    if count is not None and not 0 <= index < count:
+        raise UserError(f"expected 0 <= {ID} < {COUNT}, got {index} and {count}")
+    if count == 1:
+        return
+    try:
+        with warnings.catch_warnings():
+            # Of clusters that might be there, were a package of theirs installed.
+            warnings.simplefilter("ignore")
+            jax.distributed.initialize(
+                address,
+                count,
+                index,
+                initialization_timeout=start_seconds,
+                heartbeat_timeout_seconds=2 * heartbeat_seconds,
+                shutdown_timeout_seconds=2 * heartbeat_seconds,
+            )
+    except ValueError as error:
+        if count is None and "defined" in str(error):
+            return  # no cluster: one process
+        raise
+    except RuntimeError as error:
+        raise UserError(
+            f"process {index} of {count} on {host()}: not all processes came together "
+            f"at {address} within {start_seconds} s: {_first_line(error)}"
+        ) from error
+
+
+def shutdown() -> None:
+    """Waits for the others and parts from them."""
+    if jax.distributed.is_initialized():
+        jax.distributed.shutdown()
+
+
+def client() -> Any:
+    """The coordinator's client, or None where this process is alone."""
+    from jax._src import distributed
+
+    return distributed.global_state.client
+
+
+def host() -> str:
+    """This machine's name."""
+    return socket.gethostname()
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes what is written once."""
+    return jax.process_index() == 0
+
+
+def gather(value: Any) -> list[Any]:
+    """A JSON value of every process, in their order. All must call it, in one order."""
+    if jax.process_count() == 1:
+        return [value]
+    store, turn = client(), next(_turns)
+    store.key_value_set(f"animatrix/{turn}/{jax.process_index()}", json.dumps(value))
+    return [_wait_for(f"animatrix/{turn}/{i}") for i in range(jax.process_count())]
+
+
+def broadcast(value: Any) -> Any:
+    """Process 0's JSON value, on every process."""
+    if jax.process_count() == 1:
+        return value
+    turn = next(_turns)
+    if is_first():
+        client().key_value_set(f"animatrix/{turn}/0", json.dumps(value))
+    return _wait_for(f"animatrix/{turn}/0")
+
+
+def agreed(make: Callable[[], T]) -> T:
+    """What `make()` gives on process 0, a JSON value, on every process.
+
+    Raises:
+      UserError: on the others too, if process 0 failed.
+    """
+    if jax.process_count() == 1:
+        return make()
+    if not is_first():
+        made, failed = broadcast(None)
+        if failed:
+            raise UserError(f"process 0 failed: {failed}")
+        return made
+    try:
+        made = make()
+    except Exception as error:
+        broadcast([None, _first_line(error)])
+        raise
+    broadcast([made, None])
+    return made
+
+
+def in_turn(make: Callable[[], T]) -> T:
+    """`make()` on process 0, and when it is through, on the others.
+
+    For what lies in a shared folder: the first call writes it, later ones read it.
+
+    Raises:
+      UserError: on the others too, if process 0 failed.
+    """
+    made: list[T] = []
+    agreed(lambda: made.append(make()))
+    return made[0] if made else make()
+
+
+def check_shared(folder: pathlib.Path) -> None:
+    """Does nothing, but for a folder that is not one and the same to all processes.
+
+    Raises:
+      UserError: naming the hosts that do not see it.
+    """
+    if jax.process_count() == 1:
+        return
+    token = folder / f".seen-{broadcast(secrets.token_hex(8))}"
+    agreed(token.touch)
+    blind = [name for name in gather(None if token.exists() else host()) if name]
+    agreed(token.unlink)
+    if blind:
+        raise UserError(
+            f"{folder} of process 0 is not there on {', '.join(blind)}: --workdir has to "
+            "be a folder that all hosts share (a mounted bucket, NFS)"
+        )
+
+
+def fetch(tree: Any) -> Any:
+    """A tree of global arrays as numpy on every host; alone, the tree as it is.
+
+    Leaf by leaf, each replicated over the devices on its way: a device holds one more
+    leaf at a time, a host the whole tree.
+    """
+    if jax.process_count() == 1:
+        return tree
+    return jax.tree.map(
+        lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), tree
+    )
+
+
+def concatenate(part: np.ndarray) -> np.ndarray:
+    """Each host's rows [n ...], one after the other, on every host."""
+    if jax.process_count() == 1:
+        return part
+    return np.asarray(multihost_utils.process_allgather(part, tiled=True))
+
+
+def _wait_for(key: str) -> Any:
+    """A value of the store, when it is there; the loss of who sets it ends this process
+    from elsewhere, so that no bound is needed here."""
+    while True:
+        try:
+            return json.loads(client().blocking_key_value_get(key, _POLL_MS))
+        except RuntimeError as error:
+            if "DEADLINE_EXCEEDED" not in str(error):
+                raise
+
+
+def _number(name: str) -> int | None:
+    text = os.environ.get(name)
+    if text in (None, ""):
+        return None
+    if not text.isdigit():
+        raise UserError(f"expected a number in {name}, got {text!r}")
+    return int(text)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
