@@ -5,17 +5,20 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
 from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
+from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.validation import Prompt, validation_callback
 from animatrix_jax.training import loop
 from animatrix_jax.training.config import section
+from animatrix_jax.training.faults import Session, session
 from animatrix_jax.training.loop import Callback
 from animatrix_jax.training.optimizer import OptimizerConfig
 from animatrix_jax.training.stage import Stage
@@ -53,12 +56,37 @@ def build(config: Any, *, workdir: pathlib.Path) -> Stage:
 
 
 def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
-    """Trains a stage to its end and returns its summary."""
-    mesh = make_mesh(section(MeshConfig, config.mesh))
+    """Trains a stage to its end, with the other processes of the run if there are any.
+
+    Returns:
+      Its summary.
+
+    Raises:
+      Stopped: if SIGTERM or SIGINT came, once the run is saved.
+    """
     loop_config = section(
         loop.LoopConfig,
         config.loop.to_dict() | {"profile": config.profile, "seed": config.seed},
     )
+    if loop_config.compile_cache:
+        _keep_compiled(workdir / ".compiled")
+    with session(
+        heartbeat_seconds=loop_config.heartbeat_seconds,
+        hang_seconds=loop_config.hang_seconds,
+        start_seconds=loop_config.start_seconds,
+    ) as running:
+        return _train(config, loop_config, running, workdir=workdir)
+
+
+def _train(
+    config: Any,
+    loop_config: loop.LoopConfig,
+    running: Session,
+    *,
+    workdir: pathlib.Path,
+) -> dict[str, Any]:
+    mesh = make_mesh(section(MeshConfig, config.mesh))
+    distributed.share_batches(mesh)
     stage = build(config, workdir=workdir)
     callbacks = []
     run_config = json.loads(config.to_json())
@@ -73,7 +101,14 @@ def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
         mesh=mesh,
         run_config=run_config,
         callbacks=callbacks,
+        session=running,
     )
+
+
+def _keep_compiled(folder: pathlib.Path) -> None:
+    """Compiled programs outlive the process, there or where the environment says."""
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
 
 
 def _samples(

@@ -12,6 +12,7 @@ handed over while devices compile or are lost.
 
 import itertools
 import json
+import math
 import os
 import pathlib
 import secrets
@@ -23,8 +24,10 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.parallel.mesh import BATCH_AXES, batch_sharding
 
 T = TypeVar("T")
 
@@ -35,6 +38,7 @@ ADDRESS, COUNT, ID = (
 )
 _POLL_MS = 5_000
 _turns = itertools.count()
+_share: tuple[int, int] | None = None
 
 
 def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None:
@@ -182,6 +186,32 @@ def check_shared(folder: pathlib.Path) -> None:
         )
 
 
+def share_batches(mesh: Mesh) -> None:
+    """From now on, `batch_share` is this host's of batches on `mesh`.
+
+    Hosts that a batch is not split over (of one sequence or tensor group) make the same
+    rows.
+
+    Raises:
+      UserError: if a host's devices take rows that do not lie together.
+    """
+    global _share
+    count = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    slices = batch_sharding(mesh).addressable_devices_indices_map((count,)).values()
+    rows = sorted({row for (part,) in slices for row in range(*part.indices(count))})
+    if rows != list(range(rows[0], rows[-1] + 1)) or rows[0] % len(rows):
+        raise UserError(
+            f"mesh {dict(mesh.shape)}: the devices of {host()} take parts {rows} of "
+            f"{count} of a batch, which do not lie together"
+        )
+    _share = (rows[0] // len(rows), count // len(rows))
+
+
+def batch_share() -> tuple[int, int]:
+    """Which part of every batch this host makes, and of how many parts."""
+    return _share or (jax.process_index(), jax.process_count())
+
+
 def fetch(tree: Any) -> Any:
     """A tree of global arrays as numpy on every host; alone, the tree as it is.
 
@@ -196,10 +226,12 @@ def fetch(tree: Any) -> Any:
 
 
 def concatenate(part: np.ndarray) -> np.ndarray:
-    """Each host's rows [n ...], one after the other, on every host."""
+    """Each host's rows [n ...] of a batch, one after the other, on every host."""
     if jax.process_count() == 1:
         return part
-    return np.asarray(multihost_utils.process_allgather(part, tiled=True))
+    parts = np.asarray(multihost_utils.process_allgather(part))
+    once = parts[:: jax.process_count() // batch_share()[1]]
+    return once.reshape(-1, *part.shape[1:])
 
 
 def _wait_for(key: str) -> Any:

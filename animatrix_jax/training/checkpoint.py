@@ -8,11 +8,11 @@ to its digests before it is read.
 """
 
 import collections
+import concurrent.futures
 import itertools
 import json
 import math
 import pathlib
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,7 +34,6 @@ _ITEMS = ("params", "ema", "optimizer", "counters")
 _CHUNK_BYTES = 4 << 20
 # Of arrays on their way from disk to devices at one time, a host.
 _RESTORE_GB = 8
-_LOOK_SECONDS = 0.05
 # Chunks are read whole and unpacked before a part is taken: all at once would hold an
 # array several times over.
 _CHUNKS_AT_ONCE = 4
@@ -75,9 +74,8 @@ class Checkpoints:
             },
         )
         distributed.check_shared(self.folder)
-        self._sealing: threading.Thread | None = None
-        self._unsealed: BaseException | None = None
-        self._given_up = threading.Event()
+        self._sealer = concurrent.futures.ThreadPoolExecutor(1)
+        self._sealing: concurrent.futures.Future[None] | None = None
 
     @property
     def latest(self) -> int | None:
@@ -110,7 +108,7 @@ class Checkpoints:
         """Saves in the background; the iterator's state is taken now.
 
         Raises:
-          UserError: if the save before this one could not be written.
+          Exception: whatever kept the save before this one from being written.
         """
         if step == self._asked:
             return
@@ -135,8 +133,7 @@ class Checkpoints:
             ),
             force=True,
         )
-        self._sealing = threading.Thread(target=self._seal, args=(step,), daemon=True)
-        self._sealing.start()
+        self._sealing = self._sealer.submit(self._seal, step)
 
     def restore(self, like: TrainState) -> TrainState:
         """The newest whole state, in the shapes and shardings of `like`.
@@ -166,20 +163,11 @@ class Checkpoints:
         """Blocks until the last save is on disk and sealed.
 
         Raises:
-          UserError: if it could not be written.
+          Exception: whatever kept it from being written.
         """
-        if self._sealing is None:
-            return
-        try:
-            self._manager.wait_until_finished()
-        except BaseException:
-            self._given_up.set()
-            raise
-        finally:
-            self._sealing.join()
+        if self._sealing is not None:
+            self._sealing.result()
             self._sealing = None
-        if self._unsealed is not None:
-            raise self._unsealed
 
     def close(self) -> None:
         """Finishes pending saves and releases the manager."""
@@ -189,21 +177,14 @@ class Checkpoints:
             self._manager.close()
 
     def _seal(self, step: int) -> None:
-        """Waits for the save of `step` to be complete; digests what there is to digest.
-
-        Only a finished save has a folder of its name: before, it is a temporary one.
-        """
-        folder = self.folder / str(step)
-        while not _is_complete(folder):
-            if self._given_up.wait(_LOOK_SECONDS):
-                return
-        try:
-            manifest.write_part(
-                folder, process=jax.process_index(), processes=jax.process_count()
-            )
-            self._latest = step
-        except OSError as error:
-            self._unsealed = error
+        """Waits until the save of `step` is complete on all hosts, and digests it."""
+        self._manager.wait_until_finished()
+        manifest.write_part(
+            self.folder / str(step),
+            process=jax.process_index(),
+            processes=jax.process_count(),
+        )
+        self._latest = step
 
     def _damage(self) -> str | None:
         """What the processes, each reading its share, find wrong with the newest."""
