@@ -165,6 +165,7 @@ def _run(
     ledger: Ledger,
 ) -> TrainState:
     """From the latest checkpoint, or the start, to the last step."""
+    clock = _Clock(folder)
     begun = _begin(
         stage,
         config,
@@ -178,7 +179,6 @@ def _run(
     state, done = begun.state, begun.done
     rates = learning_rates(optimizer, config.steps)
     validate = _Validation(stage, mesh, config.seed)
-    clock = _Clock(folder)
     guard = NonFiniteGuard(config.max_nonfinite)
     profiler = Profiler(folder / "profile", done + 5 if config.profile else None)
     bar = tqdm(

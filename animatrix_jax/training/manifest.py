@@ -50,19 +50,20 @@ def is_sealed(folder: pathlib.Path) -> bool:
 
 def read(folder: pathlib.Path) -> Entries | None:
     """Size and sha256 of every file, or None if the manifest is not complete."""
-    entries: Entries = {}
     parts = [m for p in folder.glob("manifest-*.json") if (m := _PART.match(p.name))]
-    if not parts or len(parts) != int(parts[0].group(2)):
+    if sorted(tuple(map(int, part.groups())) for part in parts) != [
+        (process, len(parts)) for process in range(len(parts))
+    ]:
         return None
+    entries: Entries = {}
     for part in parts:
         try:
             text = (folder / part.string).read_text(encoding="utf-8")
-            entries |= {
-                name: (entry[0], entry[1]) for name, entry in json.loads(text).items()
-            }
-        except (ValueError, LookupError, AttributeError, OSError):
+            for name, (size, digest) in json.loads(text).items():
+                entries[name] = (size, digest)
+        except (AttributeError, OSError, TypeError, ValueError):
             return None
-    return entries
+    return entries or None
 
 
 def damage(
