@@ -17,6 +17,8 @@ import os
 import pathlib
 import secrets
 import socket
+import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -36,7 +38,11 @@ ADDRESS, COUNT, ID = (
     "JAX_NUM_PROCESSES",
     "JAX_PROCESS_ID",
 )
+EXIT_PEER = 76
+"""How a process ends that has lost another."""
 _POLL_MS = 5_000
+_CONNECT_SECONDS = 2.0
+_LATE_SECONDS = 60
 _turns = itertools.count()
 _share: tuple[int, int] | None = None
 
@@ -53,8 +59,10 @@ def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None
         service, which ends the others. (training/faults.py does so after this bound.)
       start_seconds: within which all have to have come.
 
+    If not all have come in time, the process ends (JAX would abort it) with code 76.
+
     Raises:
-      UserError: if the three variables contradict each other, or not all came in time.
+      UserError: if the three variables contradict each other.
     """
     if jax.distributed.is_initialized():
         return
@@ -67,6 +75,9 @@ def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None
         raise UserError(f"expected 0 <= {ID} < {COUNT}, got {index} and {count}")
     if count == 1:
         return
+    late = threading.Timer(start_seconds, _end_late, (address, start_seconds))
+    late.daemon = True
+    late.start()
     try:
         with warnings.catch_warnings():
             # Of clusters that might be there, were a package of theirs installed.
@@ -75,7 +86,7 @@ def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None
                 address,
                 count,
                 index,
-                initialization_timeout=start_seconds,
+                initialization_timeout=start_seconds + _LATE_SECONDS,
                 heartbeat_timeout_seconds=2 * heartbeat_seconds,
                 shutdown_timeout_seconds=2 * heartbeat_seconds,
             )
@@ -83,11 +94,8 @@ def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None
         if count is None and "defined" in str(error):
             return  # no cluster: one process
         raise
-    except RuntimeError as error:
-        raise UserError(
-            f"process {index} of {count} on {host()}: not all processes came together "
-            f"at {address} within {start_seconds} s: {_first_line(error)}"
-        ) from error
+    finally:
+        late.cancel()
 
 
 def shutdown() -> None:
@@ -101,6 +109,20 @@ def client() -> Any:
     from jax._src import distributed
 
     return distributed.global_state.client
+
+
+def coordinator_listens() -> bool:
+    """Whether somebody takes connections where the coordinator did."""
+    from jax._src import distributed
+
+    name, port = distributed.global_state.coordinator_address.rsplit(":", 1)
+    try:
+        socket.create_connection(
+            (name.strip("[]"), int(port)), _CONNECT_SECONDS
+        ).close()
+    except OSError:
+        return False
+    return True
 
 
 def host() -> str:
@@ -243,6 +265,13 @@ def _wait_for(key: str) -> Any:
         except RuntimeError as error:
             if "DEADLINE_EXCEEDED" not in str(error):
                 raise
+
+
+def _end_late(address: str | None, seconds: int) -> None:
+    line = f"not all processes came together within loop.start_seconds = {seconds}"
+    sys.stderr.write(f"\nanimatrix: {line}, at {address or 'the detected address'}\n")
+    sys.stderr.flush()
+    os._exit(EXIT_PEER)
 
 
 def _number(name: str) -> int | None:

@@ -7,36 +7,26 @@ start removes and never loads. One that is complete is digested (manifest.py), a
 to its digests before it is read.
 """
 
-import collections
 import concurrent.futures
 import itertools
 import json
-import math
 import pathlib
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grain
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-import tensorstore
 from absl import logging
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training import manifest
-from animatrix_jax.training.lazy import Index, LazyArray
+from animatrix_jax.training.lazy_orbax import CHUNK_BYTES, read_tree, tree_metadata
 from animatrix_jax.training.step import TrainState
 
 _ITEMS = ("params", "ema", "optimizer", "counters")
-# Of a chunk on disk, which is read as a whole: who reads a part reads not much more.
-_CHUNK_BYTES = 4 << 20
 # Of arrays on their way from disk to devices at one time, a host.
 _RESTORE_GB = 8
-# Chunks are read whole and unpacked before a part is taken: all at once would hold an
-# array several times over.
-_CHUNKS_AT_ONCE = 4
 
 
 class Checkpoints:
@@ -87,15 +77,11 @@ class Checkpoints:
         return _read_config(self.folder / str(self._latest))
 
     def position(self) -> dict[str, Any]:
-        """Where the newest checkpoint's data iterator stood, on any number of hosts.
-
-        Raises:
-          UserError: if it does not say.
-        """
-        path = self.folder / str(self._latest) / "data" / "metadata"
-        if not path.exists():
-            raise UserError(f"{path} is missing: an earlier version wrote this run")
-        return json.loads(path.read_text(encoding="utf-8"))
+        """Where the newest checkpoint's data iterator stood, on any number of hosts."""
+        folder = self.folder / str(self._latest) / "data"
+        # The other name is that of earlier versions, which saved one for each process.
+        paths = [folder / "metadata", folder / "process_0-of-1.json"]
+        return json.loads(_first_there(paths).read_text(encoding="utf-8"))
 
     def save(
         self,
@@ -118,7 +104,7 @@ class Checkpoints:
             name: ocp.args.StandardSave(
                 item,
                 save_args=jax.tree.map(
-                    lambda _: ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES), item
+                    lambda _: ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES), item
                 ),
             )
             for name, item in _split(state).items()
@@ -194,6 +180,10 @@ class Checkpoints:
             processes=jax.process_count(),
         )
         return next(filter(None, distributed.gather(found)), None)
+
+
+def _first_there(paths: list[pathlib.Path]) -> pathlib.Path:
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def _is_complete(folder: pathlib.Path) -> bool:
@@ -293,7 +283,7 @@ def component_names(folder: pathlib.Path) -> tuple[str, ...]:
     Raises:
       UserError: if there is no checkpoint, or what tells its components is damaged.
     """
-    return tuple(_metadata(_item(folder, "ema", digests=False)))
+    return tuple(tree_metadata(_item(folder, "ema", digests=False)))
 
 
 def read_params(
@@ -326,122 +316,3 @@ def _item(folder: pathlib.Path, item: str, *, digests: bool = True) -> pathlib.P
             f"so does this once {folder / str(step)} is moved away"
         )
     return folder / str(step) / item
-
-
-def save_tree(folder: pathlib.Path, tree: dict[str, Any]) -> None:
-    """Saves a tree of `LazyArray`s, a block at a time; `read_tree` gives it back.
-
-    The form on disk is that of any Orbax checkpoint of arrays.
-    """
-    with ocp.Checkpointer(_handler()) as writer:
-        writer.save(folder.absolute(), args=ocp.args.PyTreeSave(tree))
-
-
-def read_tree(folder: pathlib.Path) -> dict[str, Any]:
-    """The tree of an Orbax checkpoint as `LazyArray`s, of which nothing is read yet."""
-    restore_args = jax.tree.map(lambda _: ocp.RestoreArgs(LazyArray), _metadata(folder))
-    return _handler().restore(
-        folder.absolute(), args=ocp.args.PyTreeRestore(restore_args=restore_args)
-    )
-
-
-def _metadata(folder: pathlib.Path) -> dict[str, Any]:
-    """The tree of what Orbax knows of each array, without its values.
-
-    By the handler alone: a `Checkpointer` would warn that an item of a save is no whole
-    one.
-    """
-    return dict(_handler().metadata(folder.absolute()).tree)
-
-
-class _LazyHandler(ocp.type_handlers.NumpyHandler):
-    """Arrays on disk as `NumpyHandler` has them, never in memory as a whole."""
-
-    async def serialize(
-        self,
-        values: Sequence[LazyArray],
-        infos: Sequence[ocp.type_handlers.ParamInfo],
-        args: Sequence[ocp.SaveArgs] | None = None,
-    ) -> Sequence[Any]:
-        for value, info in zip(values, infos, strict=True):
-            await info.await_path_creation()
-            chunk = _chunk_shape(value)
-            spec = ocp.type_handlers.get_json_tspec_write(
-                info,
-                use_ocdbt=True,
-                global_shape=value.shape,
-                local_shape=chunk,
-                dtype=value.dtype,
-                process_index=jax.process_index(),
-            )
-            store = await tensorstore.open(
-                tensorstore.Spec(spec), create=True, open=True, context=info.ts_context
-            )
-            for index in value.blocks(chunk[0] if chunk else 1):
-                await store[index].write(value[index])
-        return []
-
-    async def deserialize(
-        self,
-        infos: Sequence[ocp.type_handlers.ParamInfo],
-        args: Sequence[ocp.RestoreArgs] | None = None,
-    ) -> Sequence[LazyArray]:
-        arrays = []
-        for info in infos:
-            await info.await_path_creation()
-            spec = ocp.type_handlers.get_json_tspec_read(
-                info, use_ocdbt=bool(info.is_ocdbt_checkpoint)
-            )
-            store = await tensorstore.open(
-                tensorstore.Spec(spec), open=True, context=info.ts_context
-            )
-            arrays.append(_from_store(store))
-        return arrays
-
-
-def _handler() -> ocp.PyTreeCheckpointHandler:
-    registry = ocp.type_handlers.create_type_handler_registry(
-        (jax.Array, ocp.type_handlers.ArrayHandler()), (LazyArray, _LazyHandler())
-    )
-    return ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
-
-
-def _from_store(store: tensorstore.TensorStore) -> LazyArray:
-    dtype = np.dtype(store.dtype.numpy_dtype)
-
-    def read(index: Index) -> np.ndarray:
-        made = np.empty([part.stop - part.start for part in index], dtype)
-        into = tensorstore.array(made).translate_to[[part.start for part in index]]
-        reads: collections.deque[Any] = collections.deque()
-        for piece in _chunks(store, index):
-            if len(reads) == _CHUNKS_AT_ONCE:
-                reads.popleft().result()
-            reads.append(into[piece].write(store[piece]))
-        while reads:
-            reads.popleft().result()
-        return made
-
-    return LazyArray(shape=tuple(store.shape), dtype=dtype, read=read)
-
-
-def _chunks(store: tensorstore.TensorStore, index: Index) -> Iterator[Index]:
-    """The part of `index` in each chunk on disk that it touches."""
-    cuts = []
-    for part, size in zip(index, store.chunk_layout.read_chunk.shape, strict=True):
-        starts = range(part.start // size * size, part.stop, size)
-        cuts.append(
-            [slice(max(at, part.start), min(at + size, part.stop)) for at in starts]
-        )
-    return itertools.product(*cuts)
-
-
-def _chunk_shape(value: LazyArray) -> tuple[int, ...]:
-    """Leading axes cut until a chunk is small, each into equal parts."""
-    shape = list(value.shape)
-    for axis, size in enumerate(shape):
-        bytes_of_one = value.dtype.itemsize * math.prod(shape[axis + 1 :])
-        most = max(1, _CHUNK_BYTES // max(1, bytes_of_one))
-        shape[axis] = max(n for n in range(1, size + 1) if size % n == 0 and n <= most)
-        if shape[axis] > 1:
-            break
-    return tuple(shape)

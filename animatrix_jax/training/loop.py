@@ -10,9 +10,7 @@ again.
 
 import contextlib
 import dataclasses
-import json
 import pathlib
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,7 +20,6 @@ from absl import logging
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.errors import UserError
 from animatrix_jax.parallel import distributed, sharding
 from animatrix_jax.parallel import mesh as mesh_lib
@@ -30,7 +27,6 @@ from animatrix_jax.training.checkpoint import Checkpoints, latest_step
 from animatrix_jax.training.faults import Session, Stopped, is_full_disk
 from animatrix_jax.training.feed import Feed, StepProgram, abstract
 from animatrix_jax.training.goodput import Ledger
-from animatrix_jax.training.lazy import LazyArray
 from animatrix_jax.training.monitors import NonFiniteGuard, Profiler, log_overview
 from animatrix_jax.training.optimizer import (
     OptimizerConfig,
@@ -40,7 +36,13 @@ from animatrix_jax.training.optimizer import (
 from animatrix_jax.training.same_run import check_same_run
 from animatrix_jax.training.stage import Batch, Params, Stage
 from animatrix_jax.training.step import TrainState, init_state, make_train_step
-from animatrix_jax.training.writers import Writer, read_metrics
+from animatrix_jax.training.summary import (
+    Clock,
+    params_digest,
+    read_summary,
+    write_summary,
+)
+from animatrix_jax.training.writers import Writer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,6 @@ def train(
     """
     session = session or Session()
     folder = workdir / stage.name
-    summary_path = folder / "summary.json"
     # Closing waits for a save that is under way, also when the run ends in an error.
     with (
         _full_disk_is_told(folder),
@@ -119,9 +120,9 @@ def train(
         done = checkpoints.latest or 0
         if done:
             check_same_run(checkpoints.config(), run_config, folder=folder)
-        if done >= config.steps and summary_path.exists():
+        if done >= config.steps and (summary := read_summary(folder)):
             logging.info("%s: done already, at step %d", stage.name, done)
-            return json.loads(summary_path.read_text(encoding="utf-8"))
+            return summary
         if done > config.steps:
             raise UserError(f"{folder} is at step {done}, beyond {config.steps} steps")
         ledger = Ledger(folder, began=session.began)
@@ -140,15 +141,11 @@ def train(
         session.at(config.steps, "finish")
         with ledger.on("finish"):
             stage.finish(state.ema, folder)
-            digest = _digest(state.params)
+            digest = params_digest(state.params)
         ledger.mark(config.steps)
-    summary = distributed.agreed(lambda: _summary(stage, folder, state, ledger))
-    summary["params_digest"] = digest
-    if distributed.is_first():
-        temporary = summary_path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(summary, indent=1), encoding="utf-8")
-        temporary.replace(summary_path)
-    return summary
+    return distributed.agreed(
+        lambda: write_summary(stage, folder, state, ledger=ledger, digest=digest)
+    )
 
 
 def _run(
@@ -165,7 +162,7 @@ def _run(
     ledger: Ledger,
 ) -> TrainState:
     """From the latest checkpoint, or the start, to the last step."""
-    clock = _Clock(folder)
+    clock = Clock(folder)
     begun = _begin(
         stage,
         config,
@@ -379,18 +376,6 @@ def place_batch(batch: Batch, mesh: Mesh) -> Params:
     }
 
 
-class _Clock:
-    """Seconds of training so far, over all restarts that left a checkpoint."""
-
-    def __init__(self, folder: pathlib.Path):
-        lines = read_metrics(folder)
-        self._before = lines[-1].get("seconds", 0.0) if lines else 0.0
-        self._start = time.monotonic()
-
-    def seconds(self) -> float:
-        return self._before + time.monotonic() - self._start
-
-
 class _Validation:
     """The loss on fixed clips with fixed noise, so that two values compare."""
 
@@ -410,35 +395,3 @@ class _Validation:
             for batch, key in zip(self._batches, self._keys)
         ]
         return float(np.mean([float(loss) for loss in losses]))
-
-
-def _digest(params: Params) -> str:
-    """The fingerprint of parameters that may be split over hosts."""
-
-    def whole(leaf: jax.Array) -> LazyArray:
-        return LazyArray(
-            shape=leaf.shape,
-            dtype=np.dtype(leaf.dtype),
-            read=lambda index: np.asarray(distributed.fetch(leaf))[index],
-        )
-
-    return fingerprint(jax.tree.map(whole, params))
-
-
-def _summary(
-    stage: Stage, folder: pathlib.Path, state: TrainState, ledger: Ledger
-) -> dict[str, Any]:
-    lines = read_metrics(folder)
-    validation = [
-        line["validation_loss"] for line in lines if "validation_loss" in line
-    ]
-    return {
-        "name": stage.name,
-        "steps": int(state.step),
-        "loss_first": validation[0],
-        "loss_last": validation[-1],
-        "seconds": round(lines[-1]["seconds"], 1),
-        "skipped": int(state.skipped),
-        **stage.counts(),
-        "goodput": ledger.report(),
-    }

@@ -6,7 +6,7 @@
 n counts the loop's places ("data" of step 12, "step" 12, "save" 12, ...), which all
 processes pass in one order, so that the least n is furthest behind. A process
 
-    is lost     if it has posted nothing for heartbeat_seconds (killed, stopped, cut off)
+    is lost     if it has posted nothing more for heartbeat_seconds (killed, stopped, cut off)
     hangs       if it stands furthest behind, at one place for hang_seconds
     has ended   if its last post says so, with the line that it ended with
 
@@ -19,6 +19,7 @@ where it stood, are known from what was read before.
 import ctypes
 import json
 import os
+import pathlib
 import signal
 import sys
 import threading
@@ -28,8 +29,7 @@ from typing import Any
 import jax
 
 from animatrix_jax.parallel import distributed
-
-EXIT_PEER = 76
+from animatrix_jax.parallel.distributed import EXIT_PEER
 
 # Which may rightly take long: the first makes caches, process 0 alone does the others.
 _PATIENT = ("start", "samples", "finish")
@@ -39,8 +39,8 @@ _PLACES = {
     "validation": "in the validation after",
     "save": "in the save after",
 }
-_STORE_FAILURES = 3
-_RETRY_SECONDS = 0.5
+_TICK_SECONDS = 0.5
+_TASKS = pathlib.Path("/proc/self/task")
 _KEY = "animatrix/at/"
 
 
@@ -52,14 +52,12 @@ class Watchdog:
         self._process, self._store = jax.process_index(), distributed.client()
         self._interval = heartbeat_seconds / 10
         self._ended = threading.Event()
-        self._verdict: str | None = None
         self._mine = {"n": 0, "step": 0, "place": "start", "host": distributed.host()}
         self._posts = 0
         # Of each process: its last post, and when it and its n last changed, by our clock.
         self._posted: dict[int, dict[str, Any]] = {self._process: self._mine}
         now = time.monotonic()
-        others = set(range(jax.process_count())) - {self._process}
-        self._heard = dict.fromkeys(others, now)
+        self._heard: dict[int, float] = {}
         self._moved: dict[int, float] = {self._process: now}
         self._reached_store = now
 
@@ -95,9 +93,9 @@ class Watchdog:
         """After a collective has failed here: waits for who it is that is lost."""
         until = time.monotonic() + self._heartbeat + 3 * self._interval
         while self._store is not None and time.monotonic() < until:
-            if verdict := self._verdict or self._judge():
+            if verdict := self._judge():
                 return verdict
-            time.sleep(min(self._interval, _RETRY_SECONDS))
+            time.sleep(min(self._interval, _TICK_SECONDS))
         return None
 
     def _post(self) -> None:
@@ -106,18 +104,14 @@ class Watchdog:
         self._store.key_value_set(f"{_KEY}{self._process}", text, allow_overwrite=True)
 
     def _exchange(self) -> None:
-        failures = 0
-        while not self._ended.wait(_RETRY_SECONDS if failures else self._interval):
+        while not self._ended.wait(self._interval):
             try:
                 self._post()
                 for key, text in self._store.key_value_dir_get(_KEY):
                     self._read(int(key.rsplit("/", 1)[1]), json.loads(text))
             except RuntimeError:
-                failures += 1
-                if failures >= _STORE_FAILURES:
-                    self._verdict = self._lost(0)
                 continue
-            failures, self._reached_store = 0, time.monotonic()
+            self._reached_store = time.monotonic()
 
     def _read(self, process: int, post: dict[str, Any]) -> None:
         if process == self._process:
@@ -130,8 +124,8 @@ class Watchdog:
         self._posted[process] = post
 
     def _watch(self) -> None:
-        while not self._ended.wait(min(self._interval, _RETRY_SECONDS)):
-            if (verdict := self._verdict or self._judge()) and not self._ended.is_set():
+        while not self._ended.wait(min(self._interval, _TICK_SECONDS)):
+            if (verdict := self._judge()) and not self._ended.is_set():
                 end_process(verdict, EXIT_PEER)
 
     def _judge(self) -> str | None:
@@ -144,14 +138,17 @@ class Watchdog:
             silent = now - heard > self._heartbeat
             if silent and "ended" not in posted.get(process, {}):
                 return self._lost(process)
-        if self._store is not None and now - self._reached_store > self._heartbeat:
+        if self._store is not None and (
+            now - self._reached_store > self._heartbeat
+            or (_aborts() and not distributed.coordinator_listens())
+        ):
             return self._lost(0)
         return self._hanging(now, posted)
 
     def _lost(self, process: int) -> str:
         post = self._posted.get(process)
         if post is None:
-            return f"process {process} is lost: it was never heard of"
+            return f"process {process} is lost: nothing was ever heard of it"
         return (
             f"process {process} on {post['host']} is lost: not heard of since it was "
             f"{_where(post)} (loop.heartbeat_seconds is {self._heartbeat:g})"
@@ -181,12 +178,27 @@ def _hold_aborts() -> None:
     The client aborts the process from a thread of its own the moment that the
     coordinator is gone, and says neither who nor where. libc's sleep() as the signal's
     handler takes the signal's number for seconds: SIGABRT, 6, waits for so long and
-    then goes on to abort. It touches nothing, and no Python runs in it.
+    then goes on to abort. It touches nothing, and no Python runs in it; `_aborts` sees
+    that it runs.
     """
     libc = ctypes.CDLL(None)
     libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
     libc.signal.restype = ctypes.c_void_p
     libc.signal(signal.SIGABRT, ctypes.cast(libc.sleep, ctypes.c_void_p))
+
+
+def _aborts() -> bool:
+    """Whether a thread of this process is in the handler of SIGABRT, which is blocked
+    there; told by Linux alone."""
+    bit = 1 << (signal.SIGABRT - 1)
+    for status in _TASKS.glob("*/status"):
+        try:
+            blocked = status.read_text().split("SigBlk:", 1)[1].split(None, 1)[0]
+        except (OSError, IndexError):
+            continue  # a thread that is through
+        if int(blocked, 16) & bit:
+            return True
+    return False
 
 
 def end_process(line: str, code: int) -> None:

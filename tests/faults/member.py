@@ -117,7 +117,7 @@ def run(workdir, options):
         "validate_every": 8,
         "checkpoint_every": 4,
         "sample_every": 12,
-        "heartbeat_seconds": 10,
+        "heartbeat_seconds": 60,
         "hang_seconds": 300.0,
     }
     config = LoopConfig(**fields | options)

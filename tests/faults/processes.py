@@ -1,10 +1,8 @@
 """Starts the processes of member.py on loopback, and waits for what they say and do."""
 
-import contextlib
 import json
 import os
 import pathlib
-import signal
 import socket
 import subprocess
 import sys
@@ -70,11 +68,13 @@ class Run:
         try:
             return [p.wait(max(until - time.monotonic(), 0.1)) for p in self.processes]
         finally:
-            for process in self.processes:
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGCONT)
-                    process.kill()
-                process.wait()
+            self.kill()
+
+    def kill(self):
+        """Ends what is still there."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
 
     def summary(self):
         """Process 0's summary, once all have ended well."""

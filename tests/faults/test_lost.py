@@ -29,7 +29,7 @@ def ends(run, survivor, seconds):
     )
     assert time.monotonic() - began < seconds + SLACK
     line = run.line(survivor)
-    run.codes(seconds=0)
+    run.kill()
     return line
 
 
@@ -55,11 +55,11 @@ def test_a_stopped_process_is_named(tmp_path):
 
 
 def test_a_process_that_hangs_in_its_data_is_named_with_its_step(tmp_path):
-    run = start(tmp_path, hang=[1, 6], hang_seconds=4)
+    run = start(tmp_path, hang=[1, 6], hang_seconds=20)
     codes = run.codes()
     assert codes == [EXIT_PEER, EXIT_PEER]
     for index in (0, 1):
         assert (
             f"process 1 on {HOST} hangs: in its data for step 6 "
-            "(loop.hang_seconds is 4)"
+            "(loop.hang_seconds is 20)"
         ) in run.line(index)
