@@ -1,8 +1,9 @@
 """From a config to a run: the registry of stages, and what the loop is given."""
 
+import contextlib
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -68,13 +69,14 @@ def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
         loop.LoopConfig,
         config.loop.to_dict() | {"profile": config.profile, "seed": config.seed},
     )
-    if loop_config.compile_cache:
-        _keep_compiled(workdir / ".compiled")
-    with session(
-        heartbeat_seconds=loop_config.heartbeat_seconds,
-        hang_seconds=loop_config.hang_seconds,
-        start_seconds=loop_config.start_seconds,
-    ) as running:
+    with (
+        _compiled_kept(workdir / ".compiled" if loop_config.compile_cache else None),
+        session(
+            heartbeat_seconds=loop_config.heartbeat_seconds,
+            hang_seconds=loop_config.hang_seconds,
+            start_seconds=loop_config.start_seconds,
+        ) as running,
+    ):
         return _train(config, loop_config, running, workdir=workdir)
 
 
@@ -105,10 +107,14 @@ def _train(
     )
 
 
-def _keep_compiled(folder: pathlib.Path) -> None:
+@contextlib.contextmanager
+def _compiled_kept(folder: pathlib.Path | None) -> Iterator[None]:
     """Compiled programs outlive the process, there or where the environment says."""
-    if not jax.config.jax_compilation_cache_dir:
+    given = jax.config.jax_compilation_cache_dir
+    if not given and folder is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
+    yield
+    jax.config.update("jax_compilation_cache_dir", given)
 
 
 def _samples(

@@ -69,8 +69,11 @@ def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None
     count, index = (_number(name) for name in (COUNT, ID))
     address = os.environ.get(ADDRESS)
     if (count is None) != (index is None) or (count is not None and not address):
-        given = {name: os.environ.get(name) for name in (ADDRESS, COUNT, ID)}
-        raise UserError(f"expected all of {', '.join(given)} or none, got {given}")
+        unset = [name for name in (ADDRESS, COUNT, ID) if not os.environ.get(name)]
+        raise UserError(
+            f"expected all of {ADDRESS}, {COUNT} and {ID}, or the first alone, or none; "
+            f"{' and '.join(unset)} is not set"
+        )
     if count is not None and not 0 <= index < count:
         raise UserError(f"expected 0 <= {ID} < {COUNT}, got {index} and {count}")
     if count == 1:
@@ -90,10 +93,15 @@ def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None
                 heartbeat_timeout_seconds=2 * heartbeat_seconds,
                 shutdown_timeout_seconds=2 * heartbeat_seconds,
             )
-    except ValueError as error:
-        if count is None and "defined" in str(error):
-            return  # no cluster: one process
-        raise
+    except (RuntimeError, ValueError) as error:
+        # No cluster is found; or none was looked for, since devices are in use already.
+        if count is not None or not any(w in str(error) for w in ("defined", "before")):
+            raise
+        if address is not None:
+            raise UserError(
+                f"{ADDRESS} is set, and there is no cluster that says how many processes "
+                f"there are and which this is: set {COUNT} and {ID} too"
+            ) from error
     finally:
         late.cancel()
 

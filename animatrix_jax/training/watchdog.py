@@ -59,8 +59,8 @@ class Watchdog:
         now = time.monotonic()
         self._heard: dict[int, float] = {}
         self._moved: dict[int, float] = {self._process: now}
-        self._reached_store = now
-
+        # When the store was last read, and for how many seconds of ours it has not been.
+        self._read_at, self._unread = now, 0.0
         if self._store is not None:
             _hold_aborts()
             threading.Thread(target=self._exchange, daemon=True).start()
@@ -111,7 +111,7 @@ class Watchdog:
                     self._read(int(key.rsplit("/", 1)[1]), json.loads(text))
             except RuntimeError:
                 continue
-            self._reached_store = time.monotonic()
+            self._read_at, self._unread = time.monotonic(), 0.0
 
     def _read(self, process: int, post: dict[str, Any]) -> None:
         if process == self._process:
@@ -124,7 +124,9 @@ class Watchdog:
         self._posted[process] = post
 
     def _watch(self) -> None:
-        while not self._ended.wait(min(self._interval, _TICK_SECONDS)):
+        tick = min(self._interval, _TICK_SECONDS)
+        while not self._ended.wait(tick):
+            self._unread += tick
             if (verdict := self._judge()) and not self._ended.is_set():
                 end_process(verdict, EXIT_PEER)
 
@@ -134,12 +136,14 @@ class Watchdog:
         for process, post in posted.items():
             if process != self._process and (line := post.get("ended")):
                 return f"process {process} on {post['host']} ended: {line}"
-        for process, heard in self._heard.items():
-            silent = now - heard > self._heartbeat
+        # By the clock of the last reading, not by now: a process that was itself held up
+        # has not read yet what the others posted meanwhile.
+        for process, heard in dict(self._heard).items():
+            silent = self._read_at - heard > self._heartbeat
             if silent and "ended" not in posted.get(process, {}):
                 return self._lost(process)
         if self._store is not None and (
-            now - self._reached_store > self._heartbeat
+            self._unread > self._heartbeat + self._interval
             or (_aborts() and not distributed.coordinator_listens())
         ):
             return self._lost(0)
