@@ -32,16 +32,17 @@ def main(argv: list[str]) -> int:
         raise UserError(f"unexpected argument {argv[1]!r}")
     if FLAGS.config is None or not FLAGS.workdir:
         raise UserError("both --config=FILE and --workdir=DIR are needed")
+    if "://" in FLAGS.workdir:
+        # As a path it would make a folder named "gs:" here, gone with this machine.
+        raise UserError(
+            f"--workdir={FLAGS.workdir}: expected a folder; mount the bucket, as the "
+            "scripts in launch/ do (docs/launch.md)"
+        )
     try:
         FLAGS.config.stage  # noqa: B018  what failed to load says so when it is read
     except OSError as error:
         detail = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"cannot read --config: {detail}") from error
-    if "://" in FLAGS.workdir:
-        raise UserError(
-            f"--workdir={FLAGS.workdir} is an address, and a folder is needed: mount the "
-            "bucket (gcsfuse) and name the folder"
-        )
     from animatrix_jax.cli import stages
     from animatrix_jax.parallel import distributed
     from animatrix_jax.training.faults import EXIT_STOPPED, Stopped

@@ -227,13 +227,14 @@ class PreferenceStage:
         params = distributed.fetch(params)
         if not distributed.is_first():
             return
-        change = before_and_after(
-            self._pipeline.with_networks(params),
-            self._scorer,
-            pairs=self.pairs,
-            config=self._candidates,
-            seed=self._seed,
-        )
+        with distributed.apart():
+            change = before_and_after(
+                self._pipeline.with_networks(params),
+                self._scorer,
+                pairs=self.pairs,
+                config=self._candidates,
+                seed=self._seed,
+            )
         text = json.dumps(change, indent=1)
         (folder / "change.json").write_text(text, encoding="utf-8")
 

@@ -10,6 +10,7 @@ path. Values go through the key-value store and never through a device, so they 
 handed over while devices compile or are lost.
 """
 
+import contextlib
 import itertools
 import json
 import math
@@ -20,7 +21,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -29,7 +30,12 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.parallel.mesh import BATCH_AXES, batch_sharding
+from animatrix_jax.parallel.mesh import (
+    BATCH_AXES,
+    MeshConfig,
+    batch_sharding,
+    make_mesh,
+)
 
 T = TypeVar("T")
 
@@ -176,7 +182,8 @@ def agreed(make: Callable[[], T]) -> T:
             raise UserError(f"process 0 failed: {failed}")
         return made
     try:
-        made = make()
+        with apart():
+            made = make()
     except Exception as error:
         broadcast([None, _first_line(error)])
         raise
@@ -194,7 +201,19 @@ def in_turn(make: Callable[[], T]) -> T:
     """
     made: list[T] = []
     agreed(lambda: made.append(make()))
-    return made[0] if made else make()
+    with apart():
+        return made[0] if made else make()
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """For what one process of several computes by itself: the mesh of all of them is not
+    set meanwhile, since a program on it would wait for the others."""
+    if jax.process_count() == 1:
+        yield
+    else:
+        with jax.set_mesh(make_mesh(MeshConfig(), jax.local_devices()[:1])):
+            yield
 
 
 def check_shared(folder: pathlib.Path) -> None:

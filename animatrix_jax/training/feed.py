@@ -11,6 +11,7 @@ from typing import Any
 import grain
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from animatrix_jax.training.stage import Batch, Params
 
@@ -80,19 +81,30 @@ class StepProgram:
     Args:
       step: jitted, of (state, frozen, batch, rate).
       state, frozen: shapes and shardings.
+      mesh: set while it is traced, in whichever thread that is.
       on_compile: gives a context that is held while the caller waits for a compilation.
     """
 
     def __init__(
-        self, step: Any, *, state: Any, frozen: Any, on_compile: Callable[[], Any]
+        self,
+        step: Any,
+        *,
+        state: Any,
+        frozen: Any,
+        mesh: Mesh,
+        on_compile: Callable[[], Any],
     ):
         self._step, self._state, self._frozen = step, state, frozen
+        self._mesh = mesh
         self._on_compile = on_compile
         self._programs: dict[Any, Any] = {}
 
     def prepare(self, batch: Params) -> None:
         """Compiles for the shapes and shardings of a batch."""
-        lowered = self._step.lower(self._state, self._frozen, batch, np.float32(0.0))
+        with jax.set_mesh(self._mesh):
+            lowered = self._step.lower(
+                self._state, self._frozen, batch, np.float32(0.0)
+            )
         self._programs[_signature(batch)] = lowered.compile()
 
     def __call__(

@@ -197,8 +197,9 @@ def _run(
             if callbacks:
                 with ledger.on("samples"):
                     params = distributed.fetch(state.ema)
-                    for callback in callbacks if distributed.is_first() else ():
-                        callback(step, params, writer)
+                    with distributed.apart():
+                        for callback in callbacks if distributed.is_first() else ():
+                            callback(step, params, writer)
 
         if not done:
             session.at(0, "validation")
@@ -288,6 +289,7 @@ def _begin(
         ),
         state=placed.abstract,
         frozen=placed.abstract_frozen,
+        mesh=mesh,
         on_compile=lambda: ledger.on("compile"),
     )
     if done < config.steps:

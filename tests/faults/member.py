@@ -143,16 +143,17 @@ def run(workdir, options):
             session.stops = lambda step: (time.sleep(special["seconds"]), stops(step))[
                 1
             ]
-        return train(
-            stage,
-            config,
-            optimizer=OptimizerConfig(learning_rate=0.01, warmup_steps=2),
-            workdir=workdir,
-            mesh=mesh,
-            run_config={"stage": "toy"},
-            callbacks=[sampled],
-            session=session,
-        )
+        with jax.set_mesh(mesh):
+            return train(
+                stage,
+                config,
+                optimizer=OptimizerConfig(learning_rate=0.01, warmup_steps=2),
+                workdir=workdir,
+                mesh=mesh,
+                run_config={"stage": "toy"},
+                callbacks=[sampled],
+                session=session,
+            )
 
 
 def main(argv):
