@@ -74,6 +74,8 @@ def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None
         return
     count, index = (_number(name) for name in (COUNT, ID))
     address = os.environ.get(ADDRESS)
+    if count == 1:
+        return
     if (count is None) != (index is None) or (count is not None and not address):
         unset = [name for name in (ADDRESS, COUNT, ID) if not os.environ.get(name)]
         raise UserError(
@@ -82,8 +84,6 @@ def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None
         )
     if count is not None and not 0 <= index < count:
         raise UserError(f"expected 0 <= {ID} < {COUNT}, got {index} and {count}")
-    if count == 1:
-        return
     late = threading.Timer(start_seconds, _end_late, (address, start_seconds))
     late.daemon = True
     late.start()
@@ -99,15 +99,17 @@ def initialize(*, heartbeat_seconds: int = 60, start_seconds: int = 600) -> None
                 heartbeat_timeout_seconds=2 * heartbeat_seconds,
                 shutdown_timeout_seconds=2 * heartbeat_seconds,
             )
-    except (RuntimeError, ValueError) as error:
-        # No cluster is found; or none was looked for, since devices are in use already.
-        if count is not None or not any(w in str(error) for w in ("defined", "before")):
+    except Exception as error:
+        if count is not None:
             raise
-        if address is not None:
-            raise UserError(
-                f"{ADDRESS} is set, and there is no cluster that says how many processes "
-                f"there are and which this is: set {COUNT} and {ID} too"
-            ) from error
+        # No cluster is found; or none was looked for, since devices are in use already.
+        if address is None and any(w in str(error) for w in ("defined", "before")):
+            return
+        raise UserError(
+            "there seems to be a cluster, and it does not say how many processes there "
+            f"are and which this is ({_first_line(error)}): set {ADDRESS}, {COUNT} and "
+            f"{ID}; {COUNT}=1 trains on this machine alone"
+        ) from error
     finally:
         late.cancel()
 

@@ -103,10 +103,12 @@ def _leave(error: BaseException, watchdog: Watchdog) -> None:
     """Ends this process of several, with the line or the traceback that tells why."""
     text = " ".join(str(error).split())
     if isinstance(error, UserError):
+        watchdog.close()
         watchdog.say_ended(text)
         end_process(f"error: {text}", EXIT_USER)
     if any(word in text for word in _COLLECTIVE) and (found := watchdog.explain()):
         end_process(found, EXIT_PEER)
+    watchdog.close()
     watchdog.say_ended(f"{type(error).__name__}: {text}")
     traceback.print_exception(error)
     end_process("this process ends, and the others with it", EXIT_MISTAKE)
