@@ -5,6 +5,7 @@ The disk is a limit on how long a file may grow, which this process sets for its
 
 import contextlib
 import resource
+import time
 
 import jax
 import pytest
@@ -12,13 +13,13 @@ from runs import run
 from toy_stage import LeastSquares
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.training import checkpoint
+from animatrix_jax.training import checkpoint, manifest
 
 LIMIT = 200_000
 
 
 class Wide(LeastSquares):
-    """With ballast that does not fit on the disk from step `full` on."""
+    """With ballast that does not fit on the disk once step 10 is saved in `full`."""
 
     def __init__(self, steps, full=None):
         super().__init__(steps)
@@ -30,7 +31,11 @@ class Wide(LeastSquares):
 
     def batches(self):
         def fill(batch):
-            if self.full is not None and batch["clip_id"][0] == 8 * self.full:
+            if self.full is not None and batch["clip_id"][0] == 8 * 15:
+                until = time.monotonic() + 120
+                while not manifest.is_sealed(self.full / "10"):
+                    assert time.monotonic() < until
+                    time.sleep(0.05)
                 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, hard))
             return batch
@@ -48,14 +53,14 @@ def room_again():
 
 
 def test_the_run_ends_with_one_line_and_goes_on_exactly(tmp_path):
+    folder = tmp_path / "b" / "toy" / "checkpoints"
     undisturbed = run(tmp_path / "a", Wide(30), steps=30)
     with (
         room_again(),
         pytest.raises(UserError, match="disk or quota of .* full") as error,
     ):
-        run(tmp_path / "b", Wide(30, full=15), steps=30)
+        run(tmp_path / "b", Wide(30, full=folder), steps=30)
     assert "of step 10" in str(error.value) and "\n" not in str(error.value)
-    folder = tmp_path / "b" / "toy" / "checkpoints"
     assert checkpoint.latest_step(folder) == 10
     assert checkpoint.read_params(folder, "vae")["ballast"]["kernel"].shape == (
         64,
