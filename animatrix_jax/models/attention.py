@@ -26,6 +26,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jax import lax
@@ -33,12 +34,17 @@ from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
-from animatrix_jax.models.config import AttentionImplementation
+from animatrix_jax.models.config import (
+    TPU_BLOCK,
+    TPU_LANES,
+    AttentionImplementation,
+)
 from animatrix_jax.parallel.attention import (
     ATTENTION_OUTPUT,
     Kernel,
     Keys,
     over_devices,
+    sequence_shards,
 )
 
 # Below this many scores a head, holding them costs less than computing them twice.
@@ -86,23 +92,40 @@ def joint_attention(
     return over_devices(kernel, q, parts, tokens_are_keys=tokens_are_keys)
 
 
+def whole_blocks(tokens: int, implementation: AttentionImplementation) -> int:
+    """The length to which a clip's tokens are best padded, once for all layers: on a TPU
+    to whole blocks of its kernel, on each of the devices that share a clip."""
+    if _resolve(implementation, tokens * tokens, jnp.bfloat16) != "splash":
+        return tokens
+    multiple = math.lcm(TPU_BLOCK, TPU_LANES * sequence_shards())
+    return -(-tokens // multiple) * multiple
+
+
 def _choose(
     implementation: AttentionImplementation, q: Array, parts: Sequence[Keys]
 ) -> Kernel:
-    keys = sum(part.k.shape[1] for part in parts)
-    if implementation == "auto":
-        long = q.shape[1] * keys > _PLAIN_SCORES
-        platform = _platform()
-        if long and platform == "tpu":
-            implementation = "splash"
-        elif long and platform == "gpu" and q.dtype in (jnp.bfloat16, jnp.float16):
-            implementation = "cudnn"
+    scores = q.shape[1] * sum(part.k.shape[1] for part in parts)
+    implementation = _resolve(implementation, scores, q.dtype)
     if implementation == "splash":
         # Only who needs it waits for Pallas to be imported.
         from animatrix_jax.models.attention_splash import Splash
 
         return Splash()
     return CuDNN() if implementation == "cudnn" else XLA(implementation=implementation)
+
+
+def _resolve(
+    implementation: AttentionImplementation, scores: int, dtype: Any
+) -> AttentionImplementation:
+    """What "auto" is: the accelerator's own kernel, if it has one for so many scores."""
+    if implementation != "auto" or scores <= _PLAIN_SCORES:
+        return implementation
+    platform = _platform()
+    if platform == "tpu":
+        return "splash"
+    if platform == "gpu" and dtype in (jnp.bfloat16, jnp.float16):
+        return "cudnn"
+    return implementation
 
 
 def _platform() -> str:
@@ -115,7 +138,7 @@ def _platform() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class XLA:
-    """ "plain" and "blocked", which any device computes."""
+    """What any device computes: "plain" and "blocked"."""
 
     implementation: AttentionImplementation
 

@@ -22,10 +22,9 @@ from jax.experimental.pallas.ops.tpu.splash_attention import (
 )
 from jaxtyping import Array
 
+from animatrix_jax.models.config import TPU_BLOCK, TPU_LANES
 from animatrix_jax.parallel.attention import ATTENTION_OUTPUT, Keys
 
-_LANES = 128
-_BLOCK = 1024
 # Of keys at a time within a block.
 _COMPUTE = 512
 # l of a query that sees no key: joins with a weight of 0.
@@ -130,7 +129,7 @@ class _Layout:
     def by_head(self, x: Array, length: int) -> Array:
         """[b n g e] as [b g n e], padded with zeros to whole blocks and lanes."""
         x = x.swapaxes(1, 2)
-        more = (length - x.shape[2], -x.shape[3] % _LANES)
+        more = (length - x.shape[2], -x.shape[3] % TPU_LANES)
         return (
             jnp.pad(x, ((0, 0), (0, 0), (0, more[0]), (0, more[1]))) if any(more) else x
         )
@@ -154,8 +153,8 @@ class _Layout:
 
 def _blocks(length: int) -> tuple[int, int]:
     """The block for a length, and the length in whole blocks."""
-    lanes = -(-length // _LANES) * _LANES
-    block = min(lanes, _BLOCK)
+    lanes = -(-length // TPU_LANES) * TPU_LANES
+    block = min(lanes, TPU_BLOCK)
     return block, -(-length // block) * block
 
 

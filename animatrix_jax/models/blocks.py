@@ -72,7 +72,10 @@ class SelfAttention(nnx.Module):
         self.k_norm = RMSNorm(dim, eps=config.eps)
 
     def __call__(
-        self, x: Float[Array, "b n d"], rotary: Rotary
+        self,
+        x: Float[Array, "b n d"],
+        rotary: Rotary,
+        mask: Bool[Array, "b n"] | None = None,
     ) -> Float[Array, "b n d"]:
         # Cut into heads first: on a TPU that moves the data, and so it is moved once.
         q = self.q_norm(_heads(self.q(x), self.config))
@@ -81,6 +84,7 @@ class SelfAttention(nnx.Module):
             rotate(q, rotary),
             rotate(k, rotary),
             _heads(self.v(x), self.config),
+            mask=mask,
             implementation=self.config.attention,
             tokens_are_keys=True,
         )
@@ -146,6 +150,7 @@ class Block(nnx.Module):
         *,
         time: Float[Array, "b l 6 d"],
         clean: Bool[Array, "b n 1"] | None,
+        mask: Bool[Array, "b n"] | None,
         rotary: Rotary,
         context: Context,
         delta: Float[Array, "b l 9 d"] | None = None,
@@ -155,6 +160,7 @@ class Block(nnx.Module):
         Args:
           time: the noise levels' modulation, before this block's table.
           clean: the tokens that are at the second noise level, if there are two.
+          mask: the tokens that are not padding, if some are.
           delta: what tags add: shift, scale and gate of self-attention, of feed-forward
             and of cross-attention.
         """
@@ -165,7 +171,7 @@ class Block(nnx.Module):
         shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(modulation, clean)
 
         h = layer_norm(x, self.eps) * (1 + scale_s) + shift_s
-        h = self.self_attention(h.astype(x.dtype), rotary)
+        h = self.self_attention(h.astype(x.dtype), rotary, mask)
         x = (x.astype(jnp.float32) + h * gate_s).astype(x.dtype)
 
         h = self.cross_norm(x)
@@ -207,9 +213,28 @@ def at_tokens(
     modulation: Float[Array, "b l d"], clean: Bool[Array, "b n 1"] | None
 ) -> Float[Array, "b m d"]:
     """Each token's modulation of one or two; one alone is left to broadcast."""
-    if clean is None:
-        return modulation
+    return modulation if clean is None else _choose(modulation, clean)
+
+
+@jax.custom_vjp
+def _choose(modulation: Array, clean: Array) -> Array:
     return jnp.where(clean, modulation[:, 1:], modulation[:, :1])
+
+
+def _choose_forward(modulation: Array, clean: Array) -> tuple[Array, Array]:
+    return _choose(modulation, clean), clean
+
+
+def _choose_backward(clean: Array, gradient: Array) -> tuple[Array, None]:
+    # A product, since XLA for TPU works sums over tokens into the matrix product before
+    # them, where two for each modulation take as long as the product.
+    levels = jnp.concatenate([~clean, clean], axis=-1).astype(gradient.dtype)
+    return jnp.einsum(
+        "bnl,bnd->bld", levels, gradient, precision=jax.lax.Precision.HIGHEST
+    ), None
+
+
+_choose.defvjp(_choose_forward, _choose_backward)
 
 
 def _unstack(modulation: Array, clean: Array | None) -> list[Array]:

@@ -12,19 +12,23 @@ head is half of a TPU's lanes.
 """
 
 import dataclasses
+from typing import Any
 
+import jax
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rotary:
-    """Cosine and sine of each token's angles, fp32 [n e], the same for both of a pair."""
+    """Cosine and sine of each token's angles, fp32 [n e], the same for both of a pair; a
+    pytree, so typed loosely."""
 
-    cos: Array
-    sin: Array
+    cos: Any
+    sin: Any
 
 
 def split_head(head_dim: int) -> tuple[int, int, int]:

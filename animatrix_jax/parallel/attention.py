@@ -134,6 +134,12 @@ def over_devices(
     return out[:, :tokens]
 
 
+def sequence_shards() -> int:
+    """How many devices share a clip's tokens."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if mesh.empty else mesh.shape[SEQUENCE]
+
+
 def ulysses_degree(heads: int, shards: int) -> int:
     """How many devices of `shards` exchange heads for tokens; the rest is the ring."""
     return math.gcd(heads, shards)
