@@ -1,8 +1,9 @@
 """From a config to a run: the registry of stages, and what the loop is given."""
 
+import contextlib
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -12,11 +13,13 @@ from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
 from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
+from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.mesh import MeshConfig, check_batch, make_mesh
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.validation import Prompt, validation_callback
 from animatrix_jax.training import loop
 from animatrix_jax.training.config import section
+from animatrix_jax.training.faults import Session, session
 from animatrix_jax.training.loop import Callback
 from animatrix_jax.training.optimizer import OptimizerConfig
 from animatrix_jax.training.stage import Stage
@@ -54,12 +57,38 @@ def build(config: Any, *, workdir: pathlib.Path) -> Stage:
 
 
 def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
-    """Trains a stage to its end and returns its summary."""
-    mesh = make_mesh(section(MeshConfig, config.mesh))
+    """Trains a stage to its end, with the other processes of the run if there are any.
+
+    Returns:
+      Its summary.
+
+    Raises:
+      Stopped: if SIGTERM or SIGINT came, once the run is saved.
+    """
     loop_config = section(
         loop.LoopConfig,
         config.loop.to_dict() | {"profile": config.profile, "seed": config.seed},
     )
+    with (
+        _compiled_kept(workdir / ".compiled" if loop_config.compile_cache else None),
+        session(
+            heartbeat_seconds=loop_config.heartbeat_seconds,
+            hang_seconds=loop_config.hang_seconds,
+            start_seconds=loop_config.start_seconds,
+        ) as running,
+    ):
+        return _train(config, loop_config, running, workdir=workdir)
+
+
+def _train(
+    config: Any,
+    loop_config: loop.LoopConfig,
+    running: Session,
+    *,
+    workdir: pathlib.Path,
+) -> dict[str, Any]:
+    mesh = make_mesh(section(MeshConfig, config.mesh))
+    distributed.share_batches(mesh)
     stage = build(config, workdir=workdir)
     callbacks = []
     run_config = json.loads(config.to_json())
@@ -78,7 +107,18 @@ def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
             mesh=mesh,
             run_config=run_config,
             callbacks=callbacks,
+            session=running,
         )
+
+
+@contextlib.contextmanager
+def _compiled_kept(folder: pathlib.Path | None) -> Iterator[None]:
+    """Compiled programs outlive the process, there or where the environment says."""
+    given = jax.config.jax_compilation_cache_dir
+    if not given and folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder.absolute()))
+    yield
+    jax.config.update("jax_compilation_cache_dir", given)
 
 
 def _samples(

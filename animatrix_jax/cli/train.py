@@ -4,11 +4,14 @@
     animatrix train --config=... --config.loop.steps=200 --config.profile --workdir=W
 
 Each stage writes to WORKDIR/STAGE: checkpoints, metrics.jsonl, tensorboard, samples and
-summary.json. The same command again resumes the run, or says that it is done.
+summary.json. The same command again resumes the run, or says that it is done. SIGTERM or
+Ctrl-C saves first and exits with code 75. The same command on several hosts, with one
+WORKDIR that all of them share, trains on them together: docs/launch.md, docs/faults.md.
 """
 
 import json
 import pathlib
+import sys
 
 from absl import flags
 from ml_collections import config_flags
@@ -23,7 +26,7 @@ config_flags.DEFINE_config_file(
 flags.DEFINE_string("workdir", None, "The run's folder.")
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int:
     """Runs the stage that `--config` names."""
     if len(argv) > 1:
         raise UserError(f"unexpected argument {argv[1]!r}")
@@ -41,19 +44,27 @@ def main(argv: list[str]) -> None:
         detail = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"cannot read --config: {detail}") from error
     from animatrix_jax.cli import stages
+    from animatrix_jax.parallel import distributed
+    from animatrix_jax.training.faults import EXIT_STOPPED, Stopped
 
     workdir = pathlib.Path(FLAGS.workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make --workdir={workdir}: {error.strerror}") from error
-    summary = stages.run(FLAGS.config, workdir=workdir)
-    print(
-        f"{summary['name']}: step {summary['steps']}, validation loss "
-        f"{summary['loss_first']:.4f} -> {summary['loss_last']:.4f}, "
-        f"{summary['seconds']:.0f} s, in {workdir / summary['name']}"
-    )
-    app.print_json(json.loads(json.dumps(summary)))
+    try:
+        summary = stages.run(FLAGS.config, workdir=workdir)
+    except Stopped as stopped:
+        print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+        return EXIT_STOPPED
+    if distributed.is_first():  # of several processes, one speaks
+        print(
+            f"{summary['name']}: step {summary['steps']}, validation loss "
+            f"{summary['loss_first']:.4f} -> {summary['loss_last']:.4f}, "
+            f"{summary['seconds']:.0f} s, in {workdir / summary['name']}"
+        )
+        app.print_json(json.loads(json.dumps(summary)))
+    return 0
 
 
 if __name__ == "__main__":

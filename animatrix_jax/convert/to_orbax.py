@@ -39,7 +39,7 @@ from animatrix_jax.models.functional import init_params
 from animatrix_jax.models.generator import TagPaths
 from animatrix_jax.models.presets import ModelPreset
 from animatrix_jax.sampling.pipeline import Pipeline
-from animatrix_jax.training import checkpoint
+from animatrix_jax.training import lazy_orbax
 from animatrix_jax.training.lazy import Index, LazyArray, lazy
 from animatrix_jax.training.weights import Component
 
@@ -94,7 +94,7 @@ def convert(
         }
         with whole_folder(out / weights.name) as partial:
             tree = traverse_util.unflatten_dict(params, sep="/")
-            checkpoint.save_tree(partial / "weights", tree)
+            lazy_orbax.save_tree(partial / "weights", tree)
             files.write_json(partial / "config.json", made.config)
             if weights.tokenizer is not None:
                 _copy_tokenizer(weights.tokenizer, partial / "tokenizer")

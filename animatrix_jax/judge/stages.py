@@ -38,6 +38,7 @@ from animatrix_jax.objectives.preference import (
     preference_loss,
 )
 from animatrix_jax.objectives.reward import RewardConfig, reward_loss
+from animatrix_jax.parallel import distributed
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.stage import Batch, Metrics, StepShapes
@@ -249,26 +250,32 @@ class PreferenceStage:
 
     def finish(self, params: Params, folder: pathlib.Path) -> None:
         """Samples the same prompts again, and writes what changed to change.json."""
-        change = before_and_after(
-            self._pipeline.with_networks(params),
-            self._scorer,
-            pairs=self.pairs,
-            config=self._candidates,
-            seed=self._seed,
-        )
+        params = distributed.fetch(params)
+        if not distributed.is_first():
+            return
+        with distributed.apart():
+            change = before_and_after(
+                self._pipeline.with_networks(params),
+                self._scorer,
+                pairs=self.pairs,
+                config=self._candidates,
+                seed=self._seed,
+            )
         text = json.dumps(change, indent=1)
         (folder / "change.json").write_text(text, encoding="utf-8")
 
     @functools.cached_property
     def pairs(self) -> PairSet:
         """The candidates' pairs, from the run's folder or made now."""
-        return candidate_pairs(
+        make = functools.partial(
+            candidate_pairs,
             self._pipeline,
             self._scorer,
             folder=self._folder,
             config=self._candidates,
             seed=self._seed,
         )
+        return distributed.in_turn(make)  # hosts share the folder
 
     @functools.cached_property
     def _pipeline(self) -> Pipeline:
@@ -295,10 +302,10 @@ class PreferenceStage:
 
     def _batch(self, step: int, *, table: PairTable) -> Batch:
         """This host's pairs of a step: epoch after epoch, each in an order of its own."""
-        pairs, hosts = self.pairs, jax.process_count()
+        pairs, (host, hosts) = self.pairs, distributed.batch_share()
         size = self._batch_config.size
         local = size // hosts
-        start = int(step) * size + jax.process_index() * local
+        start = int(step) * size + host * local
         slots = np.arange(start, start + local)
         rows = np.array([_shuffled(len(table), int(s), self._seed) for s in slots])
         chosen = table.take(rows)

@@ -8,27 +8,26 @@ atomic checkpoint, and metrics after that checkpoint are cut before they are wri
 again.
 """
 
-import collections
 import contextlib
 import dataclasses
-import json
 import pathlib
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from absl import logging
-from flax import traverse_util
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.errors import UserError
+from animatrix_jax.parallel import distributed, sharding
 from animatrix_jax.parallel import mesh as mesh_lib
-from animatrix_jax.parallel import sharding
-from animatrix_jax.training.checkpoint import Checkpoints
+from animatrix_jax.training.checkpoint import Checkpoints, latest_step
+from animatrix_jax.training.faults import Session, Stopped, is_full_disk
+from animatrix_jax.training.feed import Feed, StepProgram, abstract
+from animatrix_jax.training.goodput import Ledger
+from animatrix_jax.training.monitors import NonFiniteGuard, Profiler, log_overview
 from animatrix_jax.training.optimizer import (
     OptimizerConfig,
     learning_rates,
@@ -40,14 +39,33 @@ from animatrix_jax.training.placement import (
     jit_train_step,
     shardings_of,
 )
+from animatrix_jax.training.same_run import check_same_run
 from animatrix_jax.training.stage import Batch, Params, Stage
 from animatrix_jax.training.step import TrainState, init_state
-from animatrix_jax.training.writers import Writer, read_metrics
+from animatrix_jax.training.summary import (
+    Clock,
+    params_digest,
+    read_summary,
+    write_summary,
+)
+from animatrix_jax.training.writers import Writer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How long a stage runs, and how often it reports. All in steps; 0 is never."""
+    """How long a stage runs, how often it reports, and how long it waits for what.
+
+    Attributes:
+      steps, log_every, validate_every, sample_every, checkpoint_every: in steps; 0 is
+        never.
+      keep: checkpoints.
+      max_nonfinite: steps in a row whose loss or gradient is not finite end the run.
+      compile_cache: keep compiled programs in WORKDIR/.compiled, unless
+        JAX_COMPILATION_CACHE_DIR says where.
+      start_seconds: within which all processes have to have come together.
+      heartbeat_seconds: a process that is silent for so long is lost, and the run ends.
+      hang_seconds: as long as a batch, a step, a validation or a save may take.
+    """
 
     steps: int = 1000
     log_every: int = 20
@@ -58,9 +76,13 @@ class LoopConfig:
     max_nonfinite: int = 10
     profile: bool = False
     seed: int = 0
+    compile_cache: bool = True
+    start_seconds: int = 600
+    heartbeat_seconds: int = 60
+    hang_seconds: float = 1800.0
 
     def __post_init__(self):
-        for name in ("steps", "keep"):
+        for name in ("steps", "keep", "start_seconds", "heartbeat_seconds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"loop.{name} must be 1 or more")
 
@@ -81,26 +103,35 @@ def train(
     mesh: Mesh,
     run_config: dict[str, Any],
     callbacks: Sequence[Callback] = (),
+    session: Session | None = None,
 ) -> dict[str, Any]:
     """Runs a stage to its last step and returns its summary (also summary.json).
 
+    With several processes, each calls this with the same arguments.
+
     Raises:
-      UserError: if loss or gradient was not finite `max_nonfinite` times in a row.
+      UserError: if loss or gradient was not finite `max_nonfinite` times in a row, the
+        disk is full, or no checkpoint of the run is whole.
+      Stopped: if the session asked it to, once it has saved.
     """
+    session = session or Session()
     folder = workdir / stage.name
-    summary_path = folder / "summary.json"
     # Closing waits for a save that is under way, also when the run ends in an error.
-    with contextlib.closing(
-        Checkpoints(folder / "checkpoints", keep=config.keep)
-    ) as checkpoints:
+    with (
+        _full_disk_is_told(folder),
+        contextlib.closing(
+            Checkpoints(folder / "checkpoints", keep=config.keep)
+        ) as checkpoints,
+    ):
         done = checkpoints.latest or 0
         if done:
             check_same_run(checkpoints.config(), run_config, folder=folder)
-        if done >= config.steps and summary_path.exists():
+        if done >= config.steps and (summary := read_summary(folder)):
             logging.info("%s: done already, at step %d", stage.name, done)
-            return json.loads(summary_path.read_text(encoding="utf-8"))
+            return summary
         if done > config.steps:
             raise UserError(f"{folder} is at step {done}, beyond {config.steps} steps")
+        ledger = Ledger(folder, began=session.began)
         state = _run(
             stage,
             config,
@@ -110,13 +141,17 @@ def train(
             run_config=run_config,
             callbacks=callbacks,
             checkpoints=checkpoints,
+            session=session,
+            ledger=ledger,
         )
-    stage.finish(state.ema, folder)
-    summary = _summary(stage, folder, state)
-    temporary = summary_path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    temporary.replace(summary_path)
-    return summary
+        session.at(config.steps, "finish")
+        with ledger.on("finish"):
+            stage.finish(state.ema, folder)
+            digest = params_digest(state.params)
+        ledger.mark(config.steps)
+    return distributed.agreed(
+        lambda: write_summary(stage, folder, state, ledger=ledger, digest=digest)
+    )
 
 
 def _run(
@@ -129,98 +164,175 @@ def _run(
     run_config: dict[str, Any],
     callbacks: Sequence[Callback],
     checkpoints: Checkpoints,
+    session: Session,
+    ledger: Ledger,
 ) -> TrainState:
     """From the latest checkpoint, or the start, to the last step."""
+    clock = Clock(folder)
+    begun = _begin(
+        stage,
+        config,
+        optimizer=optimizer,
+        folder=folder,
+        mesh=mesh,
+        checkpoints=checkpoints,
+        session=session,
+        ledger=ledger,
+    )
+    state, done = begun.state, begun.done
+    rates = learning_rates(optimizer, config.steps)
+    validate = _Validation(stage, mesh, config.seed)
+    guard = NonFiniteGuard(config.max_nonfinite)
+    profiler = Profiler(folder / "profile", done + 5 if config.profile else None)
+    bar = tqdm(
+        total=config.steps,
+        initial=done,
+        desc=stage.name,
+        unit="step",
+        mininterval=1.0,
+        disable=not distributed.is_first(),
+    )
+    with (
+        contextlib.closing(Writer(folder, resume_step=done)) as writer,
+        contextlib.closing(profiler),
+        bar,
+    ):
+
+        def sample(step: int) -> None:
+            session.at(step, "samples")
+            if callbacks:
+                with ledger.on("samples"):
+                    params = distributed.fetch(state.ema)
+                    with distributed.apart():
+                        for callback in callbacks if distributed.is_first() else ():
+                            callback(step, params, writer)
+
+        if not done:
+            session.at(0, "validation")
+            with ledger.on("validation"):
+                loss = validate(state.ema, begun.frozen)
+            writer.scalars(0, {"validation_loss": loss, "seconds": clock.seconds()})
+        ledger.switch("step")
+        for step in range(done + 1, config.steps + 1):
+            session.at(step, "data")
+            with ledger.on("data"):
+                clip_ids, batch = begun.feed.next()
+            session.at(step, "step")
+            profiler.at(step)
+            state, metrics = begun.step_fn(state, begun.frozen, batch, rates[step - 1])
+            guard.check(step, metrics, clip_ids)
+            bar.update()
+            if step == done + 1:
+                jax.block_until_ready(metrics)
+                ledger.first_step()
+            last = step == config.steps
+            stops = session.stops(step) and not last
+            validates = last or _falls_on(step, config.validate_every)
+            if validates or _falls_on(step, config.log_every):
+                values = {name: float(value) for name, value in metrics.items()}
+                values |= {name: float(v) for name, v in stage.counts().items()}
+                values["learning_rate"] = float(rates[step - 1])
+                if validates:
+                    session.at(step, "validation")
+                    with ledger.on("validation"):
+                        values["validation_loss"] = validate(state.ema, begun.frozen)
+                ledger.mark(step)
+                values |= ledger.scalars()
+                values["seconds"] = clock.seconds()
+                writer.scalars(step, values)
+                bar.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
+            if last or stops or _falls_on(step, config.checkpoint_every):
+                session.at(step, "save")
+                with ledger.on("save"):
+                    guard.flush()
+                    checkpoints.save(
+                        step, state, iterator=begun.feed.iterator, config=run_config
+                    )
+                    if stops:
+                        checkpoints.wait()
+                ledger.mark(step)
+            if stops:
+                raise Stopped(f"{stage.name}: stopped at step {step}, which is saved")
+            if not last and _falls_on(step, config.sample_every):
+                sample(step)
+        sample(config.steps)  # also of a run that was killed after its last checkpoint
+    return state
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Begun:
+    """What the steps start from, after step `done`."""
+
+    done: int
+    state: TrainState
+    frozen: Params
+    feed: Feed
+    step_fn: StepProgram
+
+
+def _begin(
+    stage: Stage,
+    config: LoopConfig,
+    *,
+    optimizer: OptimizerConfig,
+    folder: pathlib.Path,
+    mesh: Mesh,
+    checkpoints: Checkpoints,
+    session: Session,
+    ledger: Ledger,
+) -> _Begun:
+    """Restores or initialises, while the first batch is drawn and the step compiles."""
     done = checkpoints.latest or 0
     tx = make_optimizer(optimizer)
-    placed = _Placed(stage, tx, mesh, config.seed)
-    clock = _Clock(folder)
-    iterator = iter(stage.batches())
-    if done:
-        state = checkpoints.restore(placed.abstract, iterator=iterator)
-        logging.info("%s: resumed at step %d", stage.name, done)
-    else:
-        state = placed.initial_state()
-        _log_overview(stage.name, state.params, folder)
-    frozen = placed.frozen()
-    step_fn = jit_train_step(stage, tx, optimizer, placed.shardings)
-    validate = _Validation(stage, mesh, config.seed)
-    writer = Writer(folder, resume_step=done)
-    guard = _NonFiniteGuard(config.max_nonfinite)
-    rates = learning_rates(optimizer, config.steps)
-    profiler = _Profiler(folder / "profile", done + 5 if config.profile else None)
-    if not done:
-        loss = validate(state.ema, frozen)
-        writer.scalars(0, {"validation_loss": loss, "seconds": clock.seconds()})
-    bar = tqdm(
-        total=config.steps, initial=done, desc=stage.name, unit="step", mininterval=1.0
+    with ledger.on("prepare"):
+        placed = _Placed(stage, tx, mesh, config.seed)
+        feed = Feed(iter(stage.batches()), placed.batch)
+    step_fn = StepProgram(
+        jit_train_step(stage, tx, optimizer, placed.shardings),
+        state=placed.abstract,
+        frozen=placed.abstract_frozen,
+        mesh=mesh,
+        on_compile=lambda: ledger.on("compile"),
     )
-    for step in range(done + 1, config.steps + 1):
-        batch = next(iterator)
-        profiler.at(step)
-        clip_ids = batch.pop("clip_id", None)
-        state, metrics = step_fn(state, frozen, placed.batch(batch), rates[step - 1])
-        guard.check(step, metrics, clip_ids)
-        bar.update()
-        last = step == config.steps
-        validates = last or _falls_on(step, config.validate_every)
-        if validates or _falls_on(step, config.log_every):
-            values = {name: float(value) for name, value in metrics.items()}
-            values |= {name: float(v) for name, v in stage.counts().items()}
-            values["learning_rate"] = float(rates[step - 1])
-            if validates:
-                values["validation_loss"] = validate(state.ema, frozen)
-            values["seconds"] = clock.seconds()
-            writer.scalars(step, values)
-            bar.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
-        if last or _falls_on(step, config.checkpoint_every):
-            guard.flush()
-            checkpoints.save(step, state, iterator=iterator, config=run_config)
-        if not last and _falls_on(step, config.sample_every):
-            for callback in callbacks:
-                callback(step, state.ema, writer)
-    # Also of a run that was killed after its last checkpoint.
-    for callback in callbacks:
-        callback(config.steps, state.ema, writer)
-    bar.close()
-    profiler.close()
-    writer.close()
-    return state
+    if done < config.steps:
+        feed.begin(step_fn.prepare, checkpoints.position() if done else None)
+    session.at(done, "restore")
+    with ledger.on("restore"):
+        if done:
+            state = checkpoints.restore(placed.abstract)
+            if checkpoints.latest != done:  # that one was damaged
+                done = checkpoints.latest
+                feed.move(checkpoints.position())
+            logging.info("%s: resumed at step %d", stage.name, done)
+        else:
+            state = placed.initial_state()
+            log_overview(stage.name, state.params, folder)
+        frozen = placed.frozen()
+    ledger.resumes(done)
+    session.at(done, "compile")
+    with ledger.on("compile"):
+        feed.wait()
+    return _Begun(done=done, state=state, frozen=frozen, feed=feed, step_fn=step_fn)
+
+
+@contextlib.contextmanager
+def _full_disk_is_told(folder: pathlib.Path) -> Iterator[None]:
+    """One line in place of whatever the writer that met the end of the disk raised."""
+    try:
+        yield
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        step = latest_step(folder / "checkpoints")
+        raise UserError(
+            f"the disk or quota of {folder} is full; the last whole checkpoint is of "
+            f"step {step}: make room, and the same command goes on from there"
+        ) from error
 
 
 def _falls_on(step: int, every: int) -> bool:
     """Whether something that happens every so many steps (0: never) happens now."""
     return every > 0 and step % every == 0
-
-
-# What may change between two calls of one run: none of it is in the weights, or, as the
-# number of steps, it is a wish to go on.
-_MAY_CHANGE = (
-    *("loop", "mesh", "profile", "init", "data.workers", "data.path"),
-    *("model.dit.remat", "model.dit.attention"),
-)
-
-
-def check_same_run(
-    before: dict[str, Any], now: dict[str, Any], *, folder: pathlib.Path
-) -> None:
-    """Refuses to go on, or to be done, with what another config trained.
-
-    Raises:
-      UserError: naming each field with both values.
-    """
-    old, new = (traverse_util.flatten_dict(c, sep=".") for c in (before, now))
-    changed = [
-        f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-        and not any(f"{name}.".startswith(f"{may}.") for may in _MAY_CHANGE)
-    ]
-    if changed:
-        raise UserError(
-            f"{folder} holds another run: {'; '.join(changed)}. Use another --workdir,"
-            " or remove that folder to train it anew"
-        )
 
 
 class _Placed:
@@ -231,6 +343,9 @@ class _Placed:
         self._fresh = fresh_state(stage, tx, seed)
         self.abstract = abstract_state(stage, tx, mesh, seed)
         self.shardings = shardings_of(self.abstract)
+        self._frozen = stage.frozen()
+        self._frozen_shardings = sharding.tree_shardings(self._frozen, mesh)
+        self.abstract_frozen = abstract(self._frozen, self._frozen_shardings)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, from `stage.initial()` or fresh."""
@@ -245,8 +360,7 @@ class _Placed:
 
     def frozen(self) -> Params:
         """The frozen parameters, sharded by the same table."""
-        tree = self._stage.frozen()
-        return sharding.put(tree, sharding.tree_shardings(tree, self._mesh))
+        return sharding.put(self._frozen, self._frozen_shardings)
 
     def batch(self, batch: Batch) -> Params:
         """This host's slots of a batch, placed as part of the global batch."""
@@ -281,95 +395,3 @@ class _Validation:
             for batch, key in zip(self._batches, self._keys)
         ]
         return float(np.mean([float(loss) for loss in losses]))
-
-
-class _NonFiniteGuard:
-    """Stops a run whose loss or gradient stays non-finite, and says on which clips.
-
-    It reads the metrics of a step only when the next one has been dispatched, so that
-    the accelerator never waits for it.
-    """
-
-    def __init__(self, limit: int):
-        self._limit = limit
-        self._pending: tuple[int, Any] | None = None
-        self._recent: collections.deque[Any] = collections.deque(maxlen=max(limit, 1))
-
-    def check(self, step: int, metrics: Any, clip_ids: np.ndarray | None) -> None:
-        self.flush()
-        self._recent.append(None if clip_ids is None else clip_ids.tolist())
-        self._pending = (step, metrics["skipped_in_row"])
-
-    def flush(self) -> None:
-        if self._pending is None:
-            return
-        step, in_row = self._pending
-        self._pending = None
-        if int(in_row) >= self._limit:
-            raise UserError(
-                f"loss or gradient was not finite in the last {int(in_row)} steps, up "
-                f"to step {step}; clip ids of those batches: {list(self._recent)}"
-            )
-
-
-class _Clock:
-    """Seconds of training so far, over all restarts that left a checkpoint."""
-
-    def __init__(self, folder: pathlib.Path):
-        lines = read_metrics(folder)
-        self._before = lines[-1].get("seconds", 0.0) if lines else 0.0
-        self._start = time.monotonic()
-
-    def seconds(self) -> float:
-        return self._before + time.monotonic() - self._start
-
-
-class _Profiler:
-    """Writes a trace of three steps, once."""
-
-    def __init__(self, folder: pathlib.Path, start: int | None):
-        self._folder, self._start, self._open = folder, start, False
-
-    def at(self, step: int) -> None:
-        if self._start is None:
-            return
-        if step == self._start:
-            jax.profiler.start_trace(str(self._folder))
-            self._open = True
-        elif step == self._start + 3:
-            self.close()
-
-    def close(self) -> None:
-        if self._open:
-            jax.profiler.stop_trace()
-            logging.info("profile written to %s", self._folder)
-            self._open = False
-
-
-def _log_overview(name: str, params: Params, folder: pathlib.Path) -> None:
-    """The number of parameters to the log, every one of them to parameters.txt."""
-    count = sum(leaf.size for leaf in jax.tree.leaves(params))
-    logging.info("%s: %s trainable parameters", name, f"{count:,}")
-    try:
-        from clu import parameter_overview
-    except ImportError:
-        return
-    overview = parameter_overview.get_parameter_overview(params, include_stats=False)
-    (folder / "parameters.txt").write_text(overview + "\n", encoding="utf-8")
-
-
-def _summary(stage: Stage, folder: pathlib.Path, state: TrainState) -> dict[str, Any]:
-    lines = read_metrics(folder)
-    validation = [
-        line["validation_loss"] for line in lines if "validation_loss" in line
-    ]
-    return {
-        "name": stage.name,
-        "steps": int(state.step),
-        "loss_first": validation[0],
-        "loss_last": validation[-1],
-        "seconds": round(lines[-1]["seconds"], 1),
-        "skipped": int(state.skipped),
-        **stage.counts(),
-        "params_digest": fingerprint(state.params),
-    }

@@ -181,12 +181,12 @@ def converted_names(folder: pathlib.Path) -> list[str]:
 def _from_converted(
     folder: pathlib.Path, name: str, names: list[str], form: Form
 ) -> Component:
-    from animatrix_jax.training import checkpoint
+    from animatrix_jax.training import lazy_orbax
 
     if name not in names:
         raise UserError(f"{folder} has no {name}; it has {', '.join(names)}")
     text = (folder / name / "config.json").read_text(encoding="utf-8")
-    params = _formed(checkpoint.read_tree(folder / name / "weights"), form)
+    params = _formed(lazy_orbax.read_tree(folder / name / "weights"), form)
     return Component(
         name=name,
         config=json.loads(text),

@@ -7,12 +7,13 @@ metrics.jsonl; it says once that TensorBoard is missing.
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from absl import logging
 
 from animatrix_jax.data.sheets import contact_sheet
+from animatrix_jax.parallel import distributed
 
 _STRIP_FRAMES = 6
 
@@ -22,11 +23,18 @@ class Writer:
 
     Args:
       folder: the stage's folder; metrics.jsonl and TensorBoard events go there.
+        Process 0 alone writes.
       resume_step: lines after this step are the work of a run that was killed after
         its last checkpoint. They are cut, since those steps will be run again.
     """
 
+    _file: TextIO | None
+    _clu: Any
+
     def __init__(self, folder: pathlib.Path, *, resume_step: int = 0):
+        self._file = self._clu = None
+        if not distributed.is_first():
+            return
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
         _cut_after(path, resume_step)
@@ -35,6 +43,8 @@ class Writer:
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes one line and one point a scalar."""
+        if self._file is None:
+            return
         record = {"step": step} | {k: float(f"{v:.6g}") for k, v in values.items()}
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
@@ -55,7 +65,8 @@ class Writer:
 
     def close(self) -> None:
         """Flushes and closes."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self._clu is not None:
             self._clu.close()
 

@@ -27,6 +27,7 @@ from animatrix_jax.data.records import Source
 from animatrix_jax.data.sources import CelSource
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.corruption import CorruptionConfig
+from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import BatchConfig, SourceConfig, TaskMix, section
 from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.stage import Batch
@@ -85,13 +86,14 @@ class Clips:
 
     def batches(self) -> grain.IterDataset:
         """The training batches of this host."""
+        host, hosts = distributed.batch_share()
         return make_batches(
             self.source,
             self._batches,
             images=self._images,
             tokenizer=self._tokenizer,
-            host=jax.process_index(),
-            hosts=jax.process_count(),
+            host=host,
+            hosts=hosts,
         )
 
     def batch_shapes(self) -> dict[str, Any]:
@@ -123,8 +125,9 @@ class Clips:
 
     def held_out(self) -> list[Batch]:
         """Fixed batches with whole conditioning; the tasks of video, or of images."""
+        host, hosts = distributed.batch_share()
         size = min(self._batches.batch_size, self._data.held_out)
-        size -= size % (self._batches.group * jax.process_count())
+        size -= size % (self._batches.group * hosts)
         config = dataclasses.replace(
             self._batches,
             batch_size=size,
@@ -138,8 +141,8 @@ class Clips:
             self._held_out_source,
             config,
             tokenizer=self._tokenizer,
-            host=jax.process_index(),
-            hosts=jax.process_count(),
+            host=host,
+            hosts=hosts,
         )
         return [batcher(step) for step in range(config.steps)]
 
@@ -153,6 +156,8 @@ class Clips:
         if self._data.source == "videos":
             if not self._data.path:
                 raise UserError("data=videos needs --config.data.path=DIR")
+            # Each process notes what it has set aside, the first where people look.
+            apart = "" if distributed.is_first() else f"process_{jax.process_index()}"
             return FolderSource(
                 self._data.path,
                 frames=self._model.frames,
@@ -160,7 +165,7 @@ class Clips:
                 height=self._model.height,
                 width=self._model.width,
                 labels=self._data.labels or None,
-                workdir=self._workdir / self._stage,
+                workdir=self._workdir / self._stage / apart,
             )
         return self._world("train", self._data.clips, self._seed)
 
@@ -216,7 +221,13 @@ class Clips:
             f"-seed{world.seed}-{world.odds}-{world.defects}"
         )
         folder = self._workdir / "cache" / name
-        if latents.read_metadata(folder) is None:
+
+        def encoded() -> Source:
+            if latents.read_metadata(folder) is None:
+                write()
+            return latents.LatentSource(folder, fingerprint=mark)
+
+        def write() -> None:
             encode = functools.partial(
                 jax.jit(self._towers.encode), jax.device_put(loaded(vae.params))
             )
@@ -229,4 +240,5 @@ class Clips:
                 draw_workers=self._data.workers,
                 origin=name,
             )
-        return latents.LatentSource(folder, fingerprint=mark)
+
+        return distributed.in_turn(encoded)  # hosts share the folder

@@ -29,6 +29,7 @@ from animatrix_jax.objectives.span_corruption import (
     span_corruption_loss,
     targets_length,
 )
+from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.stage import Batch, Metrics, StepShapes
 
@@ -89,22 +90,21 @@ class TextStage:
     def batches(self) -> grain.IterDataset:
         corpus = self._texts("train", self._data.clips, self._seed)
         tokenizer = self._tokenizer(corpus)
-        local = self._size // jax.process_count()
-        first = jax.process_index() * local
 
         def make(step: int) -> Batch:
             # All hosts draw the same batch, and each keeps its part.
             rng = np.random.default_rng((self._seed, int(step)))
             rows = rng.integers(len(corpus), size=self._size)
             batch = self._batch([corpus[row] for row in rows], tokenizer, rng)
-            return {name: v[first : first + local] for name, v in batch.items()}
+            return _own_rows(batch)
 
         return batches_of_steps(make, self._steps)
 
     def held_out(self) -> list[Batch]:
         texts = self._texts("test", self._data.held_out, _HELD_OUT_SEED)
         tokenizer = Tokenizer.from_file(self._folder / "tokenizer.json")
-        return [self._batch(texts, tokenizer, np.random.default_rng(_HELD_OUT_SEED))]
+        rng = np.random.default_rng(_HELD_OUT_SEED)
+        return [_own_rows(self._batch(texts, tokenizer, rng))]
 
     def counts(self) -> dict[str, int]:
         return {}
@@ -126,9 +126,13 @@ class TextStage:
 
     def _tokenizer(self, corpus: list[str]) -> Tokenizer:
         path = self._folder / "tokenizer.json"
-        if path.exists():
-            return Tokenizer.from_file(path)
-        return train_tokenizer(corpus, self._t5.vocab_size, path)
+
+        def make() -> Tokenizer:
+            if path.exists():
+                return Tokenizer.from_file(path)
+            return train_tokenizer(corpus, self._t5.vocab_size, path)
+
+        return distributed.in_turn(make)  # hosts share the folder
 
     def _batch(
         self, texts: list[str], tokenizer: Tokenizer, rng: np.random.Generator
@@ -138,3 +142,10 @@ class TextStage:
             first_sentinel=tokenizer.sentinel(0), num_sentinels=NUM_SENTINELS
         )
         return corrupt_batch(tokens.tokens, tokens.mask, rng=rng, config=config)
+
+
+def _own_rows(batch: Batch) -> Batch:
+    """This host's part of a batch that all of them have made."""
+    host, hosts = distributed.batch_share()
+    local = len(batch["text_tokens"]) // hosts
+    return {name: v[host * local : (host + 1) * local] for name, v in batch.items()}

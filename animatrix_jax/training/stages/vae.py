@@ -29,6 +29,7 @@ from animatrix_jax.objectives.autoencoding import (
     AutoencodingConfig,
     autoencoding_loss,
 )
+from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import section
 from animatrix_jax.training.stage import Batch, Metrics, StepShapes
 from animatrix_jax.training.stages.clips import Clips
@@ -88,6 +89,8 @@ class VAEStage:
         return self._clips.counts()
 
     def finish(self, params: Params, folder: pathlib.Path) -> None:
+        params = distributed.fetch(params)
+
         def encode(video: Array) -> Array:
             return bind(self._towers.vae, params["vae"]).encode(signed(video)).mode
 
@@ -95,7 +98,12 @@ class VAEStage:
             return bind(self._towers.vae, params["vae"]).decode_unclipped(latents)
 
         encode, decode = jax.jit(encode), jax.jit(decode)
-        means = [np.asarray(encode(batch["video"])) for batch in self.held_out()]
+        means = [
+            distributed.concatenate(np.asarray(encode(batch["video"])))
+            for batch in self.held_out()
+        ]
+        if not distributed.is_first():
+            return
         latents = np.concatenate(means)
         config = self._towers.vae_config
         for name, frames in (("first", slice(0, 1)), ("latents", slice(1, None))):

@@ -1,0 +1,37 @@
+"""Whether a folder holds the very run that is asked for."""
+
+import pathlib
+from typing import Any
+
+from flax import traverse_util
+
+from animatrix_jax.errors import UserError
+
+# What may change between two calls of one run: none of it is in the weights, or, as the
+# number of steps, it is a wish to go on.
+_MAY_CHANGE = (
+    *("loop", "mesh", "profile", "init", "data.workers", "data.path"),
+    *("model.dit.remat", "model.dit.attention"),
+)
+
+
+def check_same_run(
+    before: dict[str, Any], now: dict[str, Any], *, folder: pathlib.Path
+) -> None:
+    """Refuses to go on, or to be done, with what another config trained.
+
+    Raises:
+      UserError: naming each field with both values.
+    """
+    old, new = (traverse_util.flatten_dict(c, sep=".") for c in (before, now))
+    changed = [
+        f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+        and not any(f"{name}.".startswith(f"{may}.") for may in _MAY_CHANGE)
+    ]
+    if changed:
+        raise UserError(
+            f"{folder} holds another run: {'; '.join(changed)}. Use another --workdir,"
+            " or remove that folder to train it anew"
+        )
