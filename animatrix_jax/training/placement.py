@@ -19,24 +19,32 @@ from animatrix_jax.training.stage import Stage, StepShapes
 from animatrix_jax.training.step import TrainState, init_state, make_train_step
 
 
-def fresh_state(stage: Stage, tx: optax.GradientTransformation, seed: int) -> Any:
+def fresh_state(
+    stage: Stage, tx: optax.GradientTransformation, seed: int, *, average: bool = True
+) -> Any:
     """A function of nothing that gives the state before the first step, to be jitted."""
 
     def fresh() -> TrainState:
-        return init_state(stage.init(jax.random.key(seed)), tx, seed)
+        params = stage.init(jax.random.key(seed))
+        return init_state(params, tx, seed, average=average)
 
     return fresh
 
 
 def abstract_state(
-    stage: Stage, tx: optax.GradientTransformation, mesh: Mesh, seed: int
+    stage: Stage,
+    tx: optax.GradientTransformation,
+    mesh: Mesh,
+    seed: int,
+    *,
+    average: bool = True,
 ) -> TrainState:
     """The train state as shapes with their shardings.
 
     Raises:
       ValueError: if a leaf has no rule, or does not divide by its mesh axes.
     """
-    shapes = jax.eval_shape(fresh_state(stage, tx, seed))
+    shapes = jax.eval_shape(fresh_state(stage, tx, seed, average=average))
     return _placed(shapes, sharding.tree_shardings(shapes, mesh))
 
 
