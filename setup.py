@@ -40,12 +40,24 @@ TRAIN = [
 DATA = ["apache-beam>=2.70", "scenedetect>=0.6.6"]
 VLM = ["torch==2.13.0", "transformers>=4.57"]
 WEB = ["gradio>=6.0"]
+# The compilers of chips that need not be here (`animatrix plan`), of the versions that jax
+# needs; the rest of CUDA is what compiling alone takes.
+PLAN = [
+    "jax[tpu]>=0.10.2",
+    "jax-cuda13-plugin>=0.10.2",
+    "jax-cuda13-pjrt>=0.10.2",
+    "nvidia-cublas",
+    "nvidia-cuda-nvrtc",
+    "nvidia-cuda-runtime",
+    "nvidia-cudnn-cu13>=9.8",
+]
 TEST = TRAIN + [
     # Without it diffusers loads no transformer of Wan from a folder.
     "accelerate>=1.0",
     "diffusers>=0.35",
     "hypothesis>=6.100",
     "ipykernel>=6.29",
+    "jax[tpu]>=0.10.2",
     "krippendorff>=0.8",
     "nbclient>=0.10",
     "nbformat>=5.10",
@@ -72,6 +84,7 @@ setuptools.setup(
             "weights/*/*",
             "evaluation/*.html",
             "evaluation/*.css",
+            "planning/targets/*.pbtxt",
         ]
     },
     python_requires=">=3.11",
@@ -81,6 +94,7 @@ setuptools.setup(
         "test": TEST,
         "data": DATA,
         "vlm": VLM,
+        "plan": PLAN,
         "web": WEB,
         "gpu": ["jax[cuda13]>=0.10.2"],
         "tpu": ["jax[tpu]>=0.10.2"],

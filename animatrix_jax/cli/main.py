@@ -8,7 +8,7 @@ import sys
 
 from animatrix_jax.cli import app
 
-VERBS = ("train", "sample", "evaluate", "convert", "taxonomy")
+VERBS = ("train", "sample", "evaluate", "convert", "plan", "taxonomy")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from animatrix_jax.evaluation.probes import (
 )
 from animatrix_jax.judge.stages import whole_videos
 from animatrix_jax.models.functional import Params, bind, init_params
-from animatrix_jax.training.stage import Batch, Metrics
+from animatrix_jax.training.stage import Batch, Metrics, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
@@ -55,6 +55,9 @@ class ProbeStage:
 
     def frozen(self) -> Params:
         return {}
+
+    def step_shapes(self) -> StepShapes:
+        return StepShapes(frozen={}, batch=self._clips.batch_shapes())
 
     def loss(
         self, params: Params, frozen: Params, batch: Batch, key: Array

@@ -41,7 +41,7 @@ from animatrix_jax.objectives.reward import RewardConfig, reward_loss
 from animatrix_jax.parallel import distributed
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
-from animatrix_jax.training.stage import Batch, Metrics
+from animatrix_jax.training.stage import Batch, Metrics, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
@@ -104,6 +104,11 @@ class JudgeStage:
 
     def frozen(self) -> Params:
         return {} if not self._clips.pixels else self._pixels_frozen()
+
+    def step_shapes(self) -> StepShapes:
+        towers = self._towers.frozen_shapes(pixels=True)
+        frozen = {"vae": towers["vae"]} if self._clips.pixels else {}
+        return StepShapes(frozen=frozen, batch=self._clips.batch_shapes())
 
     def loss(
         self, params: Params, frozen: Params, batch: Batch, key: Array
@@ -185,6 +190,27 @@ class PreferenceStage:
     def frozen(self) -> Params:
         towers = self._towers.frozen(pixels=False)
         return towers | {"reference": self._component(self._trained).params}
+
+    def step_shapes(self) -> StepShapes:
+        size, model = self._batch_config.size, self._towers.model
+        tags = (size, self._batch_config.max_tags)
+        text = (size, self._towers.text_length)
+        latents = (size, *model.latent_shape)
+        shapes = {
+            "winner": (latents, np.float32),
+            "loser": (latents, np.float32),
+            "text_tokens": (text, np.int32),
+            "text_mask": (text, np.bool_),
+            "given": (latents[:2], np.bool_),
+            "tag_fields": (tags, np.int32),
+            "tag_values": (tags, np.int32),
+            "tag_mask": (tags, np.bool_),
+        }
+        reference = jax.eval_shape(self.init, jax.random.key(0))[self._trained]
+        return StepShapes(
+            frozen=self._towers.frozen_shapes(pixels=False) | {"reference": reference},
+            batch={k: jax.ShapeDtypeStruct(*v) for k, v in shapes.items()},
+        )
 
     def loss(
         self, params: Params, frozen: Params, batch: Batch, key: Array

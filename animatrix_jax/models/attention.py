@@ -10,7 +10,8 @@ pass, and there computes each block of p again:
 
     dv_j = sum_i p_ij do_i,   ds_ij = p_ij (do_i v_j - do_i o_i + dl_i)
 
-"splash" and "cudnn" are the fused kernels of TPUs and NVIDIA GPUs. Scores and softmax are
+"splash" and "cudnn" are the fused kernels of TPUs and NVIDIA GPUs; "splash_fused" has a
+faster backward pass that takes more memory. Scores and softmax are
 fp32 in all of them. "auto" takes the accelerator's own for long clips, and on a CPU
 "plain" or "blocked" by the number of scores.
 
@@ -60,6 +61,7 @@ def attention(
     v: Float[Array, "b m g e"],
     *,
     mask: Bool[Array, "b m"] | None = None,
+    never_empty: bool = False,
     implementation: AttentionImplementation = "auto",
     tokens_are_keys: bool = False,
 ) -> Float[Array, "b n g e"]:
@@ -67,11 +69,12 @@ def attention(
 
     Args:
       mask: True where a key may be seen. A sample with no such key gives zeros.
+      never_empty: there is no such sample.
       tokens_are_keys: self-attention of a clip's tokens, which devices share out.
     """
     return joint_attention(
         q,
-        (Keys(k=k, v=v, mask=mask),),
+        (Keys(k=k, v=v, mask=mask, never_empty=never_empty),),
         implementation=implementation,
         tokens_are_keys=tokens_are_keys,
     )
@@ -95,7 +98,8 @@ def joint_attention(
 def whole_blocks(tokens: int, implementation: AttentionImplementation) -> int:
     """The length to which a clip's tokens are best padded, once for all layers: on a TPU
     to whole blocks of its kernel, on each of the devices that share a clip."""
-    if _resolve(implementation, tokens * tokens, jnp.bfloat16) != "splash":
+    resolved = _resolve(implementation, tokens * tokens, jnp.bfloat16)
+    if resolved not in ("splash", "splash_fused"):
         return tokens
     multiple = math.lcm(TPU_BLOCK, TPU_LANES * sequence_shards())
     return -(-tokens // multiple) * multiple
@@ -106,11 +110,11 @@ def _choose(
 ) -> Kernel:
     scores = q.shape[1] * sum(part.k.shape[1] for part in parts)
     implementation = _resolve(implementation, scores, q.dtype)
-    if implementation == "splash":
+    if implementation in ("splash", "splash_fused"):
         # Only who needs it waits for Pallas to be imported.
         from animatrix_jax.models.attention_splash import Splash
 
-        return Splash()
+        return Splash(fused=implementation == "splash_fused")
     return CuDNN() if implementation == "cudnn" else XLA(implementation=implementation)
 
 
@@ -160,7 +164,7 @@ class XLA:
 
     def _attend(self, q: Array, keys: Keys) -> tuple[Array, Array]:
         """o and l, fp32 [b g n .]."""
-        mask, some = _never_empty(keys.mask)
+        mask, some = _never_empty(keys)
         blocked = self.implementation == "blocked" or (
             self.implementation == "auto"
             and q.shape[1] * keys.k.shape[1] > _PLAIN_SCORES
@@ -183,12 +187,16 @@ class CuDNN:
 
     def __call__(self, q: Array, parts: Sequence[Keys]) -> Array:
         keys = Keys.concatenate(parts)
-        mask, some = _never_empty(keys.mask)
+        mask, some = _never_empty(keys)
+        if mask is not None:
+            # The kernel takes it as a bias, of a row for every query.
+            rows = (len(mask), 1, q.shape[1], mask.shape[1])
+            mask = jnp.broadcast_to(mask[:, None, None], rows)
         out = jax.nn.dot_product_attention(
             q,
             keys.k,
             keys.v,
-            mask=None if mask is None else mask[:, None, None],
+            mask=mask,
             scale=1.0,
             implementation="cudnn",
         )
@@ -205,14 +213,15 @@ def _join(outs: Sequence[Array], logs: Sequence[Array]) -> Array:
     return joined / sum(weights)
 
 
-def _never_empty(mask: Array | None) -> tuple[Array | None, Array | None]:
+def _never_empty(keys: Keys) -> tuple[Array | None, Array | None]:
     """A mask that leaves each sample a key, and where it did before [b 1 1 1].
 
     A softmax over nothing is 0/0. A sample without keys is computed with all of them and
     weighted by zero, so that neither values nor gradients see a NaN.
     """
-    if mask is None:
-        return None, None
+    mask = keys.mask
+    if mask is None or keys.never_empty:
+        return mask, None
     some = mask.any(axis=-1)
     return mask | ~some[:, None], some[:, None, None, None]
 

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jax import numpy as jnp
@@ -25,27 +26,34 @@ from jaxtyping import Array
 from animatrix_jax.models.config import TPU_BLOCK, TPU_LANES
 from animatrix_jax.parallel.attention import ATTENTION_OUTPUT, Keys
 
-# Of keys at a time within a block.
-_COMPUTE = 512
+# Of keys at a time within a block, and the most in a block of the fused backward pass.
+_COMPUTE, _FUSED_BLOCK = 512, 5120
 # l of a query that sees no key: joins with a weight of 0.
 _MASKED = -1e30
 
 
 @dataclasses.dataclass(frozen=True)
 class Splash:
-    """The kernel; `interpret` runs it on a CPU, slowly."""
+    """The kernel.
 
+    Attributes:
+      fused: one kernel for all gradients: five products where two kernels make seven, for
+        the memory of several times the queries.
+      interpret: on a CPU, slowly.
+    """
+
+    fused: bool = False
     interpret: bool = False
 
     def __call__(self, q: Array, parts: Sequence[Keys]) -> Array:
         keys = Keys.concatenate(parts)
-        laid = _Layout.of(q, keys)
+        laid = _Layout.of(q, keys, fused=self.fused)
         kernel = laid.kernel(residuals=False, interpret=self.interpret)
         out = jax.vmap(kernel)(*laid.queries_and_keys(q, keys), laid.segments(q, keys))
         return laid.tokens(out, q, keys)
 
     def forward(self, q: Array, keys: Keys) -> tuple[Array, Array]:
-        laid = _Layout.of(q, keys)
+        laid = _Layout.of(q, keys, fused=self.fused)
         kernel = laid.kernel(residuals=True, interpret=self.interpret)
         inputs = laid.queries_and_keys(q, keys)
         out, (log_total,) = jax.vmap(kernel)(*inputs, laid.segments(q, keys))
@@ -58,7 +66,7 @@ class Splash:
     def backward(
         self, q: Array, keys: Keys, out: Array, log_total: Array, d_out: Array
     ) -> tuple[Array, Array, Array]:
-        laid = _Layout.of(q, keys)
+        laid = _Layout.of(q, keys, fused=self.fused)
         kernel = laid.kernel(residuals=False, interpret=self.interpret)
         queries, k, v = laid.queries_and_keys(q, keys)
         out, d_out = (laid.by_head(x, laid.n) for x in (out, d_out.astype(q.dtype)))
@@ -87,25 +95,23 @@ class _Layout:
     m: int
     block_q: int
     block_k: int
+    fused: bool
 
     @classmethod
-    def of(cls, q: Array, keys: Keys) -> "_Layout":
+    def of(cls, q: Array, keys: Keys, *, fused: bool) -> "_Layout":
         (block_q, n), (block_k, m) = map(_blocks, (q.shape[1], keys.k.shape[1]))
-        return cls(heads=q.shape[2], n=n, m=m, block_q=block_q, block_k=block_k)
+        return cls(
+            heads=q.shape[2], n=n, m=m, block_q=block_q, block_k=block_k, fused=fused
+        )
 
     def kernel(
         self, *, residuals: bool, interpret: bool
     ) -> splash.SplashAttentionKernel:
-        compute = math.gcd(self.block_k, _COMPUTE)
         sizes = splash.BlockSizes(
             block_q=self.block_q,
             block_kv=self.block_k,
-            block_kv_compute=compute,
-            block_q_dkv=self.block_q,
-            block_kv_dkv=self.block_k,
-            block_kv_dkv_compute=compute,
-            block_q_dq=self.block_q,
-            block_kv_dq=self.block_k,
+            block_kv_compute=math.gcd(self.block_k, _COMPUTE),
+            **self._gradient_blocks(),
         )
         whole = splash_mask.FullMask((self.n, self.m))
         return splash.make_splash_mha(
@@ -117,6 +123,27 @@ class _Layout:
             residual_checkpoint_name=ATTENTION_OUTPUT,
             interpret=interpret,
         )
+
+    def _gradient_blocks(self) -> dict[str, Any]:
+        """Sizes of the backward pass's kernels, or of its one kernel."""
+        if not self.fused:
+            return {
+                "block_q_dkv": self.block_q,
+                "block_kv_dkv": self.block_k,
+                "block_kv_dkv_compute": math.gcd(self.block_k, _COMPUTE),
+                "block_q_dq": self.block_q,
+                "block_kv_dq": self.block_k,
+            }
+        # It gives the gradient of queries for each block of keys apart, to be summed: so
+        # few blocks, large ones.
+        blocks = range(TPU_LANES, min(self.m, _FUSED_BLOCK) + 1, TPU_LANES)
+        block = max(block for block in blocks if self.m % block == 0)
+        return {
+            "block_q_dkv": self.block_q,
+            "block_kv_dkv": block,
+            "block_kv_dkv_compute": math.gcd(block, _COMPUTE),
+            "use_fused_bwd_kernel": True,
+        }
 
     def queries_and_keys(self, q: Array, keys: Keys) -> tuple[Array, Array, Array]:
         """Queries, keys and values [b g . e]."""
@@ -146,16 +173,19 @@ class _Layout:
     def tokens(self, out: Array, q: Array, keys: Keys) -> Array:
         """[b g n e] back as [b n g e]; zeros where a sample has no keys."""
         out = out[:, :, : q.shape[1], : q.shape[3]].swapaxes(1, 2)
-        if keys.mask is None:
+        if keys.mask is None or keys.never_empty:
             return out
         return jnp.where(keys.mask.any(axis=-1)[:, None, None, None], out, 0)
 
 
 def _blocks(length: int) -> tuple[int, int]:
-    """The block for a length, and the length in whole blocks."""
+    """The block for a length, and the length in whole blocks: the least, by the largest
+    block that gives it."""
     lanes = -(-length // TPU_LANES) * TPU_LANES
-    block = min(lanes, TPU_BLOCK)
-    return block, -(-length // block) * block
+    if lanes <= TPU_BLOCK:
+        return lanes, lanes
+    blocks = range(TPU_BLOCK, TPU_BLOCK // 2 - 1, -TPU_LANES)
+    return min(((b, -(-length // b) * b) for b in blocks), key=lambda pair: pair[1])
 
 
 def _backward(

@@ -74,12 +74,13 @@ def rotary_table(
     return Rotary(cos=table(np.cos), sin=table(np.sin))
 
 
-def rotate(x: Float[Array, "b n g e"], rotary: Rotary) -> Float[Array, "b n g e"]:
+def rotate(x: Float[Array, "b n *g e"], rotary: Rotary) -> Float[Array, "b n *g e"]:
     """Turns each head's pairs of channels; fp32 inside."""
     turn = _quarter_turn(x.shape[-1]).astype(x.dtype)
-    turned = jnp.einsum("bnge,ef->bngf", x, turn, precision=lax.Precision.HIGHEST)
+    turned = jnp.einsum("...e,ef->...f", x, turn, precision=lax.Precision.HIGHEST)
     x32, turned = x.astype(jnp.float32), turned.astype(jnp.float32)
-    cos, sin = rotary.cos[:, None], rotary.sin[:, None]
+    shape = (x.shape[1], *(1,) * (x.ndim - 3), x.shape[-1])
+    cos, sin = rotary.cos.reshape(shape), rotary.sin.reshape(shape)
     return (x32 * cos + turned * sin).astype(x.dtype)
 
 

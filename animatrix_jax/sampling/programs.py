@@ -41,6 +41,10 @@ class Program:
         self._compiled: dict[Hashable, Any] = {}
         self.__doc__ = fn.__doc__
 
+    def lower(self, static: Hashable, *arrays: Any) -> Any:
+        """The program lowered for arrays, or for their shapes, and not yet compiled."""
+        return self._jitted.lower(static, *arrays)
+
     def __call__(self, static: Hashable, *arrays: Any, name: str, phase: Phase) -> Any:
         """Runs it; `phase("compile")` is held while it compiles, `phase(name)` after."""
         arrays = jax.tree.map(jnp.asarray, arrays)
@@ -49,8 +53,7 @@ class Program:
         key = (static, structure, shapes)
         if key not in self._compiled:
             with phase("compile"):
-                lowered = self._jitted.lower(static, *arrays)
-                self._compiled[key] = lowered.compile()
+                self._compiled[key] = self.lower(static, *arrays).compile()
         with phase(name):
             return jax.block_until_ready(self._compiled[key](*arrays))
 

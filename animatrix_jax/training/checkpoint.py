@@ -140,7 +140,7 @@ class Checkpoints:
         restored = self._manager.restore(self._latest, args=ocp.args.Composite(**items))
         return TrainState(
             params=restored["params"],
-            ema=restored["ema"],
+            ema=restored["ema"] if "ema" in items else None,
             optimizer=restored["optimizer"],
             **restored["counters"],
         )
@@ -250,7 +250,7 @@ def _split(state: TrainState) -> dict[str, Any]:
         "skipped_in_row": state.skipped_in_row,
     }
     values = (state.params, state.ema, state.optimizer, counters)
-    return dict(zip(_ITEMS, values))
+    return {name: item for name, item in zip(_ITEMS, values) if item is not None}
 
 
 def latest_step(folder: pathlib.Path) -> int | None:
@@ -283,11 +283,11 @@ def component_names(folder: pathlib.Path) -> tuple[str, ...]:
     Raises:
       UserError: if there is no checkpoint, or what tells its components is damaged.
     """
-    return tuple(tree_metadata(_item(folder, "ema", digests=False)))
+    return tuple(tree_metadata(_item(folder, "averaged", digests=False)))
 
 
 def read_params(
-    folder: pathlib.Path, component: str, item: str = "ema"
+    folder: pathlib.Path, component: str, item: str = "averaged"
 ) -> dict[str, Any]:
     """One component of the latest checkpoint as `LazyArray`s, whatever mesh saved it.
 
@@ -296,7 +296,8 @@ def read_params(
     Args:
       folder: a stage's `checkpoints` folder.
       component: "generator", "vae", ...
-      item: "ema" or "params"; nothing else of the checkpoint is opened.
+      item: "ema", "params", or "averaged", the first of them that there is; nothing else
+        of the checkpoint is opened.
 
     Raises:
       UserError: if there is no complete checkpoint, or a file of the item is damaged.
@@ -309,6 +310,8 @@ def _item(folder: pathlib.Path, item: str, *, digests: bool = True) -> pathlib.P
     step = latest_step(folder)
     if step is None:
         raise UserError(f"no checkpoint in {folder}")
+    if item == "averaged":
+        item = "ema" if (folder / str(step) / "ema").exists() else "params"
     found = manifest.damage(folder / str(step), below=item, digests=digests)
     if found:
         raise UserError(

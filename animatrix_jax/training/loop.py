@@ -10,6 +10,7 @@ again.
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -33,9 +34,15 @@ from animatrix_jax.training.optimizer import (
     learning_rates,
     make_optimizer,
 )
+from animatrix_jax.training.placement import (
+    abstract_state,
+    fresh_state,
+    jit_train_step,
+    shardings_of,
+)
 from animatrix_jax.training.same_run import check_same_run
 from animatrix_jax.training.stage import Batch, Params, Stage
-from animatrix_jax.training.step import TrainState, init_state, make_train_step
+from animatrix_jax.training.step import TrainState, init_state
 from animatrix_jax.training.summary import (
     Clock,
     params_digest,
@@ -140,7 +147,7 @@ def train(
         )
         session.at(config.steps, "finish")
         with ledger.on("finish"):
-            stage.finish(state.ema, folder)
+            stage.finish(state.averaged, folder)
             digest = params_digest(state.params)
         ledger.mark(config.steps)
     return distributed.agreed(
@@ -196,7 +203,7 @@ def _run(
             session.at(step, "samples")
             if callbacks:
                 with ledger.on("samples"):
-                    params = distributed.fetch(state.ema)
+                    params = distributed.fetch(state.averaged)
                     with distributed.apart():
                         for callback in callbacks if distributed.is_first() else ():
                             callback(step, params, writer)
@@ -204,7 +211,7 @@ def _run(
         if not done:
             session.at(0, "validation")
             with ledger.on("validation"):
-                loss = validate(state.ema, begun.frozen)
+                loss = validate(state.averaged, begun.frozen)
             writer.scalars(0, {"validation_loss": loss, "seconds": clock.seconds()})
         ledger.switch("step")
         for step in range(done + 1, config.steps + 1):
@@ -229,7 +236,9 @@ def _run(
                 if validates:
                     session.at(step, "validation")
                     with ledger.on("validation"):
-                        values["validation_loss"] = validate(state.ema, begun.frozen)
+                        values["validation_loss"] = validate(
+                            state.averaged, begun.frozen
+                        )
                 ledger.mark(step)
                 values |= ledger.scalars()
                 values["seconds"] = clock.seconds()
@@ -279,14 +288,10 @@ def _begin(
     done = checkpoints.latest or 0
     tx = make_optimizer(optimizer)
     with ledger.on("prepare"):
-        placed = _Placed(stage, tx, mesh, config.seed)
+        placed = _Placed(stage, tx, mesh, config.seed, average=optimizer.ema_decay > 0)
         feed = Feed(iter(stage.batches()), placed.batch)
     step_fn = StepProgram(
-        jax.jit(
-            make_train_step(stage, tx, optimizer),
-            donate_argnums=0,
-            out_shardings=(placed.shardings, None),
-        ),
+        jit_train_step(stage, tx, optimizer, placed.shardings),
         state=placed.abstract,
         frozen=placed.abstract_frozen,
         mesh=mesh,
@@ -336,18 +341,15 @@ def _falls_on(step: int, every: int) -> bool:
 class _Placed:
     """The train state on the mesh: shapes, shardings, and how to fill them."""
 
-    def __init__(self, stage: Stage, tx: Any, mesh: Mesh, seed: int):
-        self._stage, self._mesh, self._seed, self._tx = stage, mesh, seed, tx
-        shapes = jax.eval_shape(self._fresh)
-        self.shardings = sharding.tree_shardings(shapes, mesh)
-        self.abstract = abstract(shapes, self.shardings)
+    def __init__(self, stage: Stage, tx: Any, mesh: Mesh, seed: int, *, average: bool):
+        self._stage, self._mesh = stage, mesh
+        self._init = functools.partial(init_state, tx=tx, seed=seed, average=average)
+        self._fresh = fresh_state(stage, tx, seed, average=average)
+        self.abstract = abstract_state(stage, tx, mesh, seed, average=average)
+        self.shardings = shardings_of(self.abstract)
         self._frozen = stage.frozen()
         self._frozen_shardings = sharding.tree_shardings(self._frozen, mesh)
         self.abstract_frozen = abstract(self._frozen, self._frozen_shardings)
-
-    def _fresh(self) -> TrainState:
-        params = self._stage.init(jax.random.key(self._seed))
-        return init_state(params, self._tx, self._seed)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, from `stage.initial()` or fresh."""
@@ -355,10 +357,7 @@ class _Placed:
         if start is None:
             return jax.jit(self._fresh, out_shardings=self.shardings)()
         start = sharding.put(start, self.shardings.params)
-        return jax.jit(
-            lambda params: init_state(params, self._tx, self._seed),
-            out_shardings=self.shardings,
-        )(start)
+        return jax.jit(self._init, out_shardings=self.shardings)(start)
 
     def frozen(self) -> Params:
         """The frozen parameters, sharded by the same table."""

@@ -35,6 +35,7 @@ class OptimizerConfig:
       kind: "adamw" or "muon", of the kernels; everything else is always AdamW's.
       b1: decay of Adam's mean; Muon's momentum is `momentum`.
       weight_decay: of kernels alone.
+      ema_decay: 0 keeps no average: what is validated and shipped is the parameters.
       moments: the dtype that moments are kept in between steps; "bfloat16" takes half the
         memory, and every update is computed in fp32 all the same.
     """

@@ -5,6 +5,7 @@ The loop (loop.py) never asks which stage it runs. A stage names its components 
 in training, in checkpoints and in the weights that ship.
 """
 
+import dataclasses
 import pathlib
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,20 @@ from jaxtyping import Array
 Params = dict[str, Any]
 Batch = dict[str, np.ndarray | Array]
 Metrics = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepShapes:
+    """What a step reads beside the train state, as shapes: a step can be compiled, or
+    planned, before a clip is read or a weight loaded.
+
+    Attributes:
+      frozen: of `Stage.frozen()`.
+      batch: of a batch over all hosts, without `clip_id`; of several shapes the largest.
+    """
+
+    frozen: Any
+    batch: dict[str, Any]
 
 
 @runtime_checkable
@@ -32,6 +47,9 @@ class Stage(Protocol):
 
     def frozen(self) -> Params:
         """Parameters that the loss reads and nothing updates, by component."""
+
+    def step_shapes(self) -> StepShapes:
+        """Shapes of the frozen parameters and of a batch; reads no data."""
 
     def loss(
         self, params: Params, frozen: Params, batch: Batch, key: Array

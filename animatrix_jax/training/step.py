@@ -24,7 +24,8 @@ from animatrix_jax.training.stage import Batch, Metrics, Params, Stage
 
 @flax.struct.dataclass
 class TrainState:
-    """All that a step changes. Master weights, moments and EMA are fp32.
+    """All that a step changes. Master weights and EMA are fp32; `ema` is None where
+    `ema_decay` is 0.
 
     Typed loosely, since a pytree's leaves are at times shapes or shardings.
     """
@@ -37,16 +38,29 @@ class TrainState:
     skipped: Any
     skipped_in_row: Any
 
+    @property
+    def averaged(self) -> Any:
+        """The parameters to validate, sample and ship: the EMA if there is one."""
+        return self.params if self.ema is None else self.ema
+
 
 def init_state(
-    params: Params, tx: optax.GradientTransformation, seed: int
+    params: Params,
+    tx: optax.GradientTransformation,
+    seed: int,
+    *,
+    average: bool = True,
 ) -> TrainState:
-    """The state before the first step; pure, so it runs under jit."""
+    """The state before the first step; pure, so it runs under jit.
+
+    Args:
+      average: keep an EMA of the parameters.
+    """
     zero = jnp.zeros((), jnp.int32)
     return TrainState(
         step=zero,
         params=params,
-        ema=jax.tree.map(jnp.copy, params),
+        ema=jax.tree.map(jnp.copy, params) if average else None,
         optimizer=tx.init(params),
         key=jax.random.key_data(jax.random.key(seed)),
         skipped=zero,
@@ -73,9 +87,9 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         count = state.step.astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, (1.0 + count) / (10.0 + count))
-        ema = jax.tree.map(
-            lambda e, p: decay * e + (1.0 - decay) * p, state.ema, params
-        )
+        ema = state.ema
+        if ema is not None:
+            ema = jax.tree.map(lambda e, p: decay * e + (1.0 - decay) * p, ema, params)
 
         def keep(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)

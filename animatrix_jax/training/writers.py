@@ -5,6 +5,7 @@ metrics.jsonl; it says once that TensorBoard is missing.
 """
 
 import json
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -48,6 +49,8 @@ class Writer:
         record = {"step": step} | {k: float(f"{v:.6g}") for k, v in values.items()}
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
+        # To the disk, or the bucket that is mounted as one: a killed machine loses the rest.
+        os.fsync(self._file.fileno())
         if self._clu is not None:
             self._clu.write_scalars(step, dict(values))
 

@@ -1,5 +1,7 @@
 """Runs of the toy stage, and one that dies on the way."""
 
+import dataclasses
+
 import jax
 from toy_stage import LeastSquares
 
@@ -12,13 +14,13 @@ OPTIMIZER = OptimizerConfig(
 )
 
 
-def run(workdir, stage=None, *, learning_rate=0.1, callbacks=(), **loop):
+def run(workdir, stage=None, *, learning_rate=0.1, ema_decay=0.9, callbacks=(), **loop):
     options = {"steps": 60, "log_every": 5, "checkpoint_every": 10} | loop
     config = LoopConfig(**options)
     return train(
         stage or LeastSquares(config.steps),
         config,
-        optimizer=OPTIMIZER,
+        optimizer=dataclasses.replace(OPTIMIZER, ema_decay=ema_decay),
         workdir=workdir,
         mesh=make_mesh(MeshConfig(), jax.devices()[:1]),
         run_config={

@@ -41,6 +41,21 @@ def test_a_killed_run_resumes_exactly(undisturbed, tmp_path, at):
     assert [line["step"] for line in lines] == [0, *range(5, 61, 5)]
 
 
+def test_a_run_without_an_average_resumes_and_ships_its_parameters(tmp_path):
+    whole = run(tmp_path / "whole", ema_decay=0.0)
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", Interrupted(60, 37), ema_decay=0.0)
+    resumed = run(tmp_path / "cut", ema_decay=0.0)
+    assert resumed["params_digest"] == whole["params_digest"]
+    folder = tmp_path / "whole" / "toy" / "checkpoints"
+    assert checkpoint.component_names(folder) == ("vae",)
+    shipped, params = (
+        checkpoint.read_params(folder, "vae", **item)["kernel"]
+        for item in ({}, {"item": "params"})
+    )
+    np.testing.assert_array_equal(shipped, params)
+
+
 def test_another_call_says_it_is_done(undisturbed):
     workdir, summary = undisturbed
     before = sorted((workdir / "toy").rglob("*"))

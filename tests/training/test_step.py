@@ -39,6 +39,18 @@ def test_ema_warms_up():
     np.testing.assert_allclose(state.ema["vae"]["kernel"], expected, rtol=1e-6)
 
 
+def test_without_an_average_the_parameters_stand_for_it():
+    stage, config = LeastSquares(10), OptimizerConfig(ema_decay=0, warmup_steps=1)
+    tx = make_optimizer(config)
+    state = init_state(stage.init(jax.random.key(0)), tx, 0, average=False)
+    batch = make_batch(0, range(0))
+    batch.pop("clip_id")
+    step = jax.jit(make_train_step(stage, tx, config))
+    state, _ = step(state, {}, batch, np.float32(0.1))
+    assert state.ema is None
+    assert state.averaged is state.params
+
+
 def test_accumulation_is_the_mean_over_micro_batches():
     """Only the noise of the toy loss differs, since each micro-batch has its key."""
     whole, metrics = one_step(steps=2)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from animatrix_jax.training.stage import StepShapes
+
 TRUTH = np.array([[1.0], [-2.0], [0.5]], np.float32)
 
 
@@ -33,6 +35,11 @@ class LeastSquares:
 
     def frozen(self):
         return {}
+
+    def step_shapes(self):
+        batch = {k: v for k, v in make_batch(0).items() if k != "clip_id"}
+        shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in batch.items()}
+        return StepShapes(frozen={}, batch=shapes)
 
     def loss(self, params, frozen, batch, key):
         noise = 0.01 * jax.random.normal(key, batch["y"].shape)

@@ -96,6 +96,33 @@ class Clips:
             hosts=hosts,
         )
 
+    def batch_shapes(self) -> dict[str, Any]:
+        """Shapes of a batch of clips (not of single images) over all hosts."""
+        config, model = self._batches, self._towers.model
+        size = config.batch_size
+        video = (size, model.frames, model.height, model.width, 3)
+        latents = (size, *model.latent_shape)
+        text, tags = (size, config.text_length), (size, config.max_tags)
+        media = {"video": (video, np.uint8)}
+        if not self.pixels:
+            media = {"latents": (latents, np.float32)}
+        parts = {
+            "media": media,
+            "text": {"text_tokens": (text, np.int32), "text_mask": (text, np.bool_)},
+            "tags": {
+                "tag_fields": (tags, np.int32),
+                "tag_values": (tags, np.int32),
+                "tag_mask": (tags, np.bool_),
+            },
+            "given": {"given": (latents[:2], np.bool_)},
+            "scores": {"scores": ((size, 4), np.float32)},
+        }
+        return {
+            name: jax.ShapeDtypeStruct(*shape)
+            for field in config.fields
+            for name, shape in parts[field].items()
+        }
+
     def held_out(self) -> list[Batch]:
         """Fixed batches with whole conditioning; the tasks of video, or of images."""
         host, hosts = distributed.batch_share()

@@ -24,7 +24,7 @@ from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.functional import Params, bind, init_params
 from animatrix_jax.objectives import flow_matching
 from animatrix_jax.training.config import TaskMix, section
-from animatrix_jax.training.stage import Batch, Metrics
+from animatrix_jax.training.stage import Batch, Metrics, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
@@ -51,6 +51,12 @@ class FlowStage:
 
     def frozen(self) -> Params:
         return self._towers.frozen(pixels=self._clips.pixels)
+
+    def step_shapes(self) -> StepShapes:
+        return StepShapes(
+            frozen=self._towers.frozen_shapes(pixels=self._clips.pixels),
+            batch=self._towers.with_picture_shapes(self._clips.batch_shapes()),
+        )
 
     def loss(
         self, params: Params, frozen: Params, batch: Batch, key: Array

@@ -10,6 +10,7 @@ import pathlib
 from typing import Any
 
 import grain
+import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Array
@@ -26,10 +27,11 @@ from animatrix_jax.objectives.span_corruption import (
     SpanCorruptionConfig,
     corrupt_batch,
     span_corruption_loss,
+    targets_length,
 )
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
-from animatrix_jax.training.stage import Batch, Metrics
+from animatrix_jax.training.stage import Batch, Metrics, StepShapes
 
 _HELD_OUT_SEED = 7919
 
@@ -58,6 +60,20 @@ class TextStage:
 
     def frozen(self) -> Params:
         return {}
+
+    def step_shapes(self) -> StepShapes:
+        config = SpanCorruptionConfig(first_sentinel=0, num_sentinels=NUM_SENTINELS)
+        text = (self._size, self._length)
+        target = (self._size, targets_length(self._length, config))
+        shapes = {
+            "text_tokens": (text, np.int32),
+            "text_mask": (text, np.bool_),
+            "decoder_tokens": (target, np.int32),
+            "targets": (target, np.int32),
+            "target_mask": (target, np.bool_),
+        }
+        batch = {k: jax.ShapeDtypeStruct(*v) for k, v in shapes.items()}
+        return StepShapes(frozen={}, batch=batch)
 
     def loss(
         self, params: Params, frozen: Params, batch: Batch, key: Array

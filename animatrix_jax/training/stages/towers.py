@@ -28,7 +28,7 @@ from animatrix_jax.models.reference import frames_of_pixels, reference_channels
 from animatrix_jax.models.t5 import T5Encoder
 from animatrix_jax.models.vae import VAE, signed
 from animatrix_jax.objectives.flow_matching import FlowConfig
-from animatrix_jax.training.config import section
+from animatrix_jax.training.config import TaskMix, section
 from animatrix_jax.training.stage import Batch
 from animatrix_jax.training.weights import Component, load_component
 
@@ -109,6 +109,12 @@ class Towers:
         """Whether given frames are reference channels, and not held clean."""
         return self.dit.frame_conditioning == "concat"
 
+    @property
+    def _holds(self) -> bool:
+        """Whether there are given frames, and they are held clean."""
+        tasks = section(TaskMix, self._config.tasks)
+        return not self.refers and max(tasks.i2v) > 0
+
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The text tower's own tokenizer."""
@@ -134,6 +140,15 @@ class Towers:
         read = [name for name in self.model.towers if pixels or name != "vae"]
         return {name: self._frozen(name) for name in read}
 
+    def frozen_shapes(self, *, pixels: bool) -> Params:
+        """Shapes of `frozen`, with no weights loaded."""
+        read = [name for name in self.model.towers if pixels or name != "vae"]
+        key = jax.random.key(0)
+        return {
+            name: jax.eval_shape(functools.partial(init_params, self._build(name)), key)
+            for name in read
+        }
+
     def latents(self, frozen: Params, batch: Batch) -> Array:
         """A batch's normalised latents [b t h w c], encoded here if need be."""
         if "latents" in batch:
@@ -146,18 +161,24 @@ class Towers:
 
     def conditioning(self, frozen: Params, batch: Batch) -> Conditioning:
         """A batch's text and pictures, through the frozen towers, and its tags."""
-        encoder = bind(self.text_encoder, frozen["text"])
-        mask = batch["text_mask"]
-        text = encoder(batch["text_tokens"], mask)
         return Conditioning(
-            text=jax.lax.stop_gradient(text * mask[..., None]),
+            text=self._text(frozen, batch),
             tag_fields=batch["tag_fields"],
             tag_values=batch["tag_values"],
             tag_mask=batch["tag_mask"],
             image=self._seen(frozen, batch) if self.image_config else None,
             reference=self._reference(frozen, batch) if self.refers else None,
-            clean=None if self.refers else batch["given"],
+            clean=batch["given"] if self._holds else None,
         )
+
+    def _text(self, frozen: Params, batch: Batch) -> Array:
+        """A batch's text vectors [b s d], zero where padded; encoded here if need be."""
+        if "text" in batch:
+            return jnp.asarray(batch["text"])
+        encoder = bind(self.text_encoder, frozen["text"])
+        mask = batch["text_mask"]
+        text = encoder(batch["text_tokens"], mask)
+        return jax.lax.stop_gradient(text * mask[..., None])
 
     def held(self, batch: Batch) -> Array:
         """Which latent frames [b t] of a batch stay clean, at noise level 0."""
@@ -167,6 +188,14 @@ class Towers:
         """A batch on the host, with its first frames as the image encoder takes them."""
         first = np.asarray(batch["video"])[:, 0]
         return batch | {"picture": preprocess(first, self.image_config)}
+
+    def with_picture_shapes(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The shapes of `with_pictures`, where the model takes pictures."""
+        if self.image_config is None:
+            return batch
+        side, size = self.image_config.image_size, batch["video"].shape[0]
+        picture = jax.ShapeDtypeStruct((size, side, side, 3), np.float32)
+        return batch | {"picture": picture}
 
     def _reference(self, frozen: Params, batch: Batch) -> Array:
         vae = bind(self.vae, frozen["vae"])
@@ -191,14 +220,17 @@ class Towers:
         values = (model or component.config["model"])[name]
         return section(cls, values)
 
-    def _fresh(self, name: str) -> Params:
+    def _build(self, name: str) -> Build:
         builds: dict[str, Build] = {
             "vae": self.vae,
             "text": self.text_encoder,
             "image": self.image_encoder,
         }
-        build = builds[name]
-        return jax.tree.map(np.asarray, init_params(build, jax.random.key(0)))
+        return builds[name]
+
+    def _fresh(self, name: str) -> Params:
+        fresh = init_params(self._build(name), jax.random.key(0))
+        return jax.tree.map(np.asarray, fresh)
 
 
 @functools.lru_cache(maxsize=8)

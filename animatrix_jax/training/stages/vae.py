@@ -31,7 +31,7 @@ from animatrix_jax.objectives.autoencoding import (
 )
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import section
-from animatrix_jax.training.stage import Batch, Metrics
+from animatrix_jax.training.stage import Batch, Metrics, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
@@ -65,6 +65,9 @@ class VAEStage:
 
     def frozen(self) -> Params:
         return {}
+
+    def step_shapes(self) -> StepShapes:
+        return StepShapes(frozen={}, batch=self._clips.batch_shapes())
 
     def loss(
         self, params: Params, frozen: Params, batch: Batch, key: Array

@@ -1,0 +1,124 @@
+"""From a config and a target to a plan: what `animatrix plan` and docs/scaling.md share."""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+from animatrix_jax.cli import stages
+from animatrix_jax.errors import UserError
+from animatrix_jax.models.presets import ModelPreset
+from animatrix_jax.parallel.mesh import BATCH_AXES, MeshConfig, make_mesh
+from animatrix_jax.planning import advice as advice_lib
+from animatrix_jax.planning import inputs as inputs_lib
+from animatrix_jax.planning import plan as plan_lib
+from animatrix_jax.planning import subject
+from animatrix_jax.planning import target as targets
+from animatrix_jax.planning.measure import default_cache
+from animatrix_jax.planning.roofline import efficiency
+from animatrix_jax.training.config import BatchConfig, section
+from animatrix_jax.training.optimizer import OptimizerConfig
+
+# Guidance by text and tags: null, text alone, both.
+_BRANCHES = 3
+
+
+def run(
+    config: Any,
+    *,
+    target: str,
+    verb: str = "train",
+    inputs: str = "config",
+    cache: pathlib.Path | None = None,
+    attention: float | None = None,
+    matmul: float | None = None,
+    largest: bool = True,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """The plan as a dictionary for JSON.
+
+    Raises:
+      UserError: for a target, stage or batch that cannot be.
+      ValueError: for a parameter that does not divide over the mesh.
+    """
+    aim = targets.parse(target)
+    assumed = efficiency(aim.chip, attention=attention, matmul=matmul)
+    devices = targets.devices(aim)
+    config = without_weights(config)
+    mesh = make_mesh(section(MeshConfig, config.mesh), devices)
+    model = section(ModelPreset, config.model)
+    batch = section(BatchConfig, config.batch)
+    optimizer = section(OptimizerConfig, config.optimizer)
+    if verb == "sample":
+        build = functools.partial(_sampler, model, mesh)
+        work = plan_lib.work_of_sampling(
+            model, clips=batch.size, max_tags=batch.max_tags, branches=_BRANCHES
+        )
+    else:
+        build = functools.partial(_trainer, config, model, optimizer, mesh, inputs)
+        work = plan_lib.work_of_training(
+            model, clips=batch.size, max_tags=batch.max_tags
+        )
+    cache = cache or default_cache()
+    said = "" if quiet else f"compiling for {aim.text}"
+    plan = plan_lib.make_plan(
+        build, work, aim, mesh, cache=cache, assumed=assumed, progress=said
+    )
+    result = plan.to_dict() | {"preset": config.preset, "stage": config.stage}
+    if largest:
+        ways = _ways(mesh) * (optimizer.accumulation if verb == "train" else 1)
+        found = plan_lib.largest_batch(
+            build, plan, step=ways, cache=cache, progress=said
+        )
+        result["largest_batch"] = found.clips
+        result["largest_batch_verified"] = found.verified
+    if not plan.memory.fits:
+        changes = advice_lib.advise(
+            plan.memory,
+            dit=model.dit,
+            optimizer=optimizer,
+            mesh=plan.mesh,
+            clips=batch.size,
+            tokens=plan.work.tokens,
+            inputs=inputs,
+        )
+        result["advice"] = [dataclasses.asdict(change) for change in changes]
+    return result
+
+
+def without_weights(config: Any) -> Any:
+    """The run's config with no weights named: a plan needs shapes alone."""
+    config = config.copy_and_resolve_references()
+    with config.unlocked():
+        config.init.update({name: "" for name in config.init})
+    return config
+
+
+def _trainer(
+    config: Any,
+    model: ModelPreset,
+    optimizer: OptimizerConfig,
+    mesh: Any,
+    inputs: str,
+    clips: int,
+) -> subject.Subject:
+    if config.stage not in ("ct", "sft", "qt"):
+        raise UserError(
+            f"plan is for the generator's stages (ct, sft, qt), got {config.stage!r}"
+        )
+    stage = stages.build(config, workdir=pathlib.Path("plan"))
+    shapes = inputs_lib.resized(stage.step_shapes(), clips)
+    if inputs == "encoded":
+        shapes = inputs_lib.encoded(shapes, model)
+    return subject.train_step(stage, optimizer, mesh, shapes)
+
+
+def _sampler(model: ModelPreset, mesh: Any, clips: int) -> subject.Subject:
+    return subject.sample_step(model, mesh, clips=clips)
+
+
+def _ways(mesh: Any) -> int:
+    ways = 1
+    for axis in BATCH_AXES:
+        ways *= mesh.shape[axis]
+    return ways

@@ -1,0 +1,148 @@
+"""`animatrix plan` on a tiny generator: what it prints, keeps and refuses."""
+
+import dataclasses
+import importlib.util
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from animatrix_jax.cli import plans
+from animatrix_jax.errors import UserError
+from animatrix_jax.planning import report, target
+
+PICO = pathlib.Path(__file__).parents[2] / "configs" / "pico.py"
+KEYS = (
+    *("fits", "peak_gib", "hbm_gib", "tokens", "tflops_per_step", "step_seconds"),
+    *("mfu", "bound", "compile_seconds"),
+)
+TINY = f"""
+import importlib.util
+
+spec = importlib.util.spec_from_file_location("pico", {str(PICO)!r})
+pico = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(pico)
+
+
+def get_config(arg=None):
+    config = pico.get_config("stage=ct")
+    config.update({{"batch": {{"size": 2, "max_tags": 4}}}})
+    config.optimizer.kind = "adamw"
+    config.model.dit.update(
+        {{"dim": 16, "ffn_dim": 32, "num_heads": 2, "num_layers": 1, "text_dim": 8}}
+    )
+    config.model.dit.update({{"tag_adaln": False, "tag_cross_attention": False}})
+    config.model.update({{"frames": 5, "height": 8, "width": 8, "text_length": 4}})
+    return config
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the tiny config is, and compiled plans are kept."""
+    made = tmp_path_factory.mktemp("plans")
+    (made / "tiny.py").write_text(TINY)
+    return made
+
+
+@pytest.fixture
+def config(folder):
+    spec = importlib.util.spec_from_file_location("tiny", folder / "tiny.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+def run(config, folder, **more):
+    return plans.run(
+        config,
+        target="cpu:1",
+        cache=folder / "cache",
+        inputs="encoded",
+        quiet=True,
+        largest=False,
+        **more,
+    )
+
+
+def test_a_plan_says_what_it_must_and_is_kept(config, folder, quick_compile):
+    first = run(config, folder)
+    assert all(first[key] is not None for key in KEYS)
+    assert first["fits"] and 0 < first["mfu"] < 1
+    # Parts and peak are each rounded.
+    parts = sum(first["memory_gib"].values())
+    assert parts == pytest.approx(first["peak_gib"], abs=0.005)
+    text = report.text(first)
+    assert "fits" in text and "MFU" in text
+    again = run(config, folder)
+    assert again["cached"] and not first["cached"]
+    assert again["peak_gib"] == first["peak_gib"]
+
+
+def test_a_step_that_does_not_fit_comes_with_advice(
+    config, folder, quick_compile, monkeypatch
+):
+    real = target.parse
+
+    def tiny(text):
+        parsed = real(text)
+        chip = dataclasses.replace(parsed.chip, hbm_bytes=1e5)
+        return dataclasses.replace(parsed, chip=chip)
+
+    monkeypatch.setattr(target, "parse", tiny)
+    found = run(config, folder)
+    assert not found["fits"]
+    flags = [change["flag"] for change in found["advice"]]
+    assert "--config.model.dit.remat=block" in flags
+    assert all(change["saves_gib"] >= 0 for change in found["advice"])
+    assert "DOES NOT FIT" in report.text(found)
+
+
+def test_a_sampling_step(config, folder, quick_compile):
+    found = run(config, folder, verb="sample")
+    training = run(config, folder)
+    assert found["verb"] == "sample"
+    # A forward pass for each of three branches, as a step is three passes of one.
+    assert found["tflops_per_step"] == pytest.approx(training["tflops_per_step"])
+    assert "optimizer" not in found["memory_gib"]
+
+
+def test_other_stages_are_refused(config, folder):
+    config.stage = "vae"
+    with pytest.raises(UserError, match="ct, sft, qt.*'vae'"):
+        run(config, folder)
+
+
+def animatrix_plan(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "animatrix_jax.cli.plan", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_a_wrong_target_is_one_line_and_code_2(folder):
+    done = animatrix_plan(f"--config={folder}/tiny.py", "--target=tpu:v5p:4x4")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "4x4x4" in done.stderr
+
+
+def test_the_last_line_is_json(config, folder, quick_compile):
+    """Of the command, which finds the step that this process compiled."""
+    before = run(config, folder)
+    done = animatrix_plan(
+        f"--config={folder}/tiny.py",
+        "--target=cpu:1",
+        "--inputs=encoded",
+        f"--cache={folder}/cache",
+        "--json",
+        "--nolargest",
+    )
+    assert done.returncode == 0, done.stderr[-1000:]
+    given = json.loads(done.stdout.splitlines()[-1])
+    assert set(KEYS) <= given.keys()
+    assert given["cached"] and given["peak_gib"] == before["peak_gib"]
