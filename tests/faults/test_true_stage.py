@@ -43,7 +43,11 @@ def train(workdir, count):
                 env=environment,
             )
         )
-    said = [process.communicate(timeout=600)[0] for process in processes]
+    try:
+        said = [process.communicate(timeout=600)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert not any(process.returncode for process in processes), said[-1][-3000:]
     assert [bool(text.strip().endswith("}")) for text in said] == [True, False][:count]
     return json.loads(said[0].strip().splitlines()[-1])
