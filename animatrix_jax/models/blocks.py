@@ -31,6 +31,7 @@ from animatrix_jax.models.layers import (
     RMSNorm,
     gelu_tanh,
     layer_norm,
+    matmul,
     zeros,
 )
 from animatrix_jax.models.rope import Rotary, pairs_to_halves, rotate
@@ -214,7 +215,7 @@ def _unstack(modulation: Array, x: Array) -> list[Array]:
 def _project(x: Array, linear: Linear, permute: Callable[[Array], Array]) -> Array:
     """`linear(x)` with its output channels permuted, by permuting its weights."""
     kernel = permute(linear.kernel[...]).astype(x.dtype)
-    return x @ kernel + permute(linear.bias[...]).astype(x.dtype)
+    return matmul(x, kernel) + permute(linear.bias[...]).astype(x.dtype)
 
 
 def _heads(x: Array, config: DiTConfig) -> Array:

@@ -43,8 +43,39 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((out_dim,))) if bias else None
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
-        y = x @ self.kernel[...].astype(x.dtype)
+        y = matmul(x, self.kernel[...].astype(x.dtype))
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)
+
+
+@jax.custom_vjp
+def matmul(
+    x: Float[Array, "... i"], kernel: Float[Array, "i o"]
+) -> Float[Array, "... o"]:
+    """`x @ kernel`.
+
+    One of x and dy must lie transposed for dkernel = x^T dy, and on a CPU that takes a
+    copy. Automatic differentiation has it of dy always, fused with all that makes dy; here
+    it is of the narrower of the two.
+    """
+    return x @ kernel
+
+
+def _matmul_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x @ kernel, (x, kernel)
+
+
+def _matmul_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    rows = tuple(range(x.ndim - 1))
+    axes = ((rows, rows), ((), ()))
+    if kernel.shape[0] <= kernel.shape[1]:
+        d_kernel = lax.dot_general(x, dy, axes)
+    else:
+        d_kernel = lax.dot_general(dy, x, axes).T
+    return dy @ kernel.T, d_kernel
+
+
+matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 def layer_norm(x: Float[Array, "... d"], eps: float) -> Float[Array, "... d"]:
