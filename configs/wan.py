@@ -2,7 +2,9 @@
 
     animatrix train --config=configs/wan.py:preset=wan21_1_3b,stage=ct \
         --config.init.generator=WAN --config.init.vae=WAN --config.init.text=UMT5 \
-        --config.data.path=DATASET --workdir=gs://BUCKET/run
+        --config.data.path=DATASET --workdir=/gcs/BUCKET/run
+
+On a pod: docs/launch.md.
 
 Arguments: `preset` (wan21_1_3b, wan21_14b, wan22_5b, wan22_a14b, and wan21_14b_i2v and
 wan22_a14b_i2v, which train on image-to-video alone), `stage` (ct, sft, qt),

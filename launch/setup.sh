@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv and installs the package into it: launch/setup.sh [EXTRA]
-# EXTRA is "train" (the default) or "test". A second call does nothing unless the
-# requirements have changed. Source it to have $PYTHON afterwards.
+# EXTRA is "train" (the default), "test", or several: "train,tpu". A second call does
+# nothing unless the requirements have changed. Source it to have $PYTHON afterwards.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -29,7 +29,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   fi
   echo "setup: installing animatrix-jax[$extra] into .venv" >&2
   "$PYTHON" -m pip install --quiet --disable-pip-version-check \
-    -e "$root[$extra]" >&2
+    -e "${root}[$extra]" >&2
   # skia needs a few shared objects of the desktop that bare machines lack.
   if ! "$PYTHON" -c 'import skia' 2>/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

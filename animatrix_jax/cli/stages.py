@@ -5,13 +5,14 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
 from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
-from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+from animatrix_jax.parallel.mesh import MeshConfig, check_batch, make_mesh
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.validation import Prompt, validation_callback
 from animatrix_jax.training import loop
@@ -65,15 +66,19 @@ def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
     run_config["digests"] = Towers(config, workdir=workdir).digests()
     if isinstance(stage, (FlowStage, PreferenceStage)):
         callbacks.append(_samples(config, run_config, workdir=workdir))
-    return loop.train(
-        stage,
-        loop_config,
-        optimizer=section(OptimizerConfig, config.optimizer),
-        workdir=workdir,
-        mesh=mesh,
-        run_config=run_config,
-        callbacks=callbacks,
-    )
+    optimizer = section(OptimizerConfig, config.optimizer)
+    check_batch(config.batch.size, mesh, accumulation=optimizer.accumulation)
+    # What places activations and shares out attention.
+    with jax.set_mesh(mesh):
+        return loop.train(
+            stage,
+            loop_config,
+            optimizer=optimizer,
+            workdir=workdir,
+            mesh=mesh,
+            run_config=run_config,
+            callbacks=callbacks,
+        )
 
 
 def _samples(

@@ -29,6 +29,12 @@ def main(argv: list[str]) -> None:
         raise UserError(f"unexpected argument {argv[1]!r}")
     if FLAGS.config is None or not FLAGS.workdir:
         raise UserError("both --config=FILE and --workdir=DIR are needed")
+    if "://" in FLAGS.workdir:
+        # As a path it would make a folder named "gs:" here, gone with this machine.
+        raise UserError(
+            f"--workdir={FLAGS.workdir}: expected a folder; mount the bucket, as the "
+            "scripts in launch/ do (docs/launch.md)"
+        )
     try:
         FLAGS.config.stage  # noqa: B018  what failed to load says so when it is read
     except OSError as error:

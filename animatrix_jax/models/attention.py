@@ -11,12 +11,16 @@ products of matrices as they lie, which XLA's CPU kernels take much faster than 
 
     dv_j = sum_i p_ij do_i,   ds_ij = p_ij (do_i v_j - do_i o_i + dl_i)
 
-"cudnn" is the fused kernel of NVIDIA GPUs, for fp16 and bf16. Scores and softmax are fp32
-in all of them.
+"splash" and "cudnn" are the fused kernels of TPUs and NVIDIA GPUs. Scores and softmax are
+fp32 in all of them. "auto" takes the accelerator's own for long clips, and on a CPU
+"plain" or "blocked" by the number of scores.
 
 Keys may come in parts, each attended to on its own and joined by o = sum_a w_a o_a,
-w_a = exp(l_a) / sum exp(l): a part whose keys are all masked then has a weight of
-exactly 0, and the others give to the bit what they give without it.
+w_a = exp(l_a) / sum exp(l_a): a part whose keys are all masked then has a weight of
+exactly 0, and the others give to the bit what they give without it. The fused kernels
+attend to the parts' concatenation.
+
+Where a mesh is set, `parallel/attention.py` splits the work.
 """
 
 import dataclasses
@@ -27,25 +31,22 @@ from collections.abc import Sequence
 import jax
 from jax import lax
 from jax import numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
 from animatrix_jax.models.config import AttentionImplementation
+from animatrix_jax.parallel.attention import (
+    ATTENTION_OUTPUT,
+    Kernel,
+    Keys,
+    over_devices,
+)
 
 # Below this many scores a head, holding them costs less than computing them twice.
 _PLAIN_SCORES = 1024 * 1024
 _BLOCK = 512
 # Stands for minus infinity, without its NaNs.
 _MASKED = -1e30
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Keys:
-    """Keys and values [b m g e]; mask [b m] is True where a key may be seen, and None
-    means everywhere."""
-
-    k: Array
-    v: Array
-    mask: Array | None = None
 
 
 def attention(
@@ -55,15 +56,19 @@ def attention(
     *,
     mask: Bool[Array, "b m"] | None = None,
     implementation: AttentionImplementation = "auto",
+    tokens_are_keys: bool = False,
 ) -> Float[Array, "b n g e"]:
     """Attention of every query over the keys that `mask` leaves.
 
     Args:
       mask: True where a key may be seen. A sample with no such key gives zeros.
-      implementation: "auto" takes "plain" or "blocked" by the number of scores.
+      tokens_are_keys: self-attention of a clip's tokens, which devices share out.
     """
     return joint_attention(
-        q, (Keys(k=k, v=v, mask=mask),), implementation=implementation
+        q,
+        (Keys(k=k, v=v, mask=mask),),
+        implementation=implementation,
+        tokens_are_keys=tokens_are_keys,
     )
 
 
@@ -72,30 +77,103 @@ def joint_attention(
     parts: Sequence[Keys],
     *,
     implementation: AttentionImplementation = "auto",
+    tokens_are_keys: bool = False,
 ) -> Float[Array, "b n g e"]:
     """Attention over all the parts' keys together, as `attention` over their
-    concatenation; "cudnn", whose l has no gradient, does concatenate them."""
-    if implementation == "cudnn":
-        return _cudnn(q, _concatenate(parts))
-    scaled = q.swapaxes(1, 2) / math.sqrt(q.shape[-1])
-    outs, logs = [], []
-    for part in parts:
-        mask, some = _never_empty(part.mask)
-        blocked = implementation == "blocked" or (
-            implementation == "auto" and q.shape[1] * part.k.shape[1] > _PLAIN_SCORES
+    concatenation."""
+    kernel = _choose(implementation, q, parts)
+    # Here, where what made q can take it along.
+    q = (q * (1 / math.sqrt(q.shape[-1]))).astype(q.dtype)
+    return over_devices(kernel, q, parts, tokens_are_keys=tokens_are_keys)
+
+
+def _choose(
+    implementation: AttentionImplementation, q: Array, parts: Sequence[Keys]
+) -> Kernel:
+    keys = sum(part.k.shape[1] for part in parts)
+    if implementation == "auto":
+        long = q.shape[1] * keys > _PLAIN_SCORES
+        platform = _platform()
+        if long and platform == "tpu":
+            implementation = "splash"
+        elif long and platform == "gpu" and q.dtype in (jnp.bfloat16, jnp.float16):
+            implementation = "cudnn"
+    if implementation == "splash":
+        # Only who needs it waits for Pallas to be imported.
+        from animatrix_jax.models.attention_splash import Splash
+
+        return Splash()
+    return CuDNN() if implementation == "cudnn" else XLA(implementation=implementation)
+
+
+def _platform() -> str:
+    """What the program is compiled for: the mesh's devices, if one is set."""
+    mesh = jax.sharding.get_abstract_mesh()
+    device = None if mesh.empty else mesh.abstract_device
+    platform = jax.default_backend() if device is None else device.platform
+    return "gpu" if platform in ("cuda", "rocm") else platform
+
+
+@dataclasses.dataclass(frozen=True)
+class XLA:
+    """ "plain" and "blocked", which any device computes."""
+
+    implementation: AttentionImplementation
+
+    def __call__(self, q: Array, parts: Sequence[Keys]) -> Array:
+        results = [self._attend(q, part) for part in parts]
+        return _join(*zip(*results, strict=True)).astype(q.dtype).swapaxes(1, 2)
+
+    def forward(self, q: Array, keys: Keys) -> tuple[Array, Array]:
+        out, log_total = self._attend(q, keys)
+        return out.swapaxes(1, 2), log_total[..., 0].swapaxes(1, 2)
+
+    def backward(
+        self, q: Array, keys: Keys, out: Array, log_total: Array, d_out: Array
+    ) -> tuple[Array, Array, Array]:
+        by_head = [x.swapaxes(1, 2) for x in (q, keys.k, keys.v, out, d_out)]
+        log_total = log_total.swapaxes(1, 2)[..., None]
+        d_q, d_k, d_v = _blocked_backward(*by_head, log_total, keys.mask)
+        return tuple(x.swapaxes(1, 2) for x in (d_q, d_k, d_v))
+
+    def _attend(self, q: Array, keys: Keys) -> tuple[Array, Array]:
+        """o and l, fp32 [b g n .]."""
+        mask, some = _never_empty(keys.mask)
+        blocked = self.implementation == "blocked" or (
+            self.implementation == "auto"
+            and q.shape[1] * keys.k.shape[1] > _PLAIN_SCORES
         )
         out, log_total = (_blocked if blocked else _plain)(
-            scaled, part.k.swapaxes(1, 2), part.v.swapaxes(1, 2), mask
+            q.swapaxes(1, 2),
+            keys.k.swapaxes(1, 2),
+            keys.v.swapaxes(1, 2),
+            mask,
         )
         if some is not None:
             out = jnp.where(some, out, 0)
             log_total = jnp.where(some, log_total, _MASKED)
-        outs.append(out)
-        logs.append(log_total)
-    return _join(outs, logs).astype(q.dtype).swapaxes(1, 2)
+        return out, log_total
 
 
-def _join(outs: list[Array], logs: list[Array]) -> Array:
+@dataclasses.dataclass(frozen=True)
+class CuDNN:
+    """The fused kernel of NVIDIA GPUs, for fp16 and bf16; it has no gradient of l."""
+
+    def __call__(self, q: Array, parts: Sequence[Keys]) -> Array:
+        keys = Keys.concatenate(parts)
+        mask, some = _never_empty(keys.mask)
+        out = jax.nn.dot_product_attention(
+            q,
+            keys.k,
+            keys.v,
+            mask=None if mask is None else mask[:, None, None],
+            scale=1.0,
+            implementation="cudnn",
+        )
+        return out if some is None else jnp.where(some, out, 0)
+
+
+def _join(outs: Sequence[Array], logs: Sequence[Array]) -> Array:
     """sum_a w_a o_a over parts; a sample with no key in any part has zeros already."""
     if len(outs) == 1:
         return outs[0]
@@ -117,32 +195,6 @@ def _never_empty(mask: Array | None) -> tuple[Array | None, Array | None]:
     return mask | ~some[:, None], some[:, None, None, None]
 
 
-def _concatenate(parts: Sequence[Keys]) -> Keys:
-    if len(parts) == 1:
-        return parts[0]
-    masks = [
-        jnp.ones(part.k.shape[:2], bool) if part.mask is None else part.mask
-        for part in parts
-    ]
-    return Keys(
-        k=jnp.concatenate([part.k for part in parts], axis=1),
-        v=jnp.concatenate([part.v for part in parts], axis=1),
-        mask=jnp.concatenate(masks, axis=1),
-    )
-
-
-def _cudnn(q: Array, keys: Keys) -> Array:
-    mask, some = _never_empty(keys.mask)
-    out = jax.nn.dot_product_attention(
-        q,
-        keys.k,
-        keys.v,
-        mask=None if mask is None else mask[:, None, None],
-        implementation="cudnn",
-    )
-    return out if some is None else jnp.where(some, out, 0)
-
-
 def _plain(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Array]:
     """o and l, fp32 [b g n .], of scaled queries."""
     s = _scores(q, k)
@@ -157,22 +209,56 @@ def _plain(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Arr
 
 def _blocked(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Array]:
     """As `_plain`, without the score matrix."""
-    batch, heads, n, _ = q.shape
-    m = k.shape[2]
-    block_q, block_k = (min(_BLOCK, -(-length // 8) * 8) for length in (n, m))
-    if mask is None and m % block_k:
-        mask = jnp.ones((batch, m), bool)
+    n, m = q.shape[2], k.shape[2]
+    block_q, block_k = _block_sizes(n, m)
+    mask = _mask_of_padding(mask, k, block_k)
     results = _flash(
         _into_blocks(q, block_q, axis=2),
         _into_blocks(k, block_k, axis=2),
         _into_blocks(v, block_k, axis=2),
         None if mask is None else _into_blocks(mask, block_k, axis=1),
     )
-    out, log_total = (
-        x.transpose(1, 2, 0, 3, 4).reshape(batch, heads, -1, x.shape[-1])[:, :, :n]
-        for x in results
-    )
+    out, log_total = (_from_blocks(x, n) for x in results)
     return out, log_total
+
+
+def _blocked_backward(
+    q: Array,
+    k: Array,
+    v: Array,
+    out: Array,
+    d_out: Array,
+    log_total: Array,
+    mask: Array | None,
+) -> tuple[Array, Array, Array]:
+    """Gradients of scaled queries, keys and values [b g . e], given o and l, fp32."""
+    n, m = q.shape[2], k.shape[2]
+    block_q, block_k = _block_sizes(n, m)
+    mask = _mask_of_padding(mask, k, block_k)
+    rows = (_into_blocks(x, block_q, axis=2) for x in (q, out, log_total, d_out))
+    columns = [_into_blocks(x, block_k, axis=2) for x in (k, v)]
+    columns.append(None if mask is None else _into_blocks(mask, block_k, axis=1))
+    q, out, log_total, d_out = rows
+    saved = (q, *columns, out, log_total)
+    cotangents = (d_out.astype(jnp.float32), jnp.zeros_like(log_total))
+    d_q, d_k, d_v, _ = _flash_backward(saved, cotangents)
+    return _from_blocks(d_q, n), _from_blocks(d_k, m), _from_blocks(d_v, m)
+
+
+def _block_sizes(*lengths: int) -> list[int]:
+    return [min(_BLOCK, -(-length // 8) * 8) for length in lengths]
+
+
+def _mask_of_padding(mask: Array | None, k: Array, block: int) -> Array | None:
+    """A mask where whole blocks of keys need one: with none given, if any is padded."""
+    length = k.shape[2]
+    return jnp.ones((len(k), length), bool) if mask is None and length % block else mask
+
+
+def _from_blocks(x: Array, length: int) -> Array:
+    """[i b g n e] blocks as [b g n e], without their padding."""
+    x = x.transpose(1, 2, 0, 3, 4)
+    return x.reshape(*x.shape[:2], -1, x.shape[-1])[:, :, :length]
 
 
 def _into_blocks(x: Array, block: int, *, axis: int) -> Array:
@@ -228,6 +314,7 @@ def _flash_forward(
         return None, (out / total, top + jnp.log(total))
 
     _, (out, log_total) = lax.scan(row, None, q)
+    out, log_total = checkpoint_name((out, log_total), ATTENTION_OUTPUT)
     return (out, log_total), (q, k, v, mask, out, log_total)
 
 

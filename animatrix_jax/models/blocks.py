@@ -10,31 +10,36 @@ modulate, around the identity (PAPER: "Dual-path injection", factorised as deriv
 
     c = SiLU(W_t t_emb + W_g h_cls),    delta = U (V c) for each sub-layer,  U = 0 at start
 
-Where a noise level goes with each latent frame, so do the modulations: f is 1 or the
-number of latent frames. Norms and modulation are fp32; x is in the compute dtype.
+Where some tokens are clean there are modulations of two noise levels, l = 2, the sample's
+and 0, and each token takes its own. Norms and modulation are fp32; x is in the compute
+dtype.
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 from flax import nnx
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from animatrix_jax.models.attention import Keys, attention, joint_attention
+from animatrix_jax.models.attention import attention, joint_attention
 from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.layers import (
     MLP,
+    ROWS,
     LayerNorm,
     Linear,
     RMSNorm,
     gelu_tanh,
     layer_norm,
-    matmul,
     zeros,
 )
-from animatrix_jax.models.rope import Rotary, pairs_to_halves, rotate
+from animatrix_jax.models.rope import Rotary, rotate
+from animatrix_jax.parallel.attention import Keys
+from animatrix_jax.parallel.mesh import constrain
+
+# Where tokens [b n d] lie.
+TOKENS = ("batch", "sequence", None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,23 +67,22 @@ class SelfAttention(nnx.Module):
         self.q = Linear(dim, dim, rngs=rngs)
         self.k = Linear(dim, dim, rngs=rngs)
         self.v = Linear(dim, dim, rngs=rngs)
-        self.out = Linear(dim, dim, rngs=rngs)
+        self.out = Linear(dim, dim, split=ROWS, rngs=rngs)
         self.q_norm = RMSNorm(dim, eps=config.eps)
         self.k_norm = RMSNorm(dim, eps=config.eps)
 
     def __call__(
         self, x: Float[Array, "b n d"], rotary: Rotary
     ) -> Float[Array, "b n d"]:
-        def permute(parameter: Array) -> Array:
-            return pairs_to_halves(parameter, self.config.head_dim)
-
-        q = self.q_norm(_project(x, self.q, permute), permute)
-        k = self.k_norm(_project(x, self.k, permute), permute)
+        # Cut into heads first: on a TPU that moves the data, and so it is moved once.
+        q = self.q_norm(_heads(self.q(x), self.config))
+        k = self.k_norm(_heads(self.k(x), self.config))
         out = attention(
-            rotate(_heads(q, self.config), rotary),
-            rotate(_heads(k, self.config), rotary),
+            rotate(q, rotary),
+            rotate(k, rotary),
             _heads(self.v(x), self.config),
             implementation=self.config.attention,
+            tokens_are_keys=True,
         )
         return self.out(out.reshape(x.shape))
 
@@ -92,7 +96,7 @@ class CrossAttention(nnx.Module):
         self.q = Linear(dim, dim, rngs=rngs)
         self.k = Linear(dim, dim, rngs=rngs)
         self.v = Linear(dim, dim, rngs=rngs)
-        self.out = Linear(dim, dim, rngs=rngs)
+        self.out = Linear(dim, dim, split=ROWS, rngs=rngs)
         self.q_norm = RMSNorm(dim, eps=config.eps)
         self.k_norm = RMSNorm(dim, eps=config.eps)
         if config.image_dim is not None:
@@ -103,7 +107,7 @@ class CrossAttention(nnx.Module):
     def __call__(
         self, x: Float[Array, "b n d"], context: Context
     ) -> Float[Array, "b n d"]:
-        q = _heads(self.q_norm(self.q(x)), self.config)
+        q = self.q_norm(_heads(self.q(x), self.config))
         parts = [self._keys(context.text)]
         if context.tags is not None:
             parts.append(self._keys(context.tags, mask=context.tag_mask))
@@ -111,14 +115,14 @@ class CrossAttention(nnx.Module):
         if context.image is not None:
             out = out + attention(
                 q,
-                _heads(self.image_k_norm(self.image_k(context.image)), self.config),
+                self.image_k_norm(_heads(self.image_k(context.image), self.config)),
                 _heads(self.image_v(context.image), self.config),
                 implementation=self.config.attention,
             )
         return self.out(out.reshape(x.shape))
 
     def _keys(self, tokens: Array, mask: Array | None = None) -> Keys:
-        k = _heads(self.k_norm(self.k(tokens)), self.config)
+        k = self.k_norm(_heads(self.k(tokens), self.config))
         return Keys(k=k, v=_heads(self.v(tokens), self.config), mask=mask)
 
 
@@ -140,22 +144,25 @@ class Block(nnx.Module):
         self,
         x: Float[Array, "b n d"],
         *,
-        time: Float[Array, "b f 6 d"],
+        time: Float[Array, "b l 6 d"],
+        clean: Bool[Array, "b n 1"] | None,
         rotary: Rotary,
         context: Context,
-        delta: Float[Array, "b f 9 d"] | None = None,
+        delta: Float[Array, "b l 9 d"] | None = None,
     ) -> Float[Array, "b n d"]:
         """Runs the block.
 
         Args:
-          time: the noise level's modulation, before this block's table.
+          time: the noise levels' modulation, before this block's table.
+          clean: the tokens that are at the second noise level, if there are two.
           delta: what tags add: shift, scale and gate of self-attention, of feed-forward
             and of cross-attention.
         """
+        x = constrain(x, *TOKENS)
         modulation = time + self.modulation[...]
         if delta is not None:
             modulation = modulation + delta[:, :, :6]
-        shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(modulation, x)
+        shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(modulation, clean)
 
         h = layer_norm(x, self.eps) * (1 + scale_s) + shift_s
         h = self.self_attention(h.astype(x.dtype), rotary)
@@ -165,14 +172,15 @@ class Block(nnx.Module):
         if delta is None:
             x = x + self.cross_attention(h.astype(x.dtype), context)
         else:
-            shift_c, scale_c, gate_c = _unstack(delta[:, :, 6:], x)
+            shift_c, scale_c, gate_c = _unstack(delta[:, :, 6:], clean)
             h = h * (1 + scale_c) + shift_c
             h = self.cross_attention(h.astype(x.dtype), context)
             x = (x.astype(jnp.float32) + h * (1 + gate_c)).astype(x.dtype)
 
         h = layer_norm(x, self.eps) * (1 + scale_f) + shift_f
         h = self.ffn(h.astype(x.dtype))
-        return (x.astype(jnp.float32) + h * gate_f).astype(x.dtype)
+        x = (x.astype(jnp.float32) + h * gate_f).astype(x.dtype)
+        return constrain(x, *TOKENS)
 
 
 class TagModulation(nnx.Module):
@@ -187,35 +195,26 @@ class TagModulation(nnx.Module):
         self.expand = nnx.Param(zeros(rngs.params(), (3, rank, 3 * config.dim)))
 
     def __call__(
-        self, time: Float[Array, "b f d"], cls: Float[Array, "b k"]
-    ) -> Float[Array, "b f 9 d"]:
+        self, time: Float[Array, "b l d"], cls: Float[Array, "b k"]
+    ) -> Float[Array, "b l 9 d"]:
         c = jax.nn.silu(self.time(time) + self.tags(cls)[:, None])
         reduced = jnp.split(self.reduce(c), 3, axis=-1)
         parts = [low @ up for low, up in zip(reduced, self.expand[...], strict=True)]
         return jnp.concatenate(parts, axis=-1).reshape(*time.shape[:2], 9, -1)
 
 
-def tokens_of_frames(
-    modulation: Float[Array, "b f d"], num_tokens: int
+def at_tokens(
+    modulation: Float[Array, "b l d"], clean: Bool[Array, "b n 1"] | None
 ) -> Float[Array, "b m d"]:
-    """Each frame's vector at each of its tokens; one frame's is left to broadcast."""
-    batch, frames, dim = modulation.shape
-    if frames == 1:
+    """Each token's modulation of one or two; one alone is left to broadcast."""
+    if clean is None:
         return modulation
-    shape = (batch, frames, num_tokens // frames, dim)
-    return jnp.broadcast_to(modulation[:, :, None], shape).reshape(batch, -1, dim)
+    return jnp.where(clean, modulation[:, 1:], modulation[:, :1])
 
 
-def _unstack(modulation: Array, x: Array) -> list[Array]:
-    """[b f k d] into k modulations that broadcast to x [b n d]."""
-    parts = jnp.unstack(modulation, axis=2)
-    return [tokens_of_frames(part, x.shape[1]) for part in parts]
-
-
-def _project(x: Array, linear: Linear, permute: Callable[[Array], Array]) -> Array:
-    """`linear(x)` with its output channels permuted, by permuting its weights."""
-    kernel = permute(linear.kernel[...]).astype(x.dtype)
-    return matmul(x, kernel) + permute(linear.bias[...]).astype(x.dtype)
+def _unstack(modulation: Array, clean: Array | None) -> list[Array]:
+    """[b l k d] into k modulations that broadcast to tokens [b n d]."""
+    return [at_tokens(part, clean) for part in jnp.unstack(modulation, axis=2)]
 
 
 def _heads(x: Array, config: DiTConfig) -> Array:

@@ -21,6 +21,8 @@ class Conditioning:
       image: image embeddings [b p i] for models with an image branch, else None.
       reference: mask and latents of given frames [b t h w r] (`reference.py`), for models
         whose `frame_conditioning` is "concat", else None.
+      clean: bool [b f], latent frames that are given, and clean in xt: they are told
+        noise level 0, whatever the others'. None: none are.
     """
 
     text: Any
@@ -29,3 +31,4 @@ class Conditioning:
     tag_mask: Any
     image: Any = None
     reference: Any = None
+    clean: Any = None

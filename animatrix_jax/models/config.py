@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 ComputeDtype = Literal["float32", "bfloat16"]
-Remat = Literal["none", "block", "dots"]
-AttentionImplementation = Literal["auto", "plain", "blocked", "cudnn"]
+Remat = Literal["none", "block", "attention", "dots", "offload"]
+AttentionImplementation = Literal["auto", "plain", "blocked", "splash", "cudnn"]
 FrameConditioning = Literal["clean", "concat"]
 Downsample = Literal["spatial", "spacetime", "time"]
 Norm = Literal["rms", "none"]
@@ -42,8 +42,10 @@ class DiTConfig:
       tag_adaln: tags shift, scale and gate every sub-layer.
       tag_rank: rank of each block's tag modulation.
       attention: the implementation of `attention.attention`.
-      remat: what the backward pass recomputes: nothing, whole blocks, or everything in
-        a block but its matrix products.
+      remat: what the backward pass computes again: nothing ("none"), whole blocks
+        ("block"), all of a block but what its attention gave ("attention") or but its
+        matrix products ("dots"). "offload" is "block" with the blocks' inputs waiting in
+        the host's memory.
       dtype: of activations and matrix products. Parameters, norms, softmax and
         modulation are fp32 always.
     """

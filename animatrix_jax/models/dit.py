@@ -5,8 +5,9 @@
     velocity = unpatch(W_head ((1 + scale) LN(tokens) + shift)),  shift, scale by time
 
 The parameters are exactly Wan's; reference: diffusers' `WanTransformer3DModel`. Tags come
-in from outside (`generator.py`) as a `TagInjection`. `sigma` is one noise level a sample,
-or one a latent frame: frames that are given are clean, at noise level 0.
+in from outside (`generator.py`) as a `TagInjection`. `sigma` is one noise level a sample;
+latent frames that are given are clean, at noise level 0, so that a token's modulation is
+one of two.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from flax import nnx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from animatrix_jax.models.blocks import Block, Context, tokens_of_frames
+from animatrix_jax.models.blocks import TOKENS, Block, Context, at_tokens
 from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.layers import (
     MLP,
@@ -35,6 +36,7 @@ from animatrix_jax.models.layers import (
     zeros,
 )
 from animatrix_jax.models.rope import rotary_table
+from animatrix_jax.parallel.mesh import constrain
 
 # Of the image embedding's two norms; the blocks' is a field of the config.
 _IMAGE_EPS = 1e-5
@@ -60,12 +62,14 @@ class TagInjection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hidden:
-    """Tokens [b n d] after some blocks, their (frames, rows, columns), and the noise
-    level's embedding [b f d]."""
+    """Tokens [b n d] after some blocks, their (frames, rows, columns), the embedding of
+    the noise level, and of 0 where there are clean tokens, [b l d], and which of the
+    tokens those are [b n 1]."""
 
     tokens: Array
     grid: tuple[int, int, int]
     time: Array
+    clean: Array | None
 
 
 class ImageEmbedding(nnx.Module):
@@ -121,9 +125,10 @@ class DiT(nnx.Module):
     def __call__(
         self,
         xt: Float[Array, "b t h w c"],
-        sigma: Float[Array, " b"] | Float[Array, "b f"],
+        sigma: Float[Array, " b"],
         text: Float[Array, "b s e"],
         *,
+        clean: Bool[Array, "b f"] | None = None,
         image: Float[Array, "b p i"] | None = None,
         tags: TagInjection | None = None,
     ) -> Float[Array, "b t h w o"]:
@@ -132,11 +137,12 @@ class DiT(nnx.Module):
         Args:
           xt: noisy latents, with reference channels behind them if the model has any.
           text: encoded text; zero where padded, and not masked, as in Wan.
+          clean: latent frames at noise level 0, where there are any.
           image: image embeddings, exactly for a model with an image branch.
         """
-        hidden = self.hidden(xt, sigma, text, image=image, tags=tags)
+        hidden = self.hidden(xt, sigma, text, clean=clean, image=image, tags=tags)
         shift, scale = (
-            tokens_of_frames(part, hidden.tokens.shape[1])
+            at_tokens(part, hidden.clean)
             for part in jnp.unstack(
                 hidden.time[:, :, None] + self.head_modulation[...], axis=2
             )
@@ -148,9 +154,10 @@ class DiT(nnx.Module):
     def hidden(
         self,
         xt: Float[Array, "b t h w c"],
-        sigma: Float[Array, " b"] | Float[Array, "b f"],
+        sigma: Float[Array, " b"],
         text: Float[Array, "b s e"],
         *,
+        clean: Bool[Array, "b f"] | None = None,
         image: Float[Array, "b p i"] | None = None,
         tags: TagInjection | None = None,
         depth: int | None = None,
@@ -158,7 +165,7 @@ class DiT(nnx.Module):
         """Tokens after the first `depth` blocks (None: all)."""
         config, tags = self.config, tags or TagInjection()
         dtype = jnp.dtype(config.dtype)
-        self._check(xt, sigma, image)
+        self._check(xt, clean, image)
         grid = tuple(
             size // step for size, step in zip(xt.shape[1:4], config.patch, strict=True)
         )
@@ -172,9 +179,11 @@ class DiT(nnx.Module):
         rotary = table(head_dim=config.head_dim)
         if config.absolute_positions:
             place = table(head_dim=config.dim)
-            place = jnp.concatenate([place.cos, place.sin], axis=-1)
+            place = jnp.concatenate([place.cos[:, ::2], place.sin[:, ::2]], axis=-1)
             tokens = tokens + place.astype(dtype)
-        time = self._time(sigma)
+        tokens = constrain(tokens, *TOKENS)
+        time = self._time(sigma, several=clean is not None)
+        clean = self._clean_tokens(clean, grid)
         modulation = self.time_modulation(jax.nn.silu(time))
         modulation = modulation.reshape(*time.shape[:2], 6, config.dim)
         context = self._context(text.astype(dtype), image, tags)
@@ -183,7 +192,12 @@ class DiT(nnx.Module):
             block, tag_modulation = layers
             delta = None if tag_modulation is None else tag_modulation(time, tags.cls)
             return block(
-                x, time=modulation, rotary=rotary, context=context, delta=delta
+                x,
+                time=modulation,
+                clean=clean,
+                rotary=rotary,
+                context=context,
+                delta=delta,
             )
 
         tokens = scan_layers(
@@ -193,15 +207,24 @@ class DiT(nnx.Module):
             depth=depth,
             remat=config.remat,
         )
-        return Hidden(tokens=tokens, grid=grid, time=time)
+        return Hidden(tokens=tokens, grid=grid, time=time, clean=clean)
 
-    def _time(self, sigma: Array) -> Array:
-        """The noise levels' embedding [b f d], fp32."""
-        if sigma.ndim == 1:
-            sigma = sigma[:, None]
-        sigma = sigma[:, :: self.config.patch[0]] if sigma.shape[1] > 1 else sigma
-        angles = 1000 * sigma.astype(jnp.float32)
-        return self.time_embed(sinusoid(angles, dim=self.config.freq_dim))
+    def _time(self, sigma: Array, *, several: bool) -> Array:
+        """The embedding [b l d] of the noise level, and of 0 if there are several."""
+        sigma = sigma.astype(jnp.float32)[:, None]
+        if several:
+            sigma = jnp.concatenate([sigma, jnp.zeros_like(sigma)], axis=1)
+        return self.time_embed(sinusoid(1000 * sigma, dim=self.config.freq_dim))
+
+    def _clean_tokens(
+        self, clean: Array | None, grid: tuple[int, int, int]
+    ) -> Array | None:
+        """Clean frames [b f] as tokens [b n 1]."""
+        if clean is None:
+            return None
+        frames = clean[:, :: self.config.patch[0], None]
+        shape = (*frames.shape[:2], grid[1] * grid[2])
+        return jnp.broadcast_to(frames, shape).reshape(len(clean), -1, 1)
 
     def _context(self, text: Array, image: Array | None, tags: TagInjection) -> Context:
         dtype = text.dtype
@@ -215,7 +238,7 @@ class DiT(nnx.Module):
             image=None if image is None else self.image_embed(image.astype(dtype)),
         )
 
-    def _check(self, xt: Array, sigma: Array, image: Array | None) -> None:
+    def _check(self, xt: Array, clean: Array | None, image: Array | None) -> None:
         config = self.config
         if xt.shape[-1] != config.in_channels:
             raise ValueError(
@@ -227,9 +250,10 @@ class DiT(nnx.Module):
             raise ValueError(
                 f"latents of {xt.shape[1:4]} do not divide into patches {config.patch}"
             )
-        if sigma.ndim == 2 and sigma.shape[1] != xt.shape[1]:
+        if clean is not None and clean.shape != xt.shape[:2]:
             raise ValueError(
-                f"{sigma.shape[1]} noise levels for {xt.shape[1]} latent frames"
+                f"expected clean of shape {xt.shape[:2]}, a latent frame each, got"
+                f" {clean.shape}"
             )
         if (image is None) != (config.image_dim is None):
             given, takes = image is not None, config.image_dim is not None

@@ -100,20 +100,21 @@ class Generator(nnx.Module):
     def __call__(
         self,
         xt: Float[Array, "b t h w c"],
-        sigma: Float[Array, " b"] | Float[Array, "b f"],
+        sigma: Float[Array, " b"],
         conditioning: Conditioning,
     ) -> Float[Array, "b t h w c"]:
         """The velocity, fp32.
 
         Args:
-          xt: noisy latents; given frames clean, where sigma [b t] is 0.
-          sigma: noise level in [0, 1], of each sample or each latent frame.
+          xt: noisy latents, in which the frames of `conditioning.clean` are clean.
+          sigma: noise level in [0, 1] of each sample's other frames.
           conditioning: with `image` and `reference` exactly where the config has them.
         """
         return self.dit(
             self._inputs(xt, conditioning.reference),
             sigma,
             conditioning.text,
+            clean=conditioning.clean,
             image=conditioning.image,
             tags=self._inject(conditioning),
         )
@@ -121,7 +122,7 @@ class Generator(nnx.Module):
     def features(
         self,
         xt: Float[Array, "b t h w c"],
-        sigma: Float[Array, " b"] | Float[Array, "b f"],
+        sigma: Float[Array, " b"],
         conditioning: Conditioning,
         *,
         depth: int | None = None,
@@ -132,6 +133,7 @@ class Generator(nnx.Module):
             self._inputs(xt, conditioning.reference),
             sigma,
             conditioning.text,
+            clean=conditioning.clean,
             image=conditioning.image,
             tags=injection,
             depth=depth,

@@ -12,15 +12,34 @@ import jax
 from flax import nnx
 from jax import lax
 from jax import numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from animatrix_jax.models.config import Remat
+from animatrix_jax.parallel.attention import ATTENTION_OUTPUT
+from animatrix_jax.parallel.sharding import gathered
 
 Initializer = Callable[..., Array]
+
+# How devices share a matrix: its outputs over "tensor", or its inputs.
+COLUMNS, ROWS = ("fsdp", "tensor"), ("tensor", "fsdp")
 
 # Stacks of fewer parameters are unrolled: on a CPU the loop around them, which copies what
 # the backward pass needs, takes a fifth of a step of pico.
 _UNROLLED = 8_000_000
+
+_LAYER_INPUT = "layer_input"
+_POLICIES = {
+    "block": None,
+    "attention": jax.checkpoint_policies.save_only_these_names(ATTENTION_OUTPUT),
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=[],
+        names_which_can_be_offloaded=[_LAYER_INPUT],
+        offload_src="device",
+        offload_dst="pinned_host",
+    ),
+}
 
 xavier_uniform = nnx.initializers.xavier_uniform()
 normal_002 = nnx.initializers.normal(0.02)
@@ -28,7 +47,12 @@ zeros = nnx.initializers.zeros_init()
 
 
 class Linear(nnx.Module):
-    """`y = x W + b` over the last axis, W being [in out]."""
+    """`y = x W + b` over the last axis, W being [in out].
+
+    Args:
+      split: how devices share W, as in the sharding table: `COLUMNS`, or `ROWS` for a
+        projection back to the residual stream.
+    """
 
     def __init__(
         self,
@@ -37,13 +61,15 @@ class Linear(nnx.Module):
         *,
         bias: bool = True,
         kernel_init: Initializer = xavier_uniform,
+        split: tuple[str, str] = COLUMNS,
         rngs: nnx.Rngs,
     ):
+        self.split = split
         self.kernel = nnx.Param(kernel_init(rngs.params(), (in_dim, out_dim)))
         self.bias = nnx.Param(jnp.zeros((out_dim,))) if bias else None
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
-        y = matmul(x, self.kernel[...].astype(x.dtype))
+        y = matmul(x, gathered(self.kernel[...].astype(x.dtype), self.split))
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)
 
 
@@ -51,11 +77,11 @@ class Linear(nnx.Module):
 def matmul(
     x: Float[Array, "... i"], kernel: Float[Array, "i o"]
 ) -> Float[Array, "... o"]:
-    """`x @ kernel`.
+    """`x @ kernel`. On a CPU its gradient has the copy that it takes for itself.
 
-    One of x and dy must lie transposed for dkernel = x^T dy, and on a CPU that takes a
-    copy. Automatic differentiation has it of dy always, fused with all that makes dy; here
-    it is of the narrower of the two.
+    One of x and dy must lie transposed for dkernel = x^T dy. Automatic differentiation
+    has dy so, in a slow loop that also makes it anew from all that it is the sum of; of
+    two that lie as they are, the narrower takes the shorter copy.
     """
     return x @ kernel
 
@@ -68,10 +94,15 @@ def _matmul_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Arra
     x, kernel = saved
     rows = tuple(range(x.ndim - 1))
     axes = ((rows, rows), ((), ()))
-    if kernel.shape[0] <= kernel.shape[1]:
-        d_kernel = lax.dot_general(x, dy, axes)
-    else:
-        d_kernel = lax.dot_general(dy, x, axes).T
+
+    def straight(x: Array, dy: Array) -> Array:
+        return lax.dot_general(x, dy, axes)
+
+    def swapped(x: Array, dy: Array) -> Array:
+        return lax.dot_general(dy, x, axes).T
+
+    narrow = straight if kernel.shape[0] <= kernel.shape[1] else swapped
+    d_kernel = lax.platform_dependent(x, dy, cpu=narrow, default=swapped)
     return dy @ kernel.T, d_kernel
 
 
@@ -98,21 +129,19 @@ class LayerNorm(nnx.Module):
 
 
 class RMSNorm(nnx.Module):
-    """`x / rms(x) * scale` over the last axis; in fp32, given back in x's dtype."""
+    """`x / rms(x) * scale` over the last axis, or the last two, which then are heads and
+    their channels; in fp32, given back in x's dtype."""
 
     def __init__(self, dim: int, *, eps: float):
         self.eps = eps
         self.scale = nnx.Param(jnp.ones((dim,)))
 
-    def __call__(
-        self,
-        x: Float[Array, "... d"],
-        permute: Callable[[Array], Array] = lambda scale: scale,
-    ) -> Float[Array, "... d"]:
-        """Normalises x, whose channels are in the order that `permute` gives."""
+    def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        scale = self.scale[...]
+        axes = (-1,) if x.shape[-1] == scale.size else (-2, -1)
         y = x.astype(jnp.float32)
-        y = y * lax.rsqrt(jnp.square(y).mean(-1, keepdims=True) + self.eps)
-        return (y * permute(self.scale[...])).astype(x.dtype)
+        y = y * lax.rsqrt(jnp.square(y).mean(axes, keepdims=True) + self.eps)
+        return (y * scale.reshape([x.shape[axis] for axis in axes])).astype(x.dtype)
 
 
 class MLP(nnx.Module):
@@ -130,7 +159,9 @@ class MLP(nnx.Module):
     ):
         self.activation = activation
         self.up = Linear(in_dim, hidden_dim, kernel_init=kernel_init, rngs=rngs)
-        self.down = Linear(hidden_dim, out_dim, kernel_init=kernel_init, rngs=rngs)
+        self.down = Linear(
+            hidden_dim, out_dim, kernel_init=kernel_init, split=ROWS, rngs=rngs
+        )
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
         return self.down(self.activation(self.up(x)))
@@ -177,13 +208,11 @@ def scan_layers(
         state = jax.tree.map(lambda leaf: leaf[:depth], state)
 
     def step(x: Array, layer: Any) -> tuple[Array, None]:
+        x = checkpoint_name(x, _LAYER_INPUT)
         return body(nnx.merge(graphdef, layer), x), None
 
-    if remat == "block":
-        step = jax.checkpoint(step, prevent_cse=False)
-    elif remat == "dots":
-        policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
-        step = jax.checkpoint(step, prevent_cse=False, policy=policy)
+    if remat != "none":
+        step = jax.checkpoint(step, prevent_cse=False, policy=_POLICIES[remat])
     small = sum(leaf.size for leaf in jax.tree.leaves(state)) < _UNROLLED
     # Outside a loop XLA would merge what is recomputed with what it should replace.
     return lax.scan(step, x, state, unroll=small and remat == "none")[0]

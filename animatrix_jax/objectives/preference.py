@@ -47,9 +47,9 @@ class Denoiser(Protocol):
     """A velocity field that already holds its parameters and its conditioning."""
 
     def __call__(
-        self, xt: Float[Array, "b t h w c"], sigma: Float[Array, "b t"], /
+        self, xt: Float[Array, "b t h w c"], sigma: Float[Array, "b"], /
     ) -> Float[Array, "b t h w c"]:
-        """Velocity at `xt`, at one noise level a latent frame."""
+        """Velocity at `xt`, at noise level `sigma` where no frame is given clean."""
         ...
 
 
@@ -117,10 +117,10 @@ def preference_loss(
     x0 = jnp.concatenate([winner, loser]).astype(jnp.float32)
     noise = jnp.concatenate([noise, noise]).astype(jnp.float32)
     clean = jnp.concatenate([jnp.asarray(given)] * 2)
-    level = frame_sigma(jnp.concatenate([sigma, sigma]), clean)
-    xt = interpolate(x0, noise, level)
-    moved = policy(xt, level).astype(jnp.float32)
-    start = jax.lax.stop_gradient(reference(xt, level).astype(jnp.float32))
+    sigma = jnp.concatenate([sigma, sigma])
+    xt = interpolate(x0, noise, frame_sigma(sigma, clean))
+    moved = policy(xt, sigma).astype(jnp.float32)
+    start = jax.lax.stop_gradient(reference(xt, sigma).astype(jnp.float32))
     error = flow_error(moved, x0, noise, clean)
     # a^2 - b^2 = (a - b)(a + b): beta multiplies a difference of nearly equal errors,
     # and written this way it does not cancel.

@@ -1,28 +1,38 @@
 """The device mesh: axes data, fsdp, sequence, tensor.
 
 `data` replicates parameters and splits the batch; `fsdp` splits both; `sequence` splits
-the tokens of a clip; `tensor` splits heads and hidden units. A batch is split over
-(data, fsdp).
+the tokens of a clip, and parameters as `fsdp` does; `tensor` splits heads and hidden
+units. A batch is split over (data, fsdp).
+
+Within a slice or a node devices talk over a fast network (ICI, NVLink), between them over
+a slow one (DCN). `data` asks least of the network, one sum of gradients a step, so it is
+the axis that goes across slices, outermost; the others stay inside.
 """
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from animatrix_jax.errors import UserError
 
 AXES = ("data", "fsdp", "sequence", "tensor")
 BATCH_AXES = ("data", "fsdp")
+# What the dimensions of an activation are split over, by what they are.
+_ACTIVATIONS = {"batch": BATCH_AXES, "sequence": ("sequence",), "tensor": ("tensor",)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """The size of each mesh axis; at most one may be -1: all devices that remain."""
+    """The size of each mesh axis; at most one may be -1: all devices that remain.
+
+    Over several slices `data` is a multiple of their number.
+    """
 
     data: int = 1
     fsdp: int = -1
@@ -34,24 +44,101 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh over `devices` (default: all).
 
     Raises:
-      UserError: if the axes do not multiply to the number of devices.
+      UserError: if the axes do not multiply to the number of devices, or `data` does not
+        divide over the slices.
     """
     devices = list(jax.devices() if devices is None else devices)
+    sizes = _axis_sizes(config, len(devices))
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    data = sizes[0]
+    if data % slices:
+        raise UserError(
+            f"mesh.data {data} does not divide over {slices} slices; nearest:"
+            f" {_listed(near(data, multiples_of=slices))}"
+        )
+    if slices > 1:
+        grid = mesh_utils.create_hybrid_device_mesh(
+            (data // slices, *sizes[1:]), (slices, 1, 1, 1), devices
+        )
+    else:
+        grid = mesh_utils.create_device_mesh(
+            sizes, devices, allow_split_physical_axes=True
+        )
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _axis_sizes(config: MeshConfig, count: int) -> tuple[int, ...]:
     sizes = [getattr(config, axis) for axis in AXES]
     if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
         raise UserError(
             f"mesh axes must be positive, at most one -1; got {dict(zip(AXES, sizes))}"
         )
     known = math.prod(size for size in sizes if size != -1)
-    if -1 in sizes and len(devices) % known == 0:
-        sizes[sizes.index(-1)] = len(devices) // known
-    if math.prod(sizes) != len(devices):
+    if -1 in sizes and count % known == 0:
+        sizes[sizes.index(-1)] = count // known
+    if math.prod(sizes) != count:
         raise UserError(
-            f"mesh {dict(zip(AXES, sizes))} does not fit {len(devices)} devices: "
-            f"the fixed axes take {known}"
+            f"mesh {dict(zip(AXES, sizes))} does not fit {count} devices: the fixed axes"
+            f" take {known}; nearest that fit: {_listed(near(known, divisors_of=count))}"
         )
-    grid = np.array(devices).reshape(sizes)
-    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+    return tuple(sizes)
+
+
+def check_batch(size: int, mesh: Mesh, *, accumulation: int = 1) -> None:
+    """That a global batch divides over the mesh, in each micro-batch.
+
+    Raises:
+      UserError: with both numbers and the nearest sizes that divide.
+    """
+    parts = math.prod(mesh.shape[axis] for axis in BATCH_AXES) * accumulation
+    if size % parts:
+        by = " x ".join(f"{axis} {mesh.shape[axis]}" for axis in BATCH_AXES)
+        if accumulation > 1:
+            by += f" x accumulation {accumulation}"
+        raise UserError(
+            f"batch.size {size} does not divide by {parts} ({by}); nearest:"
+            f" {_listed(near(size, multiples_of=parts))}"
+        )
+
+
+def near(
+    size: int, *, divisors_of: int | None = None, multiples_of: int | None = None
+) -> tuple[int, ...]:
+    """The numbers next to `size`, below and above, that divide one number or are
+    multiples of another."""
+    if divisors_of is not None:
+        fit = [n for n in range(1, divisors_of + 1) if divisors_of % n == 0]
+    else:
+        below = size // multiples_of * multiples_of
+        fit = [n for n in (below, below + multiples_of) if n]
+    below = [n for n in fit if n <= size][-1:]
+    above = [n for n in fit if n > size][:1]
+    return (*below, *above)
+
+
+def _listed(sizes: Iterable[int]) -> str:
+    return ", ".join(map(str, sizes))
+
+
+def constrain(x: Array, *names: str | None) -> Array:
+    """Says where an activation lies, if a mesh is set (`jax.set_mesh`); else x itself.
+
+    Without it XLA, at a layer whose weights are split, may gather activations instead.
+
+    Args:
+      names: what each dimension is: "batch", "sequence" (tokens), "tensor" (heads or
+        hidden units), or None, which is whole everywhere. A batch that does not divide
+        (one clip, sampled by all devices) is whole everywhere too.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.size == 1:
+        return x
+    spec = []
+    for size, name in zip(x.shape, names, strict=True):
+        axes = _ACTIVATIONS[name] if name else ()
+        divides = size % math.prod(mesh.shape[axis] for axis in axes) == 0
+        spec.append(axes if axes and (divides or name == "sequence") else None)
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -3,10 +3,9 @@
 "clean": latents that are given stay so while the rest is sampled.
 
 A given latent frame is its own clean self at every step, x_s[t] = x0[t], and the network
-is told so by a noise level of its own, sigma[t] = 0 (as Wan 2.2 TI2V 5B does it):
+is told so (`Conditioning.clean`): its noise level is 0 (as Wan 2.2 TI2V 5B does it):
 
-    xt[b, t]    = given[b, t] ? clean[b, t] : xt[b, t]
-    sigma[b, t] = given[b, t] ? 0           : sigma
+    xt[b, t] = given[b, t] ? clean[b, t] : xt[b, t]
 
 Image-to-video gives the first latent frame, which a causal VAE makes from the first
 picture alone. Training holds frames in the same way.
@@ -73,11 +72,3 @@ def hold(
         return xt
     mask = frames.given[:, :, None, None, None]
     return jnp.where(mask, frames.clean.astype(xt.dtype), xt)
-
-
-def frame_sigma(
-    sigma: Float[Array, ""], *, shape: tuple[int, int], frames: GivenFrames | None
-) -> Float[Array, "b t"]:
-    """The noise level of each latent frame: `sigma`, and 0 where frames are given."""
-    levels = jnp.broadcast_to(sigma, shape).astype(jnp.float32)
-    return levels if frames is None else jnp.where(frames.given, 0.0, levels)

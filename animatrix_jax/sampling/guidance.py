@@ -66,7 +66,7 @@ def without_tags(conditioning: Conditioning) -> Conditioning:
 def guided_velocity(
     velocity_fn: VelocityFn,
     xt: Float[Array, "b t h w c"],
-    sigma: Float[Array, "b t"],
+    sigma: Float[Array, "b"],
     *,
     conditioning: Conditioning,
     null: Conditioning,
@@ -78,7 +78,7 @@ def guided_velocity(
     Args:
       velocity_fn: (xt, sigma, conditioning) -> velocity, over any batch size.
       xt: noisy latents.
-      sigma: noise level of each latent frame.
+      sigma: noise level of the frames that are not given.
       conditioning: text and tags, and pictures that are given.
       null: null text; nothing else of it is looked at.
       weights: weight by branch, as `branch_weights` gives them; only the branches

@@ -116,7 +116,7 @@ def sample_latents(
     """The trajectory after some steps, all of them by default.
 
     Args:
-      velocity_fn: (xt [b t h w c], sigma [b t], conditioning) -> velocity.
+      velocity_fn: (xt [b t h w c], sigma [b], conditioning) -> velocity.
       start: where the first of these steps begins; `begin` gives the first of all.
       conditioning: text and tags to follow.
       null: null text without tags.
@@ -127,6 +127,8 @@ def sample_latents(
       steps: the first of them and the end; None: from the first of all to the last.
     """
     weights = branch_weights(config.guidance) if weights is None else weights
+    if frames is not None:
+        conditioning = dataclasses.replace(conditioning, clean=frames.given)
     solver = get_solver(config.solver)
     sigmas = solver.grid(config.steps, config.shift)
     told = solver.told(config.steps, config.shift)
@@ -137,9 +139,7 @@ def sample_latents(
         velocity = guided_velocity(
             velocity_fn,
             xt,
-            frame_conditioning.frame_sigma(
-                row["told"], shape=xt.shape[:2], frames=frames
-            ),
+            jnp.full(len(xt), row["told"]),
             conditioning=conditioning,
             null=null,
             weights=weights,

@@ -21,6 +21,7 @@ import numpy as np
 import optax
 from jax import numpy as jnp
 
+from animatrix_jax.models.config import ComputeDtype
 from animatrix_jax.parallel.sharding import path_name
 
 _ADAM_LIKE_RMS = 0.2
@@ -34,6 +35,8 @@ class OptimizerConfig:
       kind: "adamw" or "muon", of the kernels; everything else is always AdamW's.
       b1: decay of Adam's mean; Muon's momentum is `momentum`.
       weight_decay: of kernels alone.
+      moments: the dtype that moments are kept in between steps; "bfloat16" takes half the
+        memory, and every update is computed in fp32 all the same.
     """
 
     kind: str = "adamw"
@@ -48,10 +51,15 @@ class OptimizerConfig:
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     accumulation: int = 1
+    moments: ComputeDtype = "float32"
 
     def __post_init__(self):
         if self.kind not in ("adamw", "muon"):
             raise ValueError(f"optimizer.kind {self.kind!r} is not 'adamw' or 'muon'")
+        if self.moments not in ("float32", "bfloat16"):
+            raise ValueError(
+                f"optimizer.moments {self.moments!r} is not 'float32' or 'bfloat16'"
+            )
 
 
 def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
@@ -93,7 +101,31 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
             weight_decay=config.weight_decay,
             mask=lambda params: jax.tree_util.tree_map_with_path(_is_kernel, params),
         )
+    if config.moments != "float32":
+        update = _kept_as(jnp.dtype(config.moments), update)
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
+
+
+def _kept_as(
+    dtype: jnp.dtype, inner: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """`inner` with its fp32 arrays kept as `dtype` between updates."""
+    full = jnp.dtype("float32")
+
+    def cast(state: Any, before: jnp.dtype, after: jnp.dtype) -> Any:
+        return jax.tree.map(
+            lambda x: x.astype(after) if x.ndim and x.dtype == before else x, state
+        )
+
+    def init(params: Any) -> Any:
+        return cast(inner.init(params), full, dtype)
+
+    def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        state = cast(state, dtype, full)
+        updates, state = inner.update(gradients, state, params)
+        return updates, cast(state, full, dtype)
+
+    return optax.GradientTransformation(init, update)
 
 
 def _is_kernel(path: Any, _: Any) -> bool:

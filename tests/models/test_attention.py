@@ -8,6 +8,7 @@ import pytest
 from jax import numpy as jnp
 
 from animatrix_jax.models import attention as attention_lib
+from animatrix_jax.parallel.attention import Keys
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -99,8 +100,8 @@ def test_sample_without_keys_gives_zeros(implementation):
 def joint(q, k, v, mask, *, implementation):
     """The first 20 keys unmasked as one part, the others masked as another."""
     parts = (
-        attention_lib.Keys(k=k[:, :20], v=v[:, :20]),
-        attention_lib.Keys(k=k[:, 20:], v=v[:, 20:], mask=mask),
+        Keys(k=k[:, :20], v=v[:, :20]),
+        Keys(k=k[:, 20:], v=v[:, 20:], mask=mask),
     )
     return attention_lib.joint_attention(q, parts, implementation=implementation)
 

@@ -38,7 +38,7 @@ class Case:
     batch: int = 2
     text: int = 7
     image: int | None = None  # patches
-    per_frame: bool = False
+    clean: bool = False  # the first frame is
     gradients: bool = True
 
 
@@ -47,7 +47,7 @@ CASES = {
     "one sample": Case(
         heads=2, head_dim=16, latents=(5, 2, 8, 3), batch=1, text=13, gradients=False
     ),
-    "per token time": Case(heads=2, head_dim=12, latents=(3, 4, 6, 5), per_frame=True),
+    "clean frame": Case(heads=2, head_dim=12, latents=(3, 4, 6, 5), clean=True),
     "concat": Case(
         heads=1, head_dim=28, latents=(2, 4, 4, 9), out_channels=4, gradients=False
     ),
@@ -101,12 +101,12 @@ def test_equals_diffusers(name):
     text = normal(case.batch, case.text, config.text_dim)
     image = None if case.image is None else normal(case.batch, case.image, 14)
     d_out = normal(case.batch, t, h, w, config.out_channels)
-    sigma = random.random((case.batch, t) if case.per_frame else case.batch)
-    sigma = sigma.astype(np.float32)
-    timestep = 1000 * sigma
-    if case.per_frame:
-        sigma[:, 0], timestep[:, 0] = 0, 0
-        timestep = np.repeat(timestep, h // 2 * w // 2, axis=1)
+    sigma = random.random(case.batch).astype(np.float32)
+    timestep, clean = 1000 * sigma, None
+    if case.clean:
+        clean = np.arange(t) == 0
+        timestep = np.repeat(timestep[:, None] * ~clean, h // 2 * w // 2, axis=1)
+        clean = jnp.asarray(np.tile(clean, (case.batch, 1)))
 
     def to_torch(x):
         return None if x is None else torch.from_numpy(x)
@@ -128,6 +128,7 @@ def test_equals_diffusers(name):
             xt=jnp.asarray(xt),
             sigma=jnp.asarray(sigma),
             text=jnp.asarray(text),
+            clean=clean,
             image=None if image is None else jnp.asarray(image),
         )
         return (out * d_out).sum(), out
@@ -155,14 +156,15 @@ CONFIG = DiTConfig(
 )
 
 
-def run(config, params, xt, sigma, **options):
+def run(config, params, xt, sigma, *, depth=None, **options):
     """The velocity and the hidden tokens, compiled."""
     text = jax.random.normal(jax.random.key(3), (len(xt), 5, 8))
 
     @jax.jit
     def apply(params, xt, sigma):
         dit = bind(lambda rngs: DiT(config, rngs=rngs), params)
-        return dit(xt, sigma, text), dit.hidden(xt, sigma, text, **options).tokens
+        hidden = dit.hidden(xt, sigma, text, **(options | {"depth": depth}))
+        return dit(xt, sigma, text, **options), hidden.tokens
 
     return apply(params, xt, sigma)
 
@@ -236,9 +238,9 @@ def test_bfloat16_is_near_fp32(params, xt, exact):
     assert 0 < relative_error(velocity, exact[0]) < 0.05
 
 
-def test_one_noise_level_a_frame_equals_one_a_sample(params, xt, exact):
-    by_frame, _ = run(CONFIG, params, xt, jnp.repeat(SIGMA[:, None], 2, axis=1))
-    np.testing.assert_allclose(exact[0], by_frame, atol=1e-6)
+def test_with_no_frame_clean_all_are_at_the_noise_level(params, xt, exact):
+    velocity, _ = run(CONFIG, params, xt, SIGMA, clean=jnp.zeros((2, 2), bool))
+    np.testing.assert_allclose(exact[0], velocity, atol=1e-6)
 
 
 def test_depth_stops_early(params, xt):
@@ -268,14 +270,15 @@ def test_patches_round_trip():
 
 
 @pytest.mark.parametrize(
-    "shape,sigma,message",
+    "shape,clean,message",
     [
-        ((1, 2, 4, 4, 3), (1,), "expected 4 input channels, got 3"),
-        ((1, 2, 5, 4, 4), (1,), "do not divide into patches"),
-        ((1, 2, 4, 4, 4), (1, 3), "3 noise levels for 2 latent frames"),
+        ((1, 2, 4, 4, 3), (1, 2), "expected 4 input channels, got 3"),
+        ((1, 2, 5, 4, 4), (1, 2), "do not divide into patches"),
+        ((1, 2, 4, 4, 4), (1, 3), r"expected clean of shape \(1, 2\).*got \(1, 3\)"),
     ],
 )
-def test_wrong_shapes_are_named(params, shape, sigma, message):
+def test_wrong_shapes_are_named(params, shape, clean, message):
     dit = bind(lambda rngs: DiT(CONFIG, rngs=rngs), params)
     with pytest.raises(ValueError, match=message):
-        dit.hidden(jnp.zeros(shape), jnp.zeros(sigma), jnp.zeros((1, 5, 8)))
+        text, clean = jnp.zeros((1, 5, 8)), jnp.zeros(clean, bool)
+        dit.hidden(jnp.zeros(shape), jnp.zeros(1), text, clean=clean)

@@ -12,14 +12,16 @@ from jax.sharding import PartitionSpec as P
 from animatrix_jax.parallel import sharding
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 
+FSDP = ("fsdp", "sequence")
+
 
 @pytest.mark.parametrize(
     "path,ndim,spec",
     [
-        ("generator/dit/blocks/ffn/up/kernel", 3, P(None, "fsdp", "tensor")),
-        ("generator/dit/blocks/ffn/down/kernel", 3, P(None, "tensor", "fsdp")),
+        ("generator/dit/blocks/ffn/up/kernel", 3, P(None, FSDP, "tensor")),
+        ("generator/dit/blocks/ffn/down/kernel", 3, P(None, "tensor", FSDP)),
         ("generator/dit/blocks/ffn/down/bias", 2, P(None, None)),
-        ("optimizer/1/0/mu/generator/dit/head/kernel", 2, P("fsdp", "tensor")),
+        ("optimizer/1/0/mu/generator/dit/head/kernel", 2, P(FSDP, "tensor")),
         ("ema/vae/encoder/conv/kernel", 5, P(*[None] * 5)),
         ("image/patch_embed/kernel", 2, P(None, "tensor")),
         ("step", 0, P()),

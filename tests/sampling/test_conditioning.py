@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from animatrix_jax.sampling.conditioning import first_frame, frame_sigma, hold
+from animatrix_jax.sampling.conditioning import first_frame, hold
 
 
 def _latents(*shape):
@@ -29,11 +29,3 @@ def test_hold_replaces_given_frames_and_no_other():
     np.testing.assert_array_equal(held[:, 1:], xt[:, 1:])
     np.testing.assert_array_equal(hold(held, frames), held)
     assert hold(xt, None) is xt
-
-
-def test_given_frames_are_at_level_zero():
-    frames = first_frame(_latents(2, 4, 4, 3), frames=3)
-    levels = frame_sigma(jnp.float32(0.7), shape=(2, 3), frames=frames)
-    np.testing.assert_allclose(levels, [[0.0, 0.7, 0.7]] * 2)
-    plain = frame_sigma(jnp.float32(0.7), shape=(2, 3), frames=None)
-    np.testing.assert_allclose(plain, np.full((2, 3), 0.7))

@@ -145,3 +145,33 @@ def test_muon_leaves_the_rest_to_adam():
 def test_an_unknown_optimizer_is_refused():
     with pytest.raises(ValueError, match="'lion' is not 'adamw' or 'muon'"):
         OptimizerConfig(kind="lion")
+
+
+# Muon makes the smallest directions of a momentum as large as the largest, and with them
+# what rounding did to them.
+@pytest.mark.parametrize("kind,apart", [("adamw", 0.02), ("muon", 0.2)])
+def test_moments_kept_in_half_the_bytes_move_parameters_alike(kind, apart):
+    draw = np.random.default_rng(0)
+    params = {
+        "kernel": draw.standard_normal((8, 8)).astype(np.float32),
+        "bias": draw.standard_normal(8).astype(np.float32),
+    }
+    whole, half = (
+        make_optimizer(OptimizerConfig(kind=kind, moments=moments, clip_norm=1e9))
+        for moments in ("float32", "bfloat16")
+    )
+    states = [whole.init(params), half.init(params)]
+    kept = [leaf for leaf in jax.tree.leaves(states[1]) if leaf.ndim]
+    assert kept and all(leaf.dtype == "bfloat16" for leaf in kept)
+    for _ in range(5):
+        gradient = jax.tree.map(
+            lambda p: draw.standard_normal(p.shape).astype(np.float32), params
+        )
+        updates = []
+        for i, tx in enumerate((whole, half)):
+            update, states[i] = tx.update(gradient, states[i], params)
+            assert all(leaf.dtype == "float32" for leaf in jax.tree.leaves(update))
+            updates.append(update)
+    for ours, theirs in zip(*map(jax.tree.leaves, updates), strict=True):
+        off = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+        assert 0 < off < apart

@@ -110,8 +110,9 @@ def generator_error(
     given: Array,
     conditioning: Conditioning,
 ) -> Array:
-    """Each clip's velocity error [b] at noise level sigma [b]."""
+    """Each clip's velocity error [b] at noise level sigma [b], over the frames that are
+    not given."""
     levels = flow_matching.frame_sigma(sigma, given)
     xt = flow_matching.interpolate(x0, noise, levels)
-    velocity = bind(build, params)(xt, levels, conditioning)
+    velocity = bind(build, params)(xt, sigma, conditioning)
     return flow_matching.flow_error(velocity, x0, noise, given)

