@@ -120,7 +120,10 @@ def products(rows: int) -> dict[str, Callable[[], Any]]:
     """A product of two square matrices by each library."""
     a, b = np.random.default_rng(0).standard_normal((2, rows, rows), np.float32)
     product = jax.jit(jnp.matmul)
-    a_jax, b_jax, a_torch, b_torch = *map(jnp.asarray, (a, b)), *map(torch.tensor, (a, b))
+    a_jax, b_jax, a_torch, b_torch = (
+        *map(jnp.asarray, (a, b)),
+        *map(torch.tensor, (a, b)),
+    )
     return {
         "jax": lambda: product(a_jax, b_jax).block_until_ready(),
         "torch": lambda: torch.matmul(a_torch, b_torch),
