@@ -53,8 +53,8 @@ class Reading:
 
     agreement: Float[np.ndarray, "n f"]
     features: Float[np.ndarray, "n d"]
-    motion: Float[np.ndarray, "n"]
-    cadence: Float[np.ndarray, "n"]
+    motion: Float[np.ndarray, " n"]
+    cadence: Float[np.ndarray, " n"]
     surface: Float[np.ndarray, "n s"]
 
 

@@ -61,10 +61,10 @@ class PairTable:
       gap: difference of their composite scores, above zero.
     """
 
-    prompt: Int[np.ndarray, "r"]
-    winner: Int[np.ndarray, "r"]
-    loser: Int[np.ndarray, "r"]
-    gap: Float[np.ndarray, "r"]
+    prompt: Int[np.ndarray, " r"]
+    winner: Int[np.ndarray, " r"]
+    loser: Int[np.ndarray, " r"]
+    gap: Float[np.ndarray, " r"]
 
     def __len__(self) -> int:
         return len(self.prompt)

@@ -27,6 +27,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jax import lax
@@ -34,13 +35,19 @@ from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
-from animatrix_jax.models.config import AttentionImplementation
+from animatrix_jax.models.config import (
+    TPU_BLOCK,
+    TPU_LANES,
+    AttentionImplementation,
+)
 from animatrix_jax.parallel.attention import (
     ATTENTION_OUTPUT,
     Kernel,
     Keys,
     over_devices,
+    sequence_shards,
 )
+from animatrix_jax.parallel.mesh import platform
 
 # Below this many scores a head, holding them costs less than computing them twice.
 _PLAIN_SCORES = 1024 * 1024
@@ -55,6 +62,7 @@ def attention(
     v: Float[Array, "b m g e"],
     *,
     mask: Bool[Array, "b m"] | None = None,
+    never_empty: bool = False,
     implementation: AttentionImplementation = "auto",
     tokens_are_keys: bool = False,
 ) -> Float[Array, "b n g e"]:
@@ -62,11 +70,12 @@ def attention(
 
     Args:
       mask: True where a key may be seen. A sample with no such key gives zeros.
+      never_empty: there is no such sample.
       tokens_are_keys: self-attention of a clip's tokens, which devices share out.
     """
     return joint_attention(
         q,
-        (Keys(k=k, v=v, mask=mask),),
+        (Keys(k=k, v=v, mask=mask, never_empty=never_empty),),
         implementation=implementation,
         tokens_are_keys=tokens_are_keys,
     )
@@ -87,17 +96,20 @@ def joint_attention(
     return over_devices(kernel, q, parts, tokens_are_keys=tokens_are_keys)
 
 
+def whole_blocks(tokens: int, implementation: AttentionImplementation) -> int:
+    """The length to which a clip's tokens are best padded, once for all layers: on a TPU
+    to whole blocks of its kernel, on each of the devices that share a clip."""
+    if _resolve(implementation, tokens * tokens, jnp.bfloat16) != "splash":
+        return tokens
+    multiple = math.lcm(TPU_BLOCK, TPU_LANES * sequence_shards())
+    return -(-tokens // multiple) * multiple
+
+
 def _choose(
     implementation: AttentionImplementation, q: Array, parts: Sequence[Keys]
 ) -> Kernel:
-    keys = sum(part.k.shape[1] for part in parts)
-    if implementation == "auto":
-        long = q.shape[1] * keys > _PLAIN_SCORES
-        platform = _platform()
-        if long and platform == "tpu":
-            implementation = "splash"
-        elif long and platform == "gpu" and q.dtype in (jnp.bfloat16, jnp.float16):
-            implementation = "cudnn"
+    scores = q.shape[1] * sum(part.k.shape[1] for part in parts)
+    implementation = _resolve(implementation, scores, q.dtype)
     if implementation == "splash":
         # Only who needs it waits for Pallas to be imported.
         from animatrix_jax.models.attention_splash import Splash
@@ -106,17 +118,23 @@ def _choose(
     return CuDNN() if implementation == "cudnn" else XLA(implementation=implementation)
 
 
-def _platform() -> str:
-    """What the program is compiled for: the mesh's devices, if one is set."""
-    mesh = jax.sharding.get_abstract_mesh()
-    device = None if mesh.empty else mesh.abstract_device
-    platform = jax.default_backend() if device is None else device.platform
-    return "gpu" if platform in ("cuda", "rocm") else platform
+def _resolve(
+    implementation: AttentionImplementation, scores: int, dtype: Any
+) -> AttentionImplementation:
+    """What "auto" is: the accelerator's own kernel, if it has one for so many scores."""
+    if implementation != "auto" or scores <= _PLAIN_SCORES:
+        return implementation
+    target = platform()
+    if target == "tpu":
+        return "splash"
+    if target == "gpu" and dtype in (jnp.bfloat16, jnp.float16):
+        return "cudnn"
+    return implementation
 
 
 @dataclasses.dataclass(frozen=True)
 class XLA:
-    """ "plain" and "blocked", which any device computes."""
+    """What any device computes: "plain" and "blocked"."""
 
     implementation: AttentionImplementation
 
@@ -138,7 +156,7 @@ class XLA:
 
     def _attend(self, q: Array, keys: Keys) -> tuple[Array, Array]:
         """o and l, fp32 [b g n .]."""
-        mask, some = _never_empty(keys.mask)
+        mask, some = _never_empty(keys)
         blocked = self.implementation == "blocked" or (
             self.implementation == "auto"
             and q.shape[1] * keys.k.shape[1] > _PLAIN_SCORES
@@ -161,7 +179,7 @@ class CuDNN:
 
     def __call__(self, q: Array, parts: Sequence[Keys]) -> Array:
         keys = Keys.concatenate(parts)
-        mask, some = _never_empty(keys.mask)
+        mask, some = _never_empty(keys)
         out = jax.nn.dot_product_attention(
             q,
             keys.k,
@@ -183,14 +201,15 @@ def _join(outs: Sequence[Array], logs: Sequence[Array]) -> Array:
     return joined / sum(weights)
 
 
-def _never_empty(mask: Array | None) -> tuple[Array | None, Array | None]:
+def _never_empty(keys: Keys) -> tuple[Array | None, Array | None]:
     """A mask that leaves each sample a key, and where it did before [b 1 1 1].
 
     A softmax over nothing is 0/0. A sample without keys is computed with all of them and
     weighted by zero, so that neither values nor gradients see a NaN.
     """
-    if mask is None:
-        return None, None
+    mask = keys.mask
+    if mask is None or keys.never_empty:
+        return mask, None
     some = mask.any(axis=-1)
     return mask | ~some[:, None], some[:, None, None, None]
 

@@ -22,10 +22,9 @@ from jax.experimental.pallas.ops.tpu.splash_attention import (
 )
 from jaxtyping import Array
 
+from animatrix_jax.models.config import TPU_BLOCK, TPU_LANES
 from animatrix_jax.parallel.attention import ATTENTION_OUTPUT, Keys
 
-_LANES = 128
-_BLOCK = 1024
 # Of keys at a time within a block.
 _COMPUTE = 512
 # l of a query that sees no key: joins with a weight of 0.
@@ -130,7 +129,7 @@ class _Layout:
     def by_head(self, x: Array, length: int) -> Array:
         """[b n g e] as [b g n e], padded with zeros to whole blocks and lanes."""
         x = x.swapaxes(1, 2)
-        more = (length - x.shape[2], -x.shape[3] % _LANES)
+        more = (length - x.shape[2], -x.shape[3] % TPU_LANES)
         return (
             jnp.pad(x, ((0, 0), (0, 0), (0, more[0]), (0, more[1]))) if any(more) else x
         )
@@ -147,16 +146,19 @@ class _Layout:
     def tokens(self, out: Array, q: Array, keys: Keys) -> Array:
         """[b g n e] back as [b n g e]; zeros where a sample has no keys."""
         out = out[:, :, : q.shape[1], : q.shape[3]].swapaxes(1, 2)
-        if keys.mask is None:
+        if keys.mask is None or keys.never_empty:
             return out
         return jnp.where(keys.mask.any(axis=-1)[:, None, None, None], out, 0)
 
 
 def _blocks(length: int) -> tuple[int, int]:
-    """The block for a length, and the length in whole blocks."""
-    lanes = -(-length // _LANES) * _LANES
-    block = min(lanes, _BLOCK)
-    return block, -(-length // block) * block
+    """The block for a length, and the length in whole blocks: the least, by the largest
+    block that gives it."""
+    lanes = -(-length // TPU_LANES) * TPU_LANES
+    if lanes <= TPU_BLOCK:
+        return lanes, lanes
+    blocks = range(TPU_BLOCK, TPU_BLOCK // 2 - 1, -TPU_LANES)
+    return min(((b, -(-length // b) * b) for b in blocks), key=lambda pair: pair[1])
 
 
 def _backward(

@@ -35,7 +35,7 @@ from animatrix_jax.models.layers import (
     zeros,
 )
 from animatrix_jax.models.rope import Rotary, rotate
-from animatrix_jax.parallel.attention import Keys
+from animatrix_jax.parallel.attention import Keys, heads_together
 from animatrix_jax.parallel.mesh import constrain
 
 # Where tokens [b n d] lie.
@@ -72,19 +72,30 @@ class SelfAttention(nnx.Module):
         self.k_norm = RMSNorm(dim, eps=config.eps)
 
     def __call__(
-        self, x: Float[Array, "b n d"], rotary: Rotary
+        self,
+        x: Float[Array, "b n d"],
+        *,
+        rotary: Rotary,
+        mask: Bool[Array, "b n"] | None,
+        gate: Float[Array, "b m d"],
     ) -> Float[Array, "b n d"]:
-        # Cut into heads first: on a TPU that moves the data, and so it is moved once.
-        q = self.q_norm(_heads(self.q(x), self.config))
-        k = self.k_norm(_heads(self.k(x), self.config))
+        """The output times `gate`, in fp32."""
+        config = self.config
+        group = heads_together(config.num_heads)
+        shape = (config.num_heads // group, group, config.head_dim)
+        q, k, v = (part.heads(x, shape) for part in (self.q, self.k, self.v))
+        q, k = rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary)
+        heads = (*x.shape[:2], config.num_heads, config.head_dim)
         out = attention(
-            rotate(q, rotary),
-            rotate(k, rotary),
-            _heads(self.v(x), self.config),
-            implementation=self.config.attention,
+            q.reshape(heads),
+            k.reshape(heads),
+            v.reshape(heads),
+            mask=mask,
+            never_empty=True,
+            implementation=config.attention,
             tokens_are_keys=True,
         )
-        return self.out(out.reshape(x.shape))
+        return self.out.gated(out.reshape(x.shape), gate)
 
 
 class CrossAttention(nnx.Module):
@@ -105,25 +116,33 @@ class CrossAttention(nnx.Module):
             self.image_k_norm = RMSNorm(dim, eps=config.eps)
 
     def __call__(
-        self, x: Float[Array, "b n d"], context: Context
+        self,
+        x: Float[Array, "b n d"],
+        context: Context,
+        gate: Float[Array, "b m d"] | None,
     ) -> Float[Array, "b n d"]:
-        q = self.q_norm(_heads(self.q(x), self.config))
-        parts = [self._keys(context.text)]
+        """The output, times `gate` and in fp32 if there is one."""
+        q = self.q_norm(self._split(self.q, x))
+        parts = [self._keys(context.text)]  # of which no token is masked
         if context.tags is not None:
             parts.append(self._keys(context.tags, mask=context.tag_mask))
         out = joint_attention(q, parts, implementation=self.config.attention)
         if context.image is not None:
             out = out + attention(
                 q,
-                self.image_k_norm(_heads(self.image_k(context.image), self.config)),
-                _heads(self.image_v(context.image), self.config),
+                self.image_k_norm(self._split(self.image_k, context.image)),
+                self._split(self.image_v, context.image),
                 implementation=self.config.attention,
             )
-        return self.out(out.reshape(x.shape))
+        out = out.reshape(x.shape)
+        return self.out(out) if gate is None else self.out.gated(out, gate)
 
     def _keys(self, tokens: Array, mask: Array | None = None) -> Keys:
-        k = self.k_norm(_heads(self.k(tokens), self.config))
-        return Keys(k=k, v=_heads(self.v(tokens), self.config), mask=mask)
+        k = self.k_norm(self._split(self.k, tokens))
+        return Keys(k=k, v=self._split(self.v, tokens), mask=mask)
+
+    def _split(self, linear: Linear, x: Array) -> Array:
+        return linear.heads(x, (self.config.num_heads, self.config.head_dim))
 
 
 class Block(nnx.Module):
@@ -146,6 +165,7 @@ class Block(nnx.Module):
         *,
         time: Float[Array, "b l 6 d"],
         clean: Bool[Array, "b n 1"] | None,
+        mask: Bool[Array, "b n"] | None,
         rotary: Rotary,
         context: Context,
         delta: Float[Array, "b l 9 d"] | None = None,
@@ -155,6 +175,7 @@ class Block(nnx.Module):
         Args:
           time: the noise levels' modulation, before this block's table.
           clean: the tokens that are at the second noise level, if there are two.
+          mask: the tokens that are not padding, if some are.
           delta: what tags add: shift, scale and gate of self-attention, of feed-forward
             and of cross-attention.
         """
@@ -165,21 +186,23 @@ class Block(nnx.Module):
         shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(modulation, clean)
 
         h = layer_norm(x, self.eps) * (1 + scale_s) + shift_s
-        h = self.self_attention(h.astype(x.dtype), rotary)
-        x = (x.astype(jnp.float32) + h * gate_s).astype(x.dtype)
+        h = self.self_attention(
+            h.astype(x.dtype), rotary=rotary, mask=mask, gate=gate_s
+        )
+        x = (x.astype(jnp.float32) + h).astype(x.dtype)
 
         h = self.cross_norm(x)
         if delta is None:
-            x = x + self.cross_attention(h.astype(x.dtype), context)
+            x = x + self.cross_attention(h.astype(x.dtype), context, None)
         else:
             shift_c, scale_c, gate_c = _unstack(delta[:, :, 6:], clean)
             h = h * (1 + scale_c) + shift_c
-            h = self.cross_attention(h.astype(x.dtype), context)
-            x = (x.astype(jnp.float32) + h * (1 + gate_c)).astype(x.dtype)
+            h = self.cross_attention(h.astype(x.dtype), context, 1 + gate_c)
+            x = (x.astype(jnp.float32) + h).astype(x.dtype)
 
         h = layer_norm(x, self.eps) * (1 + scale_f) + shift_f
-        h = self.ffn(h.astype(x.dtype))
-        x = (x.astype(jnp.float32) + h * gate_f).astype(x.dtype)
+        h = self.ffn.gated(h.astype(x.dtype), gate_f)
+        x = (x.astype(jnp.float32) + h).astype(x.dtype)
         return constrain(x, *TOKENS)
 
 
@@ -207,15 +230,30 @@ def at_tokens(
     modulation: Float[Array, "b l d"], clean: Bool[Array, "b n 1"] | None
 ) -> Float[Array, "b m d"]:
     """Each token's modulation of one or two; one alone is left to broadcast."""
-    if clean is None:
-        return modulation
+    return modulation if clean is None else _choose(modulation, clean)
+
+
+@jax.custom_vjp
+def _choose(modulation: Array, clean: Array) -> Array:
     return jnp.where(clean, modulation[:, 1:], modulation[:, :1])
+
+
+def _choose_forward(modulation: Array, clean: Array) -> tuple[Array, Array]:
+    return _choose(modulation, clean), clean
+
+
+def _choose_backward(clean: Array, gradient: Array) -> tuple[Array, None]:
+    # A product, since XLA for TPU works sums over tokens into the matrix product before
+    # them, where two for each modulation take as long as the product.
+    levels = jnp.concatenate([~clean, clean], axis=-1).astype(gradient.dtype)
+    return jnp.einsum(
+        "bnl,bnd->bld", levels, gradient, precision=jax.lax.Precision.HIGHEST
+    ), None
+
+
+_choose.defvjp(_choose_forward, _choose_backward)
 
 
 def _unstack(modulation: Array, clean: Array | None) -> list[Array]:
     """[b l k d] into k modulations that broadcast to tokens [b n d]."""
     return [at_tokens(part, clean) for part in jnp.unstack(modulation, axis=2)]
-
-
-def _heads(x: Array, config: DiTConfig) -> Array:
-    return x.reshape(*x.shape[:2], config.num_heads, config.head_dim)

@@ -18,6 +18,9 @@ FrameConditioning = Literal["clean", "concat"]
 Downsample = Literal["spatial", "spacetime", "time"]
 Norm = Literal["rms", "none"]
 
+# Of the TPU's attention kernel: tokens in a block, and in a register.
+TPU_BLOCK, TPU_LANES = 1024, 128
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiTConfig:

@@ -21,6 +21,7 @@ from flax import nnx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from animatrix_jax.models.attention import whole_blocks
 from animatrix_jax.models.blocks import TOKENS, Block, Context, at_tokens
 from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.layers import (
@@ -62,9 +63,9 @@ class TagInjection:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hidden:
-    """Tokens [b n d] after some blocks, their (frames, rows, columns), the embedding of
-    the noise level, and of 0 where there are clean tokens, [b l d], and which of the
-    tokens those are [b n 1]."""
+    """Tokens [b n d] after some blocks, padding behind them, their (frames, rows,
+    columns), the embedding of the noise level, and of 0 where there are clean tokens,
+    [b l d], and which of the tokens those are [b n 1]."""
 
     tokens: Array
     grid: tuple[int, int, int]
@@ -149,6 +150,7 @@ class DiT(nnx.Module):
         )
         h = layer_norm(hidden.tokens, self.config.eps) * (1 + scale) + shift
         patches = self.head(h.astype(hidden.tokens.dtype))
+        patches = patches[:, : math.prod(hidden.grid)]
         return unpatch(patches.astype(jnp.float32), hidden.grid, self.config.patch)
 
     def hidden(
@@ -169,21 +171,31 @@ class DiT(nnx.Module):
         grid = tuple(
             size // step for size, step in zip(xt.shape[1:4], config.patch, strict=True)
         )
-        tokens = self.patch_embed(patch(xt.astype(dtype), config.patch))
+        length = math.prod(grid)
+        padded = whole_blocks(length, config.attention)
+        pad = functools.partial(_pad, length=padded)
+        patches = pad(patch(xt.astype(dtype), config.patch))
+        tokens = self.patch_embed(constrain(patches, *TOKENS))
+        mask = None
+        if padded > length:
+            mask = jnp.broadcast_to(jnp.arange(padded) < length, tokens.shape[:2])
         table = functools.partial(
             rotary_table,
             grid,
             theta=config.rope_theta,
             max_positions=config.rope_max_positions,
         )
-        rotary = table(head_dim=config.head_dim)
+        rotary = jax.tree.map(
+            lambda x: pad(x[None])[0], table(head_dim=config.head_dim)
+        )
         if config.absolute_positions:
             place = table(head_dim=config.dim)
             place = jnp.concatenate([place.cos[:, ::2], place.sin[:, ::2]], axis=-1)
-            tokens = tokens + place.astype(dtype)
+            tokens = tokens + pad(place.astype(dtype)[None])
         tokens = constrain(tokens, *TOKENS)
         time = self._time(sigma, several=clean is not None)
         clean = self._clean_tokens(clean, grid)
+        clean = None if clean is None else pad(clean)
         modulation = self.time_modulation(jax.nn.silu(time))
         modulation = modulation.reshape(*time.shape[:2], 6, config.dim)
         context = self._context(text.astype(dtype), image, tags)
@@ -195,6 +207,7 @@ class DiT(nnx.Module):
                 x,
                 time=modulation,
                 clean=clean,
+                mask=mask,
                 rotary=rotary,
                 context=context,
                 delta=delta,
@@ -258,6 +271,12 @@ class DiT(nnx.Module):
         if (image is None) != (config.image_dim is None):
             given, takes = image is not None, config.image_dim is not None
             raise ValueError(f"image given: {given}, model takes one: {takes}")
+
+
+def _pad(x: Array, *, length: int) -> Array:
+    """Zeros (False) behind the tokens of x [b n .]."""
+    more = length - x.shape[1]
+    return jnp.pad(x, ((0, 0), (0, more), (0, 0))) if more else x
 
 
 def sinusoid(x: Float[Array, "..."], *, dim: int) -> Float[Array, "... d"]:

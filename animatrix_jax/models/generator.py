@@ -11,6 +11,7 @@ Wan's weights gives Wan's output. Its parameters are two trees: `dit`, exactly W
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -138,7 +139,8 @@ class Generator(nnx.Module):
             tags=injection,
             depth=depth,
         )
-        tokens = hidden.tokens.reshape(len(xt), *hidden.grid, -1)
+        tokens = hidden.tokens[:, : math.prod(hidden.grid)]
+        tokens = tokens.reshape(len(xt), *hidden.grid, -1)
         return Features(tokens=tokens, tags=injection and injection.cls)
 
     def _inputs(self, xt: Array, reference: Array | None) -> Array:

@@ -5,6 +5,7 @@ compute in fp32 whatever comes. `stack` gives a module whose every parameter has
 leading layer axis, and `scan_layers` runs it with one compiled body, unless it is small.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from jaxtyping import Array, Float
 
 from animatrix_jax.models.config import Remat
 from animatrix_jax.parallel.attention import ATTENTION_OUTPUT
+from animatrix_jax.parallel.mesh import clips_a_device, platform
 from animatrix_jax.parallel.sharding import gathered
 
 Initializer = Callable[..., Array]
@@ -69,19 +71,59 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((out_dim,))) if bias else None
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
-        y = matmul(x, gathered(self.kernel[...].astype(x.dtype), self.split))
+        y = matmul(x, self._whole(x.dtype))
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)
 
+    def gated(
+        self, x: Float[Array, "b n i"], gate: Float[Array, "b m o"]
+    ) -> Float[Array, "b n o"]:
+        """`gate * (x W + b)` in fp32.
 
-@jax.custom_vjp
+        Where a device has one clip, and all its tokens one gate, the gate goes into W: the
+        gradient of the gate is then a sum over W's own, and the backward pass need not
+        compute `x W` again, as it must to have the sum over tokens of dy (x W).
+        """
+        if gate.shape[1] > 1 or clips_a_device(len(x)) > 1:
+            return self(x) * gate
+        kernel = (self._whole(x.dtype) * gate).astype(x.dtype)
+        if len(x) == 1 and platform() == "cpu":
+            y = matmul(x, kernel[0])
+        else:
+            y = jnp.einsum("bni,bio->bno", x, kernel)
+        return y if self.bias is None else y + self.bias[...] * gate
+
+    def heads(
+        self, x: Float[Array, "b n i"], shape: tuple[int, ...]
+    ) -> Float[Array, "b n *g e"]:
+        """The output cut into heads of `shape`.
+
+        Behind a barrier, so that on a TPU the product writes it head by head at once.
+        Whatever else was worked into the product would have it written token by token,
+        and copied.
+        """
+        y = matmul(x, self._whole(x.dtype)).reshape(*x.shape[:2], *shape)
+        y = lax.optimization_barrier(y)
+        if self.bias is None:
+            return y
+        return y + self.bias[...].reshape(shape).astype(x.dtype)
+
+    def _whole(self, dtype: jnp.dtype) -> Array:
+        return gathered(self.kernel[...].astype(dtype), self.split)
+
+
 def matmul(
     x: Float[Array, "... i"], kernel: Float[Array, "i o"]
 ) -> Float[Array, "... o"]:
-    """`x @ kernel`. On a CPU its gradient has the copy that it takes for itself.
+    """`x @ kernel`, with a gradient of its own on a CPU."""
+    return _narrow_matmul(x, kernel) if platform() == "cpu" else x @ kernel
 
-    One of x and dy must lie transposed for dkernel = x^T dy. Automatic differentiation
-    has dy so, in a slow loop that also makes it anew from all that it is the sum of; of
-    two that lie as they are, the narrower takes the shorter copy.
+
+@jax.custom_vjp
+def _narrow_matmul(x: Array, kernel: Array) -> Array:
+    """One of x and dy must lie transposed for dkernel = x^T dy, which takes a copy there.
+
+    Automatic differentiation has dy so, in a slow loop that also makes it anew from all
+    that it is the sum of. This takes the narrower of the two.
     """
     return x @ kernel
 
@@ -94,19 +136,14 @@ def _matmul_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Arra
     x, kernel = saved
     rows = tuple(range(x.ndim - 1))
     axes = ((rows, rows), ((), ()))
-
-    def straight(x: Array, dy: Array) -> Array:
-        return lax.dot_general(x, dy, axes)
-
-    def swapped(x: Array, dy: Array) -> Array:
-        return lax.dot_general(dy, x, axes).T
-
-    narrow = straight if kernel.shape[0] <= kernel.shape[1] else swapped
-    d_kernel = lax.platform_dependent(x, dy, cpu=narrow, default=swapped)
+    if kernel.shape[0] <= kernel.shape[1]:
+        d_kernel = lax.dot_general(x, dy, axes)
+    else:
+        d_kernel = lax.dot_general(dy, x, axes).T
     return dy @ kernel.T, d_kernel
 
 
-matmul.defvjp(_matmul_forward, _matmul_backward)
+_narrow_matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 def layer_norm(x: Float[Array, "... d"], eps: float) -> Float[Array, "... d"]:
@@ -129,8 +166,8 @@ class LayerNorm(nnx.Module):
 
 
 class RMSNorm(nnx.Module):
-    """`x / rms(x) * scale` over the last axis, or the last two, which then are heads and
-    their channels; in fp32, given back in x's dtype."""
+    """`x / rms(x) * scale` over the last axes, those that hold as many numbers as the
+    scale (heads and their channels); in fp32, given back in x's dtype."""
 
     def __init__(self, dim: int, *, eps: float):
         self.eps = eps
@@ -138,10 +175,11 @@ class RMSNorm(nnx.Module):
 
     def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
         scale = self.scale[...]
-        axes = (-1,) if x.shape[-1] == scale.size else (-2, -1)
+        count = next(n for n in range(1, 4) if math.prod(x.shape[-n:]) == scale.size)
+        axes = tuple(range(-count, 0))
         y = x.astype(jnp.float32)
         y = y * lax.rsqrt(jnp.square(y).mean(axes, keepdims=True) + self.eps)
-        return (y * scale.reshape([x.shape[axis] for axis in axes])).astype(x.dtype)
+        return (y * scale.reshape(x.shape[-count:])).astype(x.dtype)
 
 
 class MLP(nnx.Module):
@@ -165,6 +203,12 @@ class MLP(nnx.Module):
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
         return self.down(self.activation(self.up(x)))
+
+    def gated(
+        self, x: Float[Array, "b n i"], gate: Float[Array, "b m o"]
+    ) -> Float[Array, "b n o"]:
+        """The output times `gate`, in fp32."""
+        return self.down.gated(self.activation(self.up(x)), gate)
 
 
 def gelu_tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -12,19 +12,23 @@ head is half of a TPU's lanes.
 """
 
 import dataclasses
+from typing import Any
 
+import jax
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rotary:
-    """Cosine and sine of each token's angles, fp32 [n e], the same for both of a pair."""
+    """Cosine and sine of each token's angles, fp32 [n e], the same for both of a pair; a
+    pytree, so typed loosely."""
 
-    cos: Array
-    sin: Array
+    cos: Any
+    sin: Any
 
 
 def split_head(head_dim: int) -> tuple[int, int, int]:
@@ -70,12 +74,13 @@ def rotary_table(
     return Rotary(cos=table(np.cos), sin=table(np.sin))
 
 
-def rotate(x: Float[Array, "b n g e"], rotary: Rotary) -> Float[Array, "b n g e"]:
+def rotate(x: Float[Array, "b n *g e"], rotary: Rotary) -> Float[Array, "b n *g e"]:
     """Turns each head's pairs of channels; fp32 inside."""
     turn = _quarter_turn(x.shape[-1]).astype(x.dtype)
-    turned = jnp.einsum("bnge,ef->bngf", x, turn, precision=lax.Precision.HIGHEST)
+    turned = jnp.einsum("...e,ef->...f", x, turn, precision=lax.Precision.HIGHEST)
     x32, turned = x.astype(jnp.float32), turned.astype(jnp.float32)
-    cos, sin = rotary.cos[:, None], rotary.sin[:, None]
+    shape = (x.shape[1], *(1,) * (x.ndim - 3), x.shape[-1])
+    cos, sin = rotary.cos.reshape(shape), rotary.sin.reshape(shape)
     return (x32 * cos + turned * sin).astype(x.dtype)
 
 

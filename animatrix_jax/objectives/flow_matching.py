@@ -52,7 +52,7 @@ def shift_sigma(u: Float[Array, "..."], shift: float) -> Float[Array, "..."]:
     return shift * u / (1.0 + (shift - 1.0) * u)
 
 
-def sample_sigma(key: Array, batch: int, config: FlowConfig) -> Float[Array, "b"]:
+def sample_sigma(key: Array, batch: int, config: FlowConfig) -> Float[Array, " b"]:
     """Draws a noise level for each clip, each by itself distributed as above."""
     low, high = (
         norm.cdf(_normal_of(level, config)) for level in (config.low, config.high)
@@ -73,7 +73,7 @@ def _normal_of(sigma: float, config: FlowConfig) -> float:
 
 
 def frame_sigma(
-    sigma: Float[Array, "b"], given: Bool[Array, "b t"]
+    sigma: Float[Array, " b"], given: Bool[Array, "b t"]
 ) -> Float[Array, "b t"]:
     """A noise level a latent frame: 0 where the frame is given clean."""
     return jnp.where(given, 0.0, sigma[:, None])
@@ -94,7 +94,7 @@ def flow_error(
     x0: Float[Array, "b t h w c"],
     noise: Float[Array, "b t h w c"],
     given: Bool[Array, "b t"],
-) -> Float[Array, "b"]:
+) -> Float[Array, " b"]:
     """Each clip's mean squared velocity error over its frames not given; fp32."""
     error = jnp.square(velocity.astype(jnp.float32) - (noise - x0))
     free = 1.0 - given.astype(jnp.float32)

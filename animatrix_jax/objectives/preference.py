@@ -47,7 +47,7 @@ class Denoiser(Protocol):
     """A velocity field that already holds its parameters and its conditioning."""
 
     def __call__(
-        self, xt: Float[Array, "b t h w c"], sigma: Float[Array, "b"], /
+        self, xt: Float[Array, "b t h w c"], sigma: Float[Array, " b"], /
     ) -> Float[Array, "b t h w c"]:
         """Velocity at `xt`, at noise level `sigma` where no frame is given clean."""
         ...
@@ -79,7 +79,7 @@ class PreferenceTerms:
 
 def free_mean(
     values: Float[Array, "b t h w c"], given: Bool[Array | np.ndarray, "b t"]
-) -> Float[Array, "b"]:
+) -> Float[Array, " b"]:
     """Each clip's mean over the frames that are not given; zero if all are."""
     free = 1.0 - jnp.asarray(given, jnp.float32)
     per_frame = jnp.mean(values, axis=(2, 3, 4))
@@ -100,7 +100,7 @@ def preference_loss(
     winner: Float[Array, "b t h w c"],
     loser: Float[Array, "b t h w c"],
     noise: Float[Array, "b t h w c"],
-    sigma: Float[Array, "b"],
+    sigma: Float[Array, " b"],
     given: Bool[Array | np.ndarray, "b t"],
     config: PreferenceConfig,
 ) -> PreferenceTerms:

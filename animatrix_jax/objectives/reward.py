@@ -107,7 +107,7 @@ def reward_loss(
     targets: Float[Array | np.ndarray, "b h"],
     *,
     config: RewardConfig,
-    mask: Bool[Array | np.ndarray, "b"] | None = None,
+    mask: Bool[Array | np.ndarray, " b"] | None = None,
 ) -> RewardTerms:
     """Huber on every clip, the comparison on slots (2j, 2j + 1), both in fp32.
 

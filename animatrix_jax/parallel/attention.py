@@ -38,11 +38,13 @@ ATTENTION_OUTPUT = "attention_output"
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Keys:
     """Keys and values [b m g e]; mask [b m] is True where a key may be seen, and None
-    means everywhere. A pytree, so typed loosely."""
+    means everywhere. `never_empty`: each sample may see one, it is known. A pytree, so
+    typed loosely."""
 
     k: Any
     v: Any
     mask: Any = None
+    never_empty: bool = dataclasses.field(default=False, metadata={"static": True})
 
     @classmethod
     def concatenate(cls, parts: Sequence["Keys"]) -> "Keys":
@@ -60,6 +62,7 @@ class Keys:
             k=jnp.concatenate([part.k for part in parts], axis=1),
             v=jnp.concatenate([part.v for part in parts], axis=1),
             mask=mask,
+            never_empty=any(part.mask is None or part.never_empty for part in parts),
         )
 
 
@@ -119,6 +122,7 @@ def over_devices(
             k=keys,
             v=keys,
             mask=None if part.mask is None else PartitionSpec(*keys[:2]),
+            never_empty=part.never_empty,
         )
         for part in parts
     ]
@@ -134,9 +138,25 @@ def over_devices(
     return out[:, :tokens]
 
 
+def sequence_shards() -> int:
+    """How many devices share a clip's tokens."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if mesh.empty else mesh.shape[SEQUENCE]
+
+
 def ulysses_degree(heads: int, shards: int) -> int:
     """How many devices of `shards` exchange heads for tokens; the rest is the ring."""
     return math.gcd(heads, shards)
+
+
+def heads_together(heads: int) -> int:
+    """How many neighbouring heads `over_devices` sends to as many devices."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return 1
+    tensor = mesh.shape["tensor"]
+    heads = heads // tensor if heads % tensor == 0 else heads
+    return ulysses_degree(heads, mesh.shape[SEQUENCE])
 
 
 def _pad(x: Array, multiple: int) -> Array:
@@ -155,6 +175,7 @@ def _pad_keys(keys: Keys, multiple: int) -> Keys:
         k=_pad(keys.k, multiple),
         v=_pad(keys.v, multiple),
         mask=None if mask is None else _pad(mask, multiple),
+        never_empty=keys.never_empty or keys.mask is None,
     )
 
 
@@ -167,11 +188,14 @@ def _exchanged(
     groups = [list(range(first, first + degree)) for first in range(0, shards, degree)]
     to_heads = functools.partial(_to_heads, groups=groups)
     to_tokens = functools.partial(_to_tokens, groups=groups)
-    keys = Keys(k=to_heads(keys.k), v=to_heads(keys.v), mask=_gather(keys.mask, groups))
+    keys = dataclasses.replace(
+        keys, k=to_heads(keys.k), v=to_heads(keys.v), mask=_gather(keys.mask, groups)
+    )
     q = to_heads(q)
     if degree == shards:
         return to_tokens(kernel(q, [keys]))
     if isinstance(kernel, RingKernel):
+        keys = dataclasses.replace(keys, never_empty=False)  # not of each part
         ring = Ring(kernel=kernel, size=shards // degree, group=degree)
         return to_tokens(ring_attention(ring, q, keys))
     rings = [list(range(first, shards, degree)) for first in range(degree)]
@@ -283,7 +307,8 @@ def _ring_backward(
     (last, sums), _ = lax.scan(turn, (keys, sums), length=ring.size - 1)
     d_q, d_k, d_v = add(last, sums)
     d_k, d_v = ring.onward((d_k, d_v))
-    d_keys = Keys(k=d_k.astype(keys.k.dtype), v=d_v.astype(keys.v.dtype), mask=None)
+    d_k, d_v = d_k.astype(keys.k.dtype), d_v.astype(keys.v.dtype)
+    d_keys = dataclasses.replace(keys, k=d_k, v=d_v, mask=None)
     return d_q.astype(q.dtype), d_keys
 
 

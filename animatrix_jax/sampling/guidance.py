@@ -66,7 +66,7 @@ def without_tags(conditioning: Conditioning) -> Conditioning:
 def guided_velocity(
     velocity_fn: VelocityFn,
     xt: Float[Array, "b t h w c"],
-    sigma: Float[Array, "b"],
+    sigma: Float[Array, " b"],
     *,
     conditioning: Conditioning,
     null: Conditioning,

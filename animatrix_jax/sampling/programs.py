@@ -110,7 +110,7 @@ def _decode(
 
 
 def clip_noise(
-    seed: int, indices: Int[Array, "b"], *, shape: tuple[int, int, int, int]
+    seed: int, indices: Int[Array, " b"], *, shape: tuple[int, int, int, int]
 ) -> Float[Array, "b t h w c"]:
     """The starting noise of clips `indices` of a seed; clip i depends on (seed, i)."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), indices)

@@ -208,7 +208,7 @@ _SOLVERS: dict[str, Solver] = dict(zip(SOLVERS, (Euler(), DPMPlusPlus2M(), UniPC
 
 
 def _combine(
-    weights: Float[Array, "n"], *terms: Float[Array, "..."]
+    weights: Float[Array, " n"], *terms: Float[Array, "..."]
 ) -> Float[Array, "..."]:
     """sum_i weights[i] * terms[i]."""
     return sum(weight * term for weight, term in zip(weights, terms, strict=True))

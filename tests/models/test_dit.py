@@ -11,6 +11,7 @@ from jax import numpy as jnp
 
 from animatrix_jax.convert import wan
 from animatrix_jax.convert.source import flat_shapes
+from animatrix_jax.models import dit as dit_lib
 from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.dit import DiT, patch, unpatch
 from animatrix_jax.models.functional import bind, init_params
@@ -213,7 +214,7 @@ def test_remat_changes_memory_and_not_gradients(remat):
     assert again_bytes < plain_bytes
 
 
-@pytest.mark.parametrize("remat", ["none", "block", "dots"])
+@pytest.mark.parametrize("remat", ["none", "block", "attention", "dots", "offload"])
 def test_config_decides_on_remat(params, xt, remat):
     config = dataclasses.replace(CONFIG, remat=remat)
     dit = bind(lambda rngs: DiT(config, rngs=rngs), params)
@@ -241,6 +242,18 @@ def test_bfloat16_is_near_fp32(params, xt, exact):
 def test_with_no_frame_clean_all_are_at_the_noise_level(params, xt, exact):
     velocity, _ = run(CONFIG, params, xt, SIGMA, clean=jnp.zeros((2, 2), bool))
     np.testing.assert_allclose(exact[0], velocity, atol=1e-6)
+
+
+def test_tokens_padded_to_whole_blocks_change_nothing(params, xt, exact, monkeypatch):
+    """As a TPU's kernel has them padded; also beside a clean frame."""
+    clean = jnp.array([[True, False], [False, False]])
+    expected = run(CONFIG, params, xt, SIGMA, clean=clean)
+    monkeypatch.setattr(dit_lib, "whole_blocks", lambda tokens, _: tokens + 5)
+    velocity, tokens = run(CONFIG, params, xt, SIGMA)
+    np.testing.assert_allclose(velocity, exact[0], atol=1e-6)
+    np.testing.assert_allclose(tokens[:, :-5], exact[1], atol=2e-6)
+    velocity, _ = run(CONFIG, params, xt, SIGMA, clean=clean)
+    np.testing.assert_allclose(velocity, expected[0], atol=1e-6)
 
 
 def test_depth_stops_early(params, xt):

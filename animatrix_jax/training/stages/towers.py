@@ -28,7 +28,7 @@ from animatrix_jax.models.reference import frames_of_pixels, reference_channels
 from animatrix_jax.models.t5 import T5Encoder
 from animatrix_jax.models.vae import VAE, signed
 from animatrix_jax.objectives.flow_matching import FlowConfig
-from animatrix_jax.training.config import section
+from animatrix_jax.training.config import TaskMix, section
 from animatrix_jax.training.stage import Batch
 from animatrix_jax.training.weights import Component, load_component
 
@@ -109,6 +109,12 @@ class Towers:
         """Whether given frames are reference channels, and not held clean."""
         return self.dit.frame_conditioning == "concat"
 
+    @property
+    def _holds(self) -> bool:
+        """Whether there are given frames, and they are held clean."""
+        tasks = section(TaskMix, self._config.tasks)
+        return not self.refers and max(tasks.i2v) > 0
+
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The text tower's own tokenizer."""
@@ -156,7 +162,7 @@ class Towers:
             tag_mask=batch["tag_mask"],
             image=self._seen(frozen, batch) if self.image_config else None,
             reference=self._reference(frozen, batch) if self.refers else None,
-            clean=None if self.refers else batch["given"],
+            clean=batch["given"] if self._holds else None,
         )
 
     def held(self, batch: Batch) -> Array:
