@@ -6,7 +6,8 @@
 "plain" holds the whole score matrix. "blocked" never does: it walks over blocks of keys
 for each block of queries with a running maximum and sum (Milakov and Gimelshein,
 arXiv:1805.02867; Dao et al., arXiv:2205.14135), keeps only o and l for the backward
-pass, and there computes each block of p again:
+pass, and there computes each block of p again, keys by queries: so both sums over i are
+products of matrices as they lie, which XLA's CPU kernels take much faster than transposed:
 
     dv_j = sum_i p_ij do_i,   ds_ij = p_ij (do_i v_j - do_i o_i + dl_i)
 
@@ -47,6 +48,7 @@ from animatrix_jax.parallel.attention import (
     over_devices,
     sequence_shards,
 )
+from animatrix_jax.parallel.mesh import platform
 
 # Below this many scores a head, holding them costs less than computing them twice.
 _PLAIN_SCORES = 1024 * 1024
@@ -124,20 +126,12 @@ def _resolve(
     """What "auto" is: the accelerator's own kernel, if it has one for so many scores."""
     if implementation != "auto" or scores <= _PLAIN_SCORES:
         return implementation
-    platform = _platform()
-    if platform == "tpu":
+    target = platform()
+    if target == "tpu":
         return "splash"
-    if platform == "gpu" and dtype in (jnp.bfloat16, jnp.float16):
+    if target == "gpu" and dtype in (jnp.bfloat16, jnp.float16):
         return "cudnn"
     return implementation
-
-
-def _platform() -> str:
-    """What the program is compiled for: the mesh's devices, if one is set."""
-    mesh = jax.sharding.get_abstract_mesh()
-    device = None if mesh.empty else mesh.abstract_device
-    platform = jax.default_backend() if device is None else device.platform
-    return "gpu" if platform in ("cuda", "rocm") else platform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,14 +235,13 @@ def _plain(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Arr
 def _blocked(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Array]:
     """As `_plain`, without the score matrix."""
     n, m = q.shape[2], k.shape[2]
-    if mask is None:
-        mask = jnp.ones((len(q), m), bool)
     block_q, block_k = _block_sizes(n, m)
+    mask = _mask_of_padding(mask, k, block_k)
     results = _flash(
         _into_blocks(q, block_q, axis=2),
         _into_blocks(k, block_k, axis=2),
         _into_blocks(v, block_k, axis=2),
-        _into_blocks(mask, block_k, axis=1),
+        None if mask is None else _into_blocks(mask, block_k, axis=1),
     )
     out, log_total = (_from_blocks(x, n) for x in results)
     return out, log_total
@@ -265,12 +258,11 @@ def _blocked_backward(
 ) -> tuple[Array, Array, Array]:
     """Gradients of scaled queries, keys and values [b g . e], given o and l, fp32."""
     n, m = q.shape[2], k.shape[2]
-    if mask is None:
-        mask = jnp.ones((len(q), m), bool)
     block_q, block_k = _block_sizes(n, m)
+    mask = _mask_of_padding(mask, k, block_k)
     rows = (_into_blocks(x, block_q, axis=2) for x in (q, out, log_total, d_out))
     columns = [_into_blocks(x, block_k, axis=2) for x in (k, v)]
-    columns.append(_into_blocks(mask, block_k, axis=1))
+    columns.append(None if mask is None else _into_blocks(mask, block_k, axis=1))
     q, out, log_total, d_out = rows
     saved = (q, *columns, out, log_total)
     cotangents = (d_out.astype(jnp.float32), jnp.zeros_like(log_total))
@@ -280,6 +272,12 @@ def _blocked_backward(
 
 def _block_sizes(*lengths: int) -> list[int]:
     return [min(_BLOCK, -(-length // 8) * 8) for length in lengths]
+
+
+def _mask_of_padding(mask: Array | None, k: Array, block: int) -> Array | None:
+    """A mask where whole blocks of keys need one: with none given, if any is padded."""
+    length = k.shape[2]
+    return jnp.ones((len(k), length), bool) if mask is None and length % block else mask
 
 
 def _from_blocks(x: Array, length: int) -> Array:
@@ -307,24 +305,27 @@ def _scores(q: Array, k: Array) -> Array:
     return _dot(q, k, 3, 3)
 
 
-def _masked_scores(q: Array, k: Array, mask: Array) -> Array:
-    return jnp.where(mask[:, None, None], _scores(q, k), _MASKED)
+def _masked(s: Array, mask: Array | None) -> Array:
+    """Scores where mask, which broadcasts to them, is True; None is everywhere."""
+    return s if mask is None else jnp.where(mask, s, _MASKED)
 
 
 @jax.custom_vjp
-def _flash(q: Array, k: Array, v: Array, mask: Array) -> tuple[Array, Array]:
+def _flash(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Array]:
     """o and l of query blocks [i b g n e] over key blocks [j b g m e], mask [j b m]."""
     return _flash_forward(q, k, v, mask)[0]
 
 
 def _flash_forward(
-    q: Array, k: Array, v: Array, mask: Array
-) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+    q: Array, k: Array, v: Array, mask: Array | None
+) -> tuple[tuple[Array, Array], tuple[Array | None, ...]]:
+    seen = None if mask is None else mask[:, :, None, None]
+
     def row(_: None, q_i: Array) -> tuple[None, tuple[Array, Array]]:
-        def add(carry: tuple[Array, ...], block: tuple[Array, ...]):
+        def add(carry: tuple[Array, ...], block: tuple[Array | None, ...]):
             top, total, out = carry
             k_j, v_j, mask_j = block
-            s = _masked_scores(q_i, k_j, mask_j)
+            s = _masked(_scores(q_i, k_j), mask_j)
             higher = jnp.maximum(top, s.max(-1, keepdims=True))
             p = jnp.exp(s - higher)
             shrink = jnp.exp(top - higher)
@@ -334,7 +335,7 @@ def _flash_forward(
 
         column = jnp.zeros((*q_i.shape[:3], 1), jnp.float32)
         start = (column + _MASKED, column, jnp.zeros(q_i.shape, jnp.float32))
-        (top, total, out), _ = lax.scan(add, start, (k, v, mask))
+        (top, total, out), _ = lax.scan(add, start, (k, v, seen))
         return None, (out / total, top + jnp.log(total))
 
     _, (out, log_total) = lax.scan(row, None, q)
@@ -343,27 +344,32 @@ def _flash_forward(
 
 
 def _flash_backward(
-    saved: tuple[Array, ...], cotangents: tuple[Array, Array]
+    saved: tuple[Array | None, ...], cotangents: tuple[Array, Array]
 ) -> tuple[Array, Array, Array, None]:
     q, k, v, mask, out, log_total = saved
     d_out, d_log_total = cotangents
     # What is the same for all keys of a query: do_i o_i - dl_i.
     along = (d_out * out).sum(-1, keepdims=True) - d_log_total
     d_out = d_out.astype(v.dtype)
+    # Scores here are [b g m n].
+    along, log_total = along.swapaxes(-1, -2), log_total.swapaxes(-1, -2)
+    seen = None if mask is None else mask[:, :, None, :, None]
 
     def row(carry: tuple[Array, Array], block: tuple[Array, ...]):
         q_i, along_i, log_total_i, d_out_i = block
 
-        def add(d_q: Array, block: tuple[Array, ...]):
+        def add(d_q: Array, block: tuple[Array | None, ...]):
             k_j, v_j, mask_j = block
-            p = jnp.exp(_masked_scores(q_i, k_j, mask_j) - log_total_i)
-            d_v = _dot(p.astype(v_j.dtype), d_out_i, 2, 2)
-            d_s = (p * (_dot(d_out_i, v_j, 3, 3) - along_i)).astype(k_j.dtype)
-            return d_q + _dot(d_s, k_j, 3, 2), (_dot(d_s, q_i, 2, 2), d_v)
+            p = jnp.exp(_masked(_scores(k_j, q_i), mask_j) - log_total_i)
+            d_v = _dot(p.astype(v_j.dtype), d_out_i, 3, 2)
+            d_s = (p * (_scores(v_j, d_out_i) - along_i)).astype(k_j.dtype)
+            return d_q + _dot(k_j, d_s, 2, 2), (_dot(d_s, q_i, 3, 2), d_v)
 
-        start = jnp.zeros(q_i.shape, jnp.float32)
-        d_q, added = lax.scan(add, start, (k, v, mask))
-        return jax.tree.map(jnp.add, carry, added), d_q.astype(q_i.dtype)
+        batch, heads, n, width = q_i.shape
+        start = jnp.zeros((batch, heads, width, n), jnp.float32)
+        d_q, added = lax.scan(add, start, (k, v, seen))
+        carry = jax.tree.map(jnp.add, carry, added)
+        return carry, d_q.swapaxes(-1, -2).astype(q_i.dtype)
 
     start = (jnp.zeros(k.shape, jnp.float32), jnp.zeros(v.shape, jnp.float32))
     (d_k, d_v), d_q = lax.scan(row, start, (q, along, log_total, d_out))

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from animatrix_jax.models.config import Remat
 from animatrix_jax.parallel.attention import ATTENTION_OUTPUT
-from animatrix_jax.parallel.mesh import clips_a_device
+from animatrix_jax.parallel.mesh import clips_a_device, platform
 from animatrix_jax.parallel.sharding import gathered
 
 Initializer = Callable[..., Array]
@@ -71,7 +71,7 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((out_dim,))) if bias else None
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
-        y = x @ self._whole(x.dtype)
+        y = matmul(x, self._whole(x.dtype))
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)
 
     def gated(
@@ -86,7 +86,10 @@ class Linear(nnx.Module):
         if gate.shape[1] > 1 or clips_a_device(len(x)) > 1:
             return self(x) * gate
         kernel = (self._whole(x.dtype) * gate).astype(x.dtype)
-        y = jnp.einsum("bni,bio->bno", x, kernel)
+        if len(x) == 1 and platform() == "cpu":
+            y = matmul(x, kernel[0])
+        else:
+            y = jnp.einsum("bni,bio->bno", x, kernel)
         return y if self.bias is None else y + self.bias[...] * gate
 
     def heads(
@@ -98,7 +101,7 @@ class Linear(nnx.Module):
         Whatever else was worked into the product would have it written token by token,
         and copied.
         """
-        y = (x @ self._whole(x.dtype)).reshape(*x.shape[:2], *shape)
+        y = matmul(x, self._whole(x.dtype)).reshape(*x.shape[:2], *shape)
         y = lax.optimization_barrier(y)
         if self.bias is None:
             return y
@@ -106,6 +109,41 @@ class Linear(nnx.Module):
 
     def _whole(self, dtype: jnp.dtype) -> Array:
         return gathered(self.kernel[...].astype(dtype), self.split)
+
+
+def matmul(
+    x: Float[Array, "... i"], kernel: Float[Array, "i o"]
+) -> Float[Array, "... o"]:
+    """`x @ kernel`, with a gradient of its own on a CPU."""
+    return _narrow_matmul(x, kernel) if platform() == "cpu" else x @ kernel
+
+
+@jax.custom_vjp
+def _narrow_matmul(x: Array, kernel: Array) -> Array:
+    """One of x and dy must lie transposed for dkernel = x^T dy, which takes a copy there.
+
+    Automatic differentiation has dy so, in a slow loop that also makes it anew from all
+    that it is the sum of. This takes the narrower of the two.
+    """
+    return x @ kernel
+
+
+def _matmul_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x @ kernel, (x, kernel)
+
+
+def _matmul_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    rows = tuple(range(x.ndim - 1))
+    axes = ((rows, rows), ((), ()))
+    if kernel.shape[0] <= kernel.shape[1]:
+        d_kernel = lax.dot_general(x, dy, axes)
+    else:
+        d_kernel = lax.dot_general(dy, x, axes).T
+    return dy @ kernel.T, d_kernel
+
+
+_narrow_matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 def layer_norm(x: Float[Array, "... d"], eps: float) -> Float[Array, "... d"]:

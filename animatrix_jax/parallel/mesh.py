@@ -150,6 +150,14 @@ def clips_a_device(batch: int) -> int:
     return batch if batch % parts else batch // parts
 
 
+def platform() -> str:
+    """What the program is compiled for: the mesh's devices, if one is set."""
+    mesh = jax.sharding.get_abstract_mesh()
+    device = None if mesh.empty else mesh.abstract_device
+    name = jax.default_backend() if device is None else device.platform
+    return "gpu" if name in ("cuda", "rocm") else name
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Splits the leading (batch) axis of every batch array."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
