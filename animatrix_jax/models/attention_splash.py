@@ -26,8 +26,9 @@ from jaxtyping import Array
 from animatrix_jax.models.config import TPU_BLOCK, TPU_LANES
 from animatrix_jax.parallel.attention import ATTENTION_OUTPUT, Keys
 
-# Of keys at a time within a block, and the most in a block of the fused backward pass.
-_COMPUTE, _FUSED_BLOCK = 512, 5120
+# Of keys at a time within a block, and the most in a block of the fused backward pass: what
+# 16 MiB of VMEM hold.
+_COMPUTE, _FUSED_BLOCK = 512, 2048
 # l of a query that sees no key: joins with a weight of 0.
 _MASKED = -1e30
 
