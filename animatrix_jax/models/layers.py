@@ -108,7 +108,7 @@ class Linear(nnx.Module):
         return y + self.bias[...].reshape(shape).astype(x.dtype)
 
     def _whole(self, dtype: jnp.dtype) -> Array:
-        return gathered(self.kernel[...].astype(dtype), self.split)
+        return gathered(jnp.asarray(self.kernel[...], dtype), self.split)
 
 
 def matmul(

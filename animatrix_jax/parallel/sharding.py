@@ -87,7 +87,7 @@ def tree_shardings(tree: Any, mesh: Mesh) -> Any:
 
 
 def gathered(
-    kernel: Float[Array | np.ndarray, "i o"], split: Axes = ("fsdp", "tensor")
+    kernel: Float[Array, "i o"], split: Axes = ("fsdp", "tensor")
 ) -> Float[Array, "i o"]:
     """A layer's matrix as the layer multiplies by it: whole but for "tensor".
 
