@@ -102,7 +102,8 @@ class Linear(nnx.Module):
         and copied.
         """
         y = matmul(x, self._whole(x.dtype)).reshape(*x.shape[:2], *shape)
-        y = lax.optimization_barrier(y)
+        if platform() == "tpu":
+            y = lax.optimization_barrier(y)
         if self.bias is None:
             return y
         return y + self.bias[...].reshape(shape).astype(x.dtype)
