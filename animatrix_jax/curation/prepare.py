@@ -26,19 +26,17 @@ from animatrix_jax.curation import rows as rows_of
 from animatrix_jax.curation import shards, tasks
 from animatrix_jax.curation.commit import commit, finish
 from animatrix_jax.curation.duplicates import choose, keys
-from animatrix_jax.curation.inputs import Digests, Input, find_inputs
+from animatrix_jax.curation.findings import File, Findings
+from animatrix_jax.curation.inputs import find_inputs
 from animatrix_jax.curation.journal import Journal, Path
 from animatrix_jax.curation.labels import Labels, read_labels
 from animatrix_jax.curation.ledger import Ledger, whole_file
-from animatrix_jax.curation.rules import broken_rule, rank
+from animatrix_jax.curation.rules import TIERS, rank
 from animatrix_jax.curation.runner import Runner, write_lines
 from animatrix_jax.curation.settings import Encoding, Looking, Rules, digest
 from animatrix_jax.data import measures
 from animatrix_jax.data.dataset import COLUMNS
 from animatrix_jax.errors import UserError
-
-# Clips of one file that are looked at together, in seconds.
-_BATCH_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,28 +46,6 @@ class Settings:
     looking: Looking = dataclasses.field(default_factory=Looking)
     encoding: Encoding = dataclasses.field(default_factory=Encoding)
     rules: Rules = dataclasses.field(default_factory=Rules)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _File:
-    """An input that is looked at."""
-
-    name: str
-    path: str
-    digest: str
-    key: str
-    labelled: tuple[tuple[float, float | None], ...]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Clip:
-    """A clip that was looked at, and where it went."""
-
-    name: str
-    id: str
-    found: dict[str, Any]
-    place: str
-    why: str = ""
 
 
 def prepare(
@@ -95,14 +71,11 @@ def prepare(
     Raises:
       UserError: if there is nothing to prepare, or nothing is kept.
     """
-    preparation = _Preparation(
-        epath.Path(videos),
-        epath.Path(os.path.abspath(out) if "://" not in os.fspath(out) else out),
-        settings or Settings(),
-        runner or Runner(),
-        labels,
-    )
-    return preparation.run()
+    with (runner or Runner()).ready() as running:
+        preparation = _Preparation(
+            _absolute(videos), _absolute(out), settings or Settings(), running, labels
+        )
+        return preparation.run()
 
 
 class _Preparation:
@@ -119,9 +92,7 @@ class _Preparation:
         self._work = out / ".work"
         self._work.mkdir(parents=True, exist_ok=True)
         finish(self._work)
-        looking = digest(settings.looking)
-        self._films = Journal(self._work / "films" / looking)
-        self._looks = Journal(self._work / "clips" / looking)
+        self._found = Findings(self._work, settings.looking, settings.rules)
         encoding = digest(settings.encoding)
         self._media = self._work / "media" / encoding
         self._failures = Journal(self._work / "failures" / encoding)
@@ -134,112 +105,38 @@ class _Preparation:
         labels = read_labels(
             self._videos, {item.name for item in inputs}, self._label_path
         )
-        files, fates = self._digest(inputs, labels)
+        files, fates = self._found.digest(inputs, labels)
         self._cut(files)
         self._look(files)
         duplicates = self._duplicates(files)
         self._encode(files, duplicates)
         return self._write(files, fates, labels, duplicates)
 
-    def _digest(
-        self, inputs: list[Input], labels: Labels
-    ) -> tuple[list[_File], list[tuple[str, dict[str, Any]]]]:
-        """The files to look at, and where the others went."""
-        digests = Digests(self._work / "digests.json")
-        files, fates, first = [], [], {}
-        for item in inputs:
-            if item.refused:
-                fates.append((item.name, {"place": "set aside", "why": item.refused}))
-                continue
-            try:
-                found = digests.of(item.path)
-            except OSError as error:
-                why = f"cannot read: {error.strerror}"
-                fates.append((item.name, {"place": "set aside", "why": why}))
-                continue
-            labelled = tuple(labels.spans(item.name))
-            # A copy that has labels of its own is cut by them.
-            if (found, labelled) in first:
-                of = first[found, labelled]
-                fates.append((item.name, {"place": "duplicate", "of": of}))
-                continue
-            first[found, labelled] = item.name
-            files.append(
-                _File(
-                    name=item.name,
-                    path=item.path,
-                    digest=found,
-                    key=f"{found[:24]}-{digest(labelled)}",
-                    labelled=labelled,
-                )
-            )
-        digests.save()
-        return files, fates
-
-    def _cut(self, files: list[_File]) -> None:
-        task = tasks.CutFilms(os.fspath(self._films.folder), self._settings.looking)
+    def _cut(self, files: list[File]) -> None:
+        task = tasks.CutFilms(
+            os.fspath(self._found.films.folder), self._settings.looking
+        )
         todo = (
             {"key": file.key, "path": file.path, "labelled": file.labelled}
             for file in files
-            if not self._films.has(file.key)
+            if not self._found.films.has(file.key)
         )
         self._map("films", task, todo, "finding shots")
 
-    def _look(self, files: list[_File]) -> None:
-        task = tasks.LookAtClips(os.fspath(self._looks.folder), self._settings.looking)
+    def _look(self, files: list[File]) -> None:
+        task = tasks.LookAtClips(
+            os.fspath(self._found.looks.folder), self._settings.looking
+        )
         todo = (
             {"key": key, "path": file.path, "film": film, "spans": spans}
             for file in files
-            for film in [self._films.read(file.key)]
-            for key, spans in self._batches(file, film)
-            if not self._looks.has(key)
+            for film in [self._found.films.read(file.key)]
+            for key, spans in self._found.batches(file, film)
+            if not self._found.looks.has(key)
         )
         self._map("clips", task, todo, "looking at clips")
 
-    def _batches(
-        self, file: _File, film: dict[str, Any]
-    ) -> Iterator[tuple[str, list[list[float]]]]:
-        """The clips of a film that are long enough, some at a time, each with a key."""
-        batch, seconds, number = [], 0.0, 0
-        for start, end in film.get("spans", []):
-            if end - start < self._settings.looking.min_seconds:
-                continue
-            batch.append([start, end])
-            seconds += end - start
-            if seconds >= _BATCH_SECONDS:
-                yield f"{file.key}-{number:05d}", batch
-                batch, seconds, number = [], 0.0, number + 1
-        if batch:
-            yield f"{file.key}-{number:05d}", batch
-
-    def _clips(self, file: _File) -> Iterator[_Clip]:
-        """The clips of a file in order, each kept so far, filtered or set aside."""
-        film, least = self._films.read(file.key), self._settings.looking.min_seconds
-        looked = {}
-        for key, _ in self._batches(file, film):
-            for found in self._looks.read(key):
-                looked[found["start"], found["end"]] = found
-        for start, end in film.get("spans", []):
-            name = f"{file.name}@{start:.3f}-{end:.3f}"
-            found = looked.get((start, end))
-            if found is None:
-                why = f"too short: {end - start:.2f} s, expected {least:g} s"
-                yield _Clip(name=name, id="", found={}, place="filtered", why=why)
-            elif "failed" in found:
-                yield _Clip(
-                    name=name, id="", found={}, place="set aside", why=found["failed"]
-                )
-            else:
-                why = broken_rule(found, self._settings.rules)
-                yield _Clip(
-                    name=name,
-                    id=rows_of.clip_id(file.digest, found),
-                    found=found,
-                    place="filtered" if why else "kept",
-                    why=why,
-                )
-
-    def _duplicates(self, files: list[_File]) -> dict[str, str]:
+    def _duplicates(self, files: list[File]) -> dict[str, str]:
         """Ids of near-duplicates, with the ids of the clips that they duplicate."""
         lines = self._work / "compare.jsonl"
         write_lines(
@@ -251,7 +148,7 @@ class _Preparation:
                     "rank": rank(clip.found),
                 }
                 for file in files
-                for clip in self._clips(file)
+                for clip in self._found.clips(file)
                 if clip.place == "kept"
             ),
         )
@@ -280,7 +177,7 @@ class _Preparation:
         self._state["duplicates"] = {"mark": mark, "found": found}
         return found
 
-    def _encode(self, files: list[_File], duplicates: dict[str, str]) -> None:
+    def _encode(self, files: list[File], duplicates: dict[str, str]) -> None:
         task = tasks.EncodeClips(
             os.fspath(self._media),
             os.fspath(self._failures.folder),
@@ -297,7 +194,7 @@ class _Preparation:
                 "crop": clip.found["technical"]["crop"],
             }
             for file in files
-            for clip in self._clips(file)
+            for clip in self._found.clips(file)
             if clip.place == "kept"
             and clip.id not in duplicates
             and int(clip.id, 16) not in there
@@ -308,7 +205,7 @@ class _Preparation:
 
     def _write(
         self,
-        files: list[_File],
+        files: list[File],
         fates: list[tuple[str, dict[str, Any]]],
         labels: Labels,
         duplicates: dict[str, str],
@@ -319,7 +216,7 @@ class _Preparation:
         names = {
             clip.id: clip.name
             for file in files
-            for clip in self._clips(file)
+            for clip in self._found.clips(file)
             if clip.id in duplicates or clip.id in duplicates.values()
         }
         with (new / "ledger.jsonl").open("w") as ledger_file:
@@ -330,7 +227,7 @@ class _Preparation:
                 new / "rows.jsonl", self._rows(files, labels, duplicates, names, ledger)
             )
             _label_fates(
-                ledger, labels, {f.name: self._films.read(f.key) for f in files}
+                ledger, labels, {f.name: self._found.films.read(f.key) for f in files}
             )
         summary = {"totals": ledger.totals, "new": self._done}
         if not count:
@@ -345,7 +242,7 @@ class _Preparation:
 
     def _rows(
         self,
-        files: list[_File],
+        files: list[File],
         labels: Labels,
         duplicates: dict[str, str],
         names: dict[str, str],
@@ -354,11 +251,11 @@ class _Preparation:
         """The rows of what is kept; enters every file and clip in the ledger."""
         looking, rules = self._settings.looking, self._settings.rules
         for file in files:
-            film, places, of = self._films.read(file.key), [], ""
+            film, places, of = self._found.films.read(file.key), [], ""
             if "failed" in film:
                 ledger.put("file", file.name, "set aside", why=film["failed"])
                 continue
-            for clip in self._clips(file):
+            for clip in self._found.clips(file):
                 place, more = clip.place, {"why": clip.why} if clip.why else {}
                 if place == "kept" and clip.id in duplicates:
                     of = names[duplicates[clip.id]]
@@ -421,9 +318,7 @@ class _Preparation:
         table = rows_of.columns(
             row for path in ordered for row in shards.read_list(path)
         )
-        tiers = dict(
-            zip(shards_tiers(), np.bincount(table["tier"], minlength=3).tolist())
-        )
+        tiers = dict(zip(TIERS, np.bincount(table["tier"], minlength=3).tolist()))
         with (new / COLUMNS).open("wb") as file:
             np.savez(file, **table)
         lengths = [sum(1 for _ in shards.read_list(path)) for path in ordered]
@@ -505,11 +400,10 @@ class _Preparation:
         (path or self._work / "state.json").write_text(json.dumps(self._state))
 
 
-def shards_tiers() -> tuple[str, ...]:
-    """The tiers' names in the order of their codes."""
-    from animatrix_jax.curation.rules import TIERS
-
-    return TIERS
+def _absolute(path: Path) -> epath.Path:
+    # Workers may run in another folder.
+    name = os.fspath(path)
+    return epath.Path(name if "://" in name else os.path.abspath(name))
 
 
 def _signature(line: dict[str, Any]) -> tuple[int, ...]:

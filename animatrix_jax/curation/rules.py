@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from animatrix_jax.curation.settings import Rules
+from animatrix_jax.data.dataset import TIERS
 
-TIERS = ("B", "A", "S")
+__all__ = ["TIERS", "broken_rule", "rank", "tier"]
 
 
 def broken_rule(clip: Mapping[str, Any], rules: Rules) -> str:

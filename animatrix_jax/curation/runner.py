@@ -31,6 +31,7 @@ from animatrix_jax.curation.journal import Path
 from animatrix_jax.errors import UserError
 
 _PIECES = 4096
+_DASK_ADDRESS = ("--dask_client_address", "--dask_scheduler_file")
 _NAMES = {
     "flink": "FlinkRunner",
     "dataflow": "DataflowRunner",
@@ -62,6 +63,22 @@ class Runner:
     name: str = "local"
     workers: int = 1
     options: tuple[str, ...] = ()
+
+    @contextlib.contextmanager
+    def ready(self) -> Iterator["Runner"]:
+        """A runner whose cluster, if it starts one, stands for several pipelines."""
+        if self.name != "dask" or _has(self.options, _DASK_ADDRESS):
+            yield self
+            return
+        try:
+            from dask import distributed
+        except ImportError as error:
+            raise UserError("--runner=dask: pip install 'dask[distributed]'") from error
+        with distributed.LocalCluster(
+            n_workers=self.workers, threads_per_worker=1, dashboard_address=None
+        ) as cluster:
+            flag = f"{_DASK_ADDRESS[0]}={cluster.scheduler_address}"
+            yield dataclasses.replace(self, options=(*self.options, flag))
 
     def map(self, task: Task, lines: Path, *, title: str) -> int:
         """Gives each line of a file to `task`; returns how many there were."""
@@ -96,9 +113,9 @@ class Runner:
         pieces, count = _cut_up(lines)
         if not count:
             return 0
+        runner, options = self._beam(count)
         with (
             _progress(lines, count, title),
-            self._opened(count) as (runner, options),
             beam.Pipeline(runner=runner, options=options) as pipeline,
         ):
             items = (
@@ -110,8 +127,8 @@ class Runner:
             chain(items)
         return count
 
-    @contextlib.contextmanager
-    def _opened(self, count: int) -> Iterator[tuple[Any, PipelineOptions]]:
+    def _beam(self, count: int) -> tuple[Any, PipelineOptions]:
+        """Beam's runner and its options, for so many elements."""
         options = list(self.options)
         if self.name == "local":
             from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -121,27 +138,24 @@ class Runner:
                     f"--direct_num_workers={self.workers}",
                     "--direct_running_mode=multi_processing",
                 ]
-            yield FnApiRunner(), _options(options)
-        elif self.name == "dask":
-            with _dask_cluster(self.workers, options) as more:
-                # Beam puts 128 elements into a partition, and a worker takes partitions.
-                if not any(o.startswith("--dask_npart") for o in options):
-                    more = [*more, f"--dask_npartitions={min(count, _PIECES)}"]
-                from apache_beam.runners.dask.dask_runner import DaskRunner
+            return FnApiRunner(), _options(options)
+        if self.name == "dask":
+            from apache_beam.runners.dask.dask_runner import DaskRunner
 
-                yield DaskRunner(), _options([*options, *more])
-        else:
-            name = _NAMES.get(self.name, self.name)
-            try:
-                from apache_beam.runners.runner import create_runner
+            # Beam puts 128 elements into a partition, and a worker takes partitions.
+            if not _has(self.options, ("--dask_npartitions", "--dask_partition_size")):
+                options.append(f"--dask_npartitions={min(count, _PIECES)}")
+            return DaskRunner(), _options(options)
+        from apache_beam.runners.runner import create_runner
 
-                runner = create_runner(name)
-            except (ValueError, ImportError, AttributeError) as error:
-                raise UserError(
-                    f"--runner={self.name}: Beam has no such runner; expected local,"
-                    f" dask, {', '.join(_NAMES)}, or a class of a runner"
-                ) from error
-            yield runner, _options(options)
+        try:
+            runner = create_runner(_NAMES.get(self.name, self.name))
+        except (ValueError, ImportError, AttributeError) as error:
+            raise UserError(
+                f"--runner={self.name}: Beam has no such runner; expected local, dask,"
+                f" {', '.join(_NAMES)}, or a class of a runner"
+            ) from error
+        return runner, _options(options)
 
 
 def write_lines(path: Path, items: Iterable[Any]) -> int:
@@ -264,18 +278,5 @@ def _progress(lines: Path, count: int, title: str) -> Iterator[None]:
         os.unlink(path)
 
 
-@contextlib.contextmanager
-def _dask_cluster(workers: int, options: list[str]) -> Iterator[list[str]]:
-    """The flags of a cluster: of one that the options name, or of one started here."""
-    named = ("--dask_client_address", "--dask_scheduler_file")
-    if any(option.startswith(named) for option in options):
-        yield []
-        return
-    try:
-        from dask import distributed
-    except ImportError as error:
-        raise UserError("--runner=dask: pip install 'dask[distributed]'") from error
-    with distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None
-    ) as cluster:
-        yield [f"--dask_client_address={cluster.scheduler_address}"]
+def _has(options: Iterable[str], names: tuple[str, ...]) -> bool:
+    return any(option.startswith(names) for option in options)

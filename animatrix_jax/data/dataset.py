@@ -7,7 +7,6 @@ the length. A record is a window at a random time in its clip.
 """
 
 import io
-import json
 import os
 import pathlib
 import threading
@@ -224,11 +223,3 @@ def import_tfds() -> Any:
             "datasets need TFDS: pip install 'animatrix-jax[train]'"
         ) from error
     return tensorflow_datasets
-
-
-def read_metadata(folder: str | os.PathLike) -> dict[str, Any]:
-    """What the dataset says of how it was made: settings and totals."""
-    path = pathlib.Path(folder) / "metadata.json"
-    if not path.is_file():
-        return {}
-    return json.loads(path.read_text(encoding="utf-8"))
