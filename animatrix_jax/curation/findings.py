@@ -63,24 +63,26 @@ class Findings:
     ) -> tuple[list[File], list[tuple[str, dict[str, Any]]]]:
         """The files to look at, and where the others went."""
         digests = Digests(self._work / "digests.json")
-        files, fates, first = [], [], {}
+        fates, read = [], []
         for item in inputs:
             if item.refused:
                 fates.append((item.name, {"place": "set aside", "why": item.refused}))
                 continue
             try:
-                found = digests.of(item.path)
+                read.append((item, digests.of(item.path)))
             except OSError as error:
                 why = f"cannot read: {error.strerror}"
                 fates.append((item.name, {"place": "set aside", "why": why}))
+        # Of copies, one with labels is looked at before one without.
+        first: dict[str, str] = {}
+        for item, found in sorted(read, key=lambda r: not labels.spans(r[0].name)):
+            first.setdefault(found, item.name)
+        files = []
+        for item, found in read:
+            if first[found] != item.name:
+                fates.append((item.name, {"place": "duplicate", "of": first[found]}))
                 continue
             labelled = tuple(labels.spans(item.name))
-            # A copy that has labels of its own is cut by them.
-            if (found, labelled) in first:
-                of = first[found, labelled]
-                fates.append((item.name, {"place": "duplicate", "of": of}))
-                continue
-            first[found, labelled] = item.name
             files.append(
                 File(
                     name=item.name,

@@ -88,7 +88,7 @@ class Digests:
         mark = [stat.st_size, stat.st_mtime_ns] if stat else [0, 0]
         known = self._known.get(key)
         if known is None or known[:2] != mark or not stat:
-            known = [*mark, _sha256(path)]
+            known = [*mark, sha256(path)]
         self._seen[key] = known
         return known[2]
 
@@ -133,7 +133,8 @@ def _is_inside(path: epath.Path, root: epath.Path) -> bool:
     )
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The sha256 of a file, read piece by piece."""
     digest = hashlib.sha256()
     with epath.Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK):

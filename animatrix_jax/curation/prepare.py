@@ -27,7 +27,7 @@ from animatrix_jax.curation import shards, tasks
 from animatrix_jax.curation.commit import commit, finish
 from animatrix_jax.curation.duplicates import choose, keys
 from animatrix_jax.curation.findings import File, Findings
-from animatrix_jax.curation.inputs import find_inputs
+from animatrix_jax.curation.inputs import find_inputs, sha256
 from animatrix_jax.curation.journal import Journal, Path
 from animatrix_jax.curation.labels import Labels, read_labels
 from animatrix_jax.curation.ledger import Ledger, whole_file
@@ -152,7 +152,7 @@ class _Preparation:
                 if clip.place == "kept"
             ),
         )
-        mark = digest(lines.read_text(), self._settings.rules.near)
+        mark = digest(sha256(lines), self._settings.rules.near)
         known = self._state.get("duplicates", {})
         if known.get("mark") == mark:
             return known["found"]

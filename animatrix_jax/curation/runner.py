@@ -19,7 +19,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import apache_beam as beam
 import cv2
@@ -40,6 +40,7 @@ _NAMES = {
 }
 
 
+@runtime_checkable
 class Task(Protocol):
     """What is done with an element; it is sent to the workers."""
 

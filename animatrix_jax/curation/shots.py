@@ -101,7 +101,7 @@ def cut_film(
         height=info.height,
         fps=fps,
         seconds=seconds,
-        spans=tuple(pieces),
+        spans=tuple(dict.fromkeys(pieces)),
     )
 
 
