@@ -73,7 +73,7 @@ def look(
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Frames:
     samples: UInt8[np.ndarray, "t h w 3"]
-    middle: UInt8[np.ndarray, "t h w 3"]
+    middle: UInt8[np.ndarray, "n i j 3"]
     change: float
 
 

@@ -72,13 +72,14 @@ class LookAtClips:
         journal = Journal(self.journal)
         if journal.has(item["key"]):
             return
-        film, found = Film(**item["film"]), []
+        film, found = Film.from_json(item["film"]), []
         with _local(item["path"]) as path:
-            for span in item["spans"]:
+            for start, end in item["spans"]:
                 with _reason() as failed:
-                    found.append(look(path, film, span, self.looking, self._labeller))
+                    found.append(
+                        look(path, film, (start, end), self.looking, self._labeller)
+                    )
                 if failed:
-                    start, end = span
                     found.append({"start": start, "end": end, "failed": failed[0]})
         journal.write(item["key"], found)
 
@@ -134,7 +135,7 @@ class EncodeClips:
             made = pathlib.Path(folder) / "clip.mp4"
             count = video.encode_mp4(
                 made,
-                self._pictures(stream, item["crop"]),
+                self._pictures(stream, tuple(item["crop"])),
                 item["fps"],
                 crf=self.encoding.crf,
                 speed=self.encoding.speed,
