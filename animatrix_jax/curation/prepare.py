@@ -35,7 +35,7 @@ from animatrix_jax.curation.rules import TIERS, rank
 from animatrix_jax.curation.runner import Runner, write_lines
 from animatrix_jax.curation.settings import Encoding, Looking, Rules, digest
 from animatrix_jax.data import measures
-from animatrix_jax.data.dataset import COLUMNS
+from animatrix_jax.data.dataset import COLUMNS, features
 from animatrix_jax.errors import UserError
 
 
@@ -335,8 +335,8 @@ class _Preparation:
         info.mkdir(exist_ok=True)
         shards.write_info(
             info,
+            schema=features(kinds),
             lengths=lengths,
-            kinds=kinds,
             sizes=sizes,
             metadata=metadata,
         )

@@ -10,7 +10,6 @@ folder: a clip is encoded once.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import math
@@ -44,9 +43,9 @@ def shard_of(name: str, shards: int) -> int:
     return int(name, 16) * shards >> 64
 
 
-def shard_name(shard: int) -> str:
+def shard_name(shard: int, name: str = NAME) -> str:
     """The file of a shard."""
-    return f"{NAME}-{SPLIT}.{_SUFFIX}-{shard:05d}"
+    return f"{name}-{SPLIT}.{_SUFFIX}-{shard:05d}"
 
 
 @dataclasses.dataclass
@@ -68,7 +67,7 @@ class FillShards:
     kinds: dict[str, str]
 
     def setup(self) -> None:
-        pass
+        self._places: dict[int, dict[str, int]] = {}
 
     def __call__(self, item: dict[str, Any]) -> None:
         target = epath.Path(item["out"])
@@ -97,27 +96,18 @@ class FillShards:
         if path.exists():
             return path.read_bytes()
         shard = shard_of(name, self.shards)
-        return _old_videos(self.dataset, self.lists, shard, tuple(self.kinds.items()))(
-            name
-        )
-
-
-@functools.lru_cache(maxsize=4)
-def _old_videos(
-    dataset: str, lists: str, shard: int, kinds: tuple[tuple[str, str], ...]
-) -> Any:
-    """A shard of the last call, as a function from a clip's id to its video."""
-    places = {row["clip_id"]: n for n, row in enumerate(read_list(_list(lists, shard)))}
-    path = os.fspath(epath.Path(dataset) / shard_name(shard))
-    reader = array_record_module.ArrayRecordReader(path)
-    schema = features(dict(kinds))
-
-    def read(name: str) -> bytes:
-        place = places[name]
+        if shard not in self._places:
+            rows = enumerate(read_list(_list(self.lists, shard)))
+            self._places = {shard: {row["clip_id"]: place for place, row in rows}}
+        place = self._places[shard][name]
+        reader = _reader(self.dataset, shard)
         (record,) = reader.read(place, place + 1)
-        return schema.deserialize_example_np(record)["video"]
+        return features(self.kinds).deserialize_example_np(record)["video"]
 
-    return read
+
+def _reader(dataset: Path, shard: int) -> Any:
+    path = os.fspath(epath.Path(dataset) / shard_name(shard))
+    return array_record_module.ArrayRecordReader(path)
 
 
 def _list(lists: Path, shard: int) -> epath.Path:
@@ -185,32 +175,42 @@ def _example(row: dict[str, Any], data: bytes) -> dict[str, Any]:
     return row | told
 
 
+def read_rows(dataset: Path, shard: int) -> Iterator[dict[str, Any]]:
+    """The rows of a shard of a dataset, with their videos."""
+    schema = import_tfds().builder_from_directory(dataset).info.features
+    reader = _reader(dataset, shard)
+    for place in range(reader.num_records()):
+        (record,) = reader.read(place, place + 1)
+        yield schema.deserialize_example_np(record)
+
+
 def write_info(
     folder: Path,
     *,
+    name: str = NAME,
+    schema: Any,
     lengths: list[int],
-    kinds: dict[str, str],
     sizes: list[int],
     metadata: dict[str, Any],
 ) -> None:
-    """Writes dataset_info.json and features.json."""
+    """Writes dataset_info.json, features.json and metadata.json of shards."""
     tfds = import_tfds()
     core = tfds.core
     identity = core.dataset_info.DatasetIdentity(
-        name=NAME,
+        name=name,
         version=core.Version("1.0.0"),
         data_dir=os.fspath(folder),
         module_name=__name__,
     )
     info = core.DatasetInfo(
         builder=identity,
-        features=features(kinds),
+        features=schema,
         description="Clips of anime with their tags, texts and measures.",
         metadata=core.MetadataDict(metadata),
     )
     info.set_file_format("array_record")
     template = core.naming.ShardedFileTemplate(
-        dataset_name=NAME,
+        dataset_name=name,
         data_dir=epath.Path(folder),
         split=SPLIT,
         filetype_suffix=_SUFFIX,

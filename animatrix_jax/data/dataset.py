@@ -25,7 +25,7 @@ from animatrix_jax.errors import UserError
 
 COLUMNS = "columns.npz"
 TIERS = ("B", "A", "S")
-_TABLES = ("axes", "clusters", "motion", "deformation")
+TABLES = ("axes", "clusters", "motion", "deformation")
 _REPLACEMENTS = 16
 _LOCK = threading.Lock()
 
@@ -115,7 +115,7 @@ class DatasetSource:
 
     def tables(self, *, measured: bool = True) -> ClipTables:
         """The dataset's own columns."""
-        return ClipTables(**{name: self._columns[name] for name in _TABLES})
+        return ClipTables(**{name: self._columns[name] for name in TABLES})
 
     @property
     def aspects(self) -> Float[np.ndarray, " n"]:
