@@ -5,9 +5,9 @@
 The clips are synthetic: first fields and style clusters by Zipf's law, log-normal motion
 and deformation, of which a tenth are exactly zero.
 
-    build_seconds, bytes_per_clip   tables to sampler, and what the sampler keeps
+    build_seconds, bytes_per_clip   tables to sampler (of the CPU), and what it keeps
     peak_bytes_per_clip             the most that building held at once beside the tables
-    single_us, batched_us           a draw, alone and among the 256 of a step
+    single_us, batched_us           CPU time of a draw, alone and among the 256 of a step
     small_batched_us                the same among `--small` clips
     chi_square                      at progress 0, 1/2 and 1: p-values of the frequencies
                                     of the draws against the formula, in cells of a bucket
@@ -53,9 +53,9 @@ def figures(clips: int, *, draws: int, small: int) -> dict[str, object]:
     """All of them, over so many clips, with so many draws at each progress."""
     config = CurriculumConfig(mode="curriculum")
     tables = synthetic_tables(clips)
-    start = time.perf_counter()
+    start = time.process_time()
     sampler = CurriculumSampler(tables, config)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     few = CurriculumSampler(synthetic_tables(small), config)
     return {
         "clips": clips,
@@ -98,11 +98,11 @@ def synthetic_tables(clips: int) -> ClipTables:
 def microseconds(sampler: CurriculumSampler, *, slots: int) -> float:
     """Of one draw among the `slots` of a step, over the steps of a second."""
     which = np.arange(slots)
-    start, step = time.perf_counter(), 0
-    while time.perf_counter() - start < 1.0:
+    start, step = time.process_time(), 0
+    while time.process_time() - start < 1.0:
         sampler.draw(seed=1, step=step, slots=which, progress=(step % 1000) / 999)
         step += 1
-    return (time.perf_counter() - start) / step / slots * 1e6
+    return (time.process_time() - start) / step / slots * 1e6
 
 
 def chi_square(

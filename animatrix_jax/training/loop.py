@@ -301,9 +301,10 @@ def _begin(
 
     def prepare(batch: Params) -> None:
         step_fn.prepare(batch)
-        # Of several buckets, so that none is left to compile on the way.
-        for other in stage.step_shapes().others:
-            step_fn.prepare(abstract_batch(other, mesh))
+        # Of several buckets all, so that none is left to compile on the way.
+        shapes = stage.step_shapes()
+        for known in (shapes.batch, *shapes.others) if shapes.others else ():
+            step_fn.prepare(abstract_batch(known, mesh))
 
     if done < config.steps:
         feed.begin(prepare, checkpoints.position() if done else None)

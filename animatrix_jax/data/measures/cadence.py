@@ -64,7 +64,7 @@ def read_cadence(
     left = unexplained.reshape(len(unexplained), -1)
     slope = matches.slope.reshape(left.shape).mean(axis=0)
     moved = (left @ middle) / (slope @ middle + 1.0)
-    repeated = float(np.mean(matches.same | (moved < 0.5 * _HELD)))
+    repeated = float(np.mean(matches.same | (moved < _HELD)))
     parts = np.array_split(left, max(1, -(-len(left) // _LONGEST)))
     rates = np.array_split(moved, len(parts))
     found = [_cadence(*part, middle) for part in zip(parts, rates)]

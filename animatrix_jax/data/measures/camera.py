@@ -2,7 +2,7 @@
 
 The ground's affine steps are summed over the clip: how far it went, how much larger it
 became, how far it turned. `pan_left` turns the camera left, so the ground goes right.
-What is left of the steps after a running median is shake. A pan that leaves the figure
+What is left of the steps when they are smoothed is shake. A pan that leaves the figure
 where it is in the frame follows it.
 """
 
@@ -17,7 +17,7 @@ from animatrix_jax.data.measures.matching import Matches
 _PAN, _ZOOM, _TURN = 0.05, 0.06, 0.06
 _SHAKE = 6e-3
 _FOLLOWS = 0.45
-_WINDOW = 5
+_KERNEL = np.array([1.0, 2.0, 2.0, 2.0, 1.0]) / 8.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ def read_camera(matches: Matches, figure_follows: float) -> Camera:
     """
     ground = matches.ground
     shift = ground[:, 0]
-    smooth = _running_median(shift)
+    smooth = _smoothed(shift)
     shake = float(np.linalg.norm(shift - smooth, axis=1).mean())
     pan_x, pan_y = (float(s) for s in smooth.sum(axis=0))
     zoom = float(np.sum(ground[:, 1, 0] + ground[:, 2, 1]) / 2)
@@ -79,10 +79,11 @@ def read_camera(matches: Matches, figure_follows: float) -> Camera:
     )
 
 
-def _running_median(steps: Float[np.ndarray, "s 2"]) -> Float[np.ndarray, "s 2"]:
-    if len(steps) < _WINDOW:
-        return np.repeat(np.median(steps, axis=0)[None], len(steps), axis=0)
-    half = _WINDOW // 2
+def _smoothed(steps: Float[np.ndarray, "s 2"]) -> Float[np.ndarray, "s 2"]:
+    """Steps without what alternates from frame to frame."""
+    half = len(_KERNEL) // 2
+    if len(steps) <= half:
+        return np.repeat(steps.mean(axis=0)[None], len(steps), axis=0)
     padded = np.pad(steps, ((half, half), (0, 0)), mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW, axis=0)
-    return np.median(windows, axis=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, len(_KERNEL), axis=0)
+    return windows @ _KERNEL
