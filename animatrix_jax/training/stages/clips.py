@@ -284,6 +284,11 @@ class Clips:
 
     def _sorted(self, source: Any, buckets: Sequence[Bucket]) -> list[Source]:
         """A source of real clips by bucket."""
+        if not hasattr(source, "view"):
+            raise UserError(
+                f"data={self._data.source} does not come in buckets: leave batch.buckets "
+                "empty"
+            )
         sorted_clips = sort_clips(
             buckets,
             aspects=source.aspects,
