@@ -32,7 +32,7 @@ flags.DEFINE_string("cache", None, "Where compiled steps are kept.")
 _CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "wan.py"
 _T2V = {"tasks.t2i": (0.0,), "tasks.t2v": (1.0,), "tasks.i2v": (0.0,)}
 _AS_PEER = _T2V | {"optimizer.ema_decay": 0.0}
-_HALF = {"optimizer.moments": "bfloat16"}
+_HALF = {"optimizer.moments": "bfloat16", "optimizer.masters": "bfloat16"}
 _FASTEST = {
     "model.dit.remat": "attention",
     "model.dit.attention": "splash_fused",

@@ -51,9 +51,7 @@ def train_step(
       ValueError: if a parameter does not.
     """
     tx = make_optimizer(optimizer)
-    state = placement.abstract_state(
-        stage, tx, mesh, seed=0, average=optimizer.ema_decay > 0
-    )
+    state = placement.abstract_state(stage, tx, mesh, 0, optimizer)
     inputs = placement.abstract_inputs(shapes, mesh)
     step = placement.jit_train_step(stage, tx, optimizer, placement.shardings_of(state))
     rate = jax.ShapeDtypeStruct((), jnp.float32)
