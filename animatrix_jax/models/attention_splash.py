@@ -27,8 +27,8 @@ from animatrix_jax.models.config import TPU_BLOCK, TPU_LANES
 from animatrix_jax.parallel.attention import ATTENTION_OUTPUT, Keys
 
 # Of keys at a time within a block, and the most in a block of the fused backward pass: what
-# 16 MiB of VMEM hold.
-_COMPUTE, _FUSED_BLOCK = 512, 2048
+# the VMEM holds that a train step is given (training/placement.py).
+_COMPUTE, _FUSED_BLOCK = 512, 9472
 # l of a query that sees no key: joins with a weight of 0.
 _MASKED = -1e30
 

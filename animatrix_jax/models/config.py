@@ -48,9 +48,9 @@ class DiTConfig:
       tag_rank: rank of each block's tag modulation.
       attention: the implementation of `attention.attention`.
       remat: what the backward pass computes again: nothing ("none"), whole blocks
-        ("block"), all of a block but what its attention gave ("attention") or but its
-        matrix products ("dots"). "offload" is "block" with the blocks' inputs waiting in
-        the host's memory.
+        ("block"), all of a block but what its attention gave ("attention"), or but that
+        and its matrix products ("dots"). "offload" is "block" with the blocks' inputs
+        waiting in the host's memory.
       dtype: of activations and matrix products. Parameters, norms, softmax and
         modulation are fp32 always.
     """
