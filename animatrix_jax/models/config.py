@@ -13,9 +13,7 @@ from typing import Any, Literal, TypeVar
 
 ComputeDtype = Literal["float32", "bfloat16"]
 Remat = Literal["none", "block", "attention", "dots", "offload"]
-AttentionImplementation = Literal[
-    "auto", "plain", "blocked", "splash", "splash_fused", "cudnn"
-]
+AttentionImplementation = Literal["auto", "plain", "blocked", "splash", "cudnn"]
 FrameConditioning = Literal["clean", "concat"]
 Downsample = Literal["spatial", "spacetime", "time"]
 Norm = Literal["rms", "none"]

@@ -31,14 +31,11 @@ COLUMNS, ROWS = ("fsdp", "tensor"), ("tensor", "fsdp")
 # the backward pass needs, takes a fifth of a step of pico.
 _UNROLLED = 40_000_000
 
-_LAYER_INPUT = "layer_input"
+_LAYER_INPUT, _PRODUCT = "layer_input", "product"
 _POLICIES = {
     "block": None,
     "attention": jax.checkpoint_policies.save_only_these_names(ATTENTION_OUTPUT),
-    "dots": jax.checkpoint_policies.save_from_both_policies(
-        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-        jax.checkpoint_policies.save_only_these_names(ATTENTION_OUTPUT),
-    ),
+    "dots": jax.checkpoint_policies.save_only_these_names(_PRODUCT, ATTENTION_OUTPUT),
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=[],
         names_which_can_be_offloaded=[_LAYER_INPUT],
@@ -75,7 +72,7 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((out_dim,))) if bias else None
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
-        y = matmul(x, self._whole(x.dtype))
+        y = checkpoint_name(matmul(x, self._whole(x.dtype)), _PRODUCT)
         return y if self.bias is None else y + spread(self.bias[...].astype(x.dtype), y)
 
     def gated(
@@ -109,6 +106,7 @@ class Linear(nnx.Module):
         y = matmul(x, self._whole(x.dtype)).reshape(*x.shape[:2], *shape)
         if platform() == "tpu":
             y = lax.optimization_barrier(y)
+        y = checkpoint_name(y, _PRODUCT)
         if self.bias is None:
             return y
         return y + spread(self.bias[...].reshape(shape).astype(x.dtype), y)

@@ -18,9 +18,6 @@ from animatrix_jax.training.optimizer import OptimizerConfig
 from animatrix_jax.training.stage import Stage, StepShapes
 from animatrix_jax.training.step import TrainState, init_state, make_train_step
 
-# VMEM for one kernel: 16 MiB by default, of the 64 that a v5p has and the 128 of v5e and v6e.
-_COMPILER_OPTIONS = {"tpu": {"xla_tpu_scoped_vmem_limit_kib": "49152"}}
-
 
 def fresh_state(
     stage: Stage,
@@ -84,7 +81,7 @@ def jit_train_step(
         make_train_step(stage, tx, config),
         donate_argnums=0,
         out_shardings=(shardings, None),
-        compiler_options=_COMPILER_OPTIONS.get(device.platform),
+        compiler_options=mesh_lib.COMPILER_OPTIONS.get(device.platform),
     )
 
 
