@@ -110,7 +110,10 @@ def sample_step(model: ModelPreset, mesh: Mesh, *, clips: int) -> Subject:
     build = functools.partial(
         init_params, lambda rngs: Generator(model.dit, model.tags, rngs=rngs)
     )
-    params = jax.eval_shape(lambda key: {"generator": build(key)}, jax.random.key(0))
+    params = jax.eval_shape(
+        lambda key: {"generator": programs.as_computed(model, build(key))},
+        jax.random.key(0),
+    )
     placed = jax.tree.map(
         lambda s, at: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=at),
         params,

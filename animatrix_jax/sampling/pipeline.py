@@ -197,13 +197,10 @@ class Pipeline:
         return dataclasses.replace(self, params={**self.params, **placed})
 
     def _placed(self, name: str, tree: Params) -> Params:
-        """A network's parameters on the devices: split by the sharding table, and in a
-        generator each matrix of a block in the dtype that the block casts it to."""
-        dtype = jnp.dtype(self.preset.dit.dtype)
-        if name in self.preset.generators and dtype != jnp.float32:
-            tree = jax.tree_util.tree_map_with_path(
-                lambda path, leaf: leaf.astype(dtype) if _in_block(path) else leaf, tree
-            )
+        """A network's parameters on the devices: split by the sharding table, and a
+        generator's as it computes with them."""
+        if name in self.preset.generators:
+            tree = programs.as_computed(self.preset, tree)
         mesh = self.mesh
         if mesh is None:
             return jax.device_put(loaded(tree))
@@ -532,12 +529,6 @@ def _shapes(model: ModelPreset) -> tuple[Any, ...]:
         model.dit, remat="none", attention="auto", dtype="float32"
     )
     return dit, model.tags, model.experts
-
-
-def _in_block(path: Any) -> bool:
-    """Whether it is a path of a block's matrix."""
-    parts = sharding.path_name(path).split("/")
-    return "blocks" in parts and parts[-1] == "kernel"
 
 
 def _off_device(leaf: Any) -> Any:
