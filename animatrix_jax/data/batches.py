@@ -20,6 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from animatrix_jax.data.buckets import Bucket
 from animatrix_jax.data.curriculum import (
     CurriculumConfig,
     build_sampler,
@@ -51,13 +52,14 @@ class DataConfig:
     """What batches hold and how they are drawn.
 
     Attributes:
-      batch_size: clips a step, over all hosts.
+      batch_size: clips a step, over all hosts; with buckets each has its own.
       steps: how many batches there are; the curriculum's progress runs over them.
       seed: of all that is drawn.
       fields: which parts of FIELDS a batch holds. Without "media" nothing is decoded.
       tasks: tasks with their share of clips, or with several: shares at the start, ...,
         the end of the run, which moves in a line from one to the next. One task is drawn
         a step.
+      buckets: the shapes of batches, one drawn a step; none: the one of the source.
       text_length: tokens of text.
       max_tags: tags of a clip.
       time_stride: frames of video a latent frame stands for, for `given`.
@@ -78,6 +80,7 @@ class DataConfig:
         ("t2v", 0.3),
         ("i2v", 0.2),
     )
+    buckets: tuple[Bucket, ...] = ()
     text_length: int = 48
     max_tags: int = MAX_TAGS
     time_stride: int = 4
@@ -101,6 +104,24 @@ class DataConfig:
             raise UserError(
                 f"expected shares of 0 or more, not all 0, got {self.tasks}"
             )
+        if self.buckets:
+            self._check_buckets()
+
+    def _check_buckets(self) -> None:
+        drawn = [name for name, share in self.tasks if np.max(share) > 0]
+        for task in drawn:
+            if not any(bucket.takes(task) for bucket in self.buckets):
+                kind = "1 frame" if task == "t2i" else "several frames"
+                raise UserError(
+                    f"tasks.{task} is above 0, and no bucket is of {kind}: add one to "
+                    "batch.buckets"
+                )
+        for bucket in self.buckets:
+            if not any(bucket.takes(task) for task in drawn):
+                raise UserError(
+                    f"bucket {bucket.name} is never drawn: no task of its kind has a "
+                    "share above 0"
+                )
 
     def shares(self, progress: float | np.ndarray) -> np.ndarray:
         """Each task's share of clips [task] at a progress in [0, 1] of the run."""
@@ -125,6 +146,8 @@ class Batcher:
     Args:
       source: the clips.
       images: the clips of text-to-image, of one frame each; None: frames of `source`.
+      shaped: with config.buckets, the clips of each in its shape, in place of `source`
+        and `images`.
       config: see DataConfig.
       tokenizer: needed for the field "text" only.
       host, hosts: which share of each step's slots to make.
@@ -135,18 +158,25 @@ class Batcher:
 
     def __init__(
         self,
-        source: Source,
+        source: Source | None,
         config: DataConfig,
         *,
         images: Source | None = None,
+        shaped: Sequence[Source] = (),
         tokenizer: TextEncoder | None = None,
         host: int = 0,
         hosts: int = 1,
     ):
-        if config.batch_size % (hosts * config.group):
-            raise UserError(
-                f"expected a batch size that {hosts} hosts x groups of {config.group}"
-                f" divide, got {config.batch_size}"
+        sizes = [b.size for b in config.buckets] or [config.batch_size]
+        for size in sizes:
+            if size % (hosts * config.group):
+                raise UserError(
+                    f"expected a batch size that {hosts} hosts x groups of "
+                    f"{config.group} divide, got {size}"
+                )
+        if len(shaped) != len(config.buckets):
+            raise ValueError(
+                f"expected clips of {len(config.buckets)} buckets, got {len(shaped)}"
             )
         if not 0 <= host < hosts:
             raise ValueError(f"expected a host in [0, {hosts}), got {host}")
@@ -154,8 +184,13 @@ class Batcher:
             raise ValueError('expected a tokenizer for the field "text", got none')
         self._config = config
         self._tokenizer = tokenizer
-        local = config.batch_size // hosts
-        self._slots = np.arange(host * local, (host + 1) * local)
+        self._slots = [
+            np.arange(host * size // hosts, (host + 1) * size // hosts)
+            for size in sizes
+        ]
+        if config.buckets:
+            self._shaped = [self._pool(source) for source in shaped]
+            return
         pools = {id(s): self._pool(s) for s in (source, images) if s is not None}
         self._pools = {
             task: pools[id(images if task == "t2i" and images is not None else source)]
@@ -175,9 +210,10 @@ class Batcher:
     def __call__(self, step: int) -> Batch:
         """This host's share of the batch of `step`."""
         config, step = self._config, int(step)
-        task = draw_task(config, step)
-        source, clips = self._pools[task].source, self.draw(step)
-        groups = self._slots // config.group
+        choice = draw_choice(config, step)
+        task = choice.task
+        source, clips = self._pool_of(choice).source, self.draw(step)
+        groups = self._slots[choice.bucket] // config.group
         read = "media" in config.fields or "scores" in config.fields
         records, texts, tags = [], [], []
         for clip, group in zip(clips.tolist(), groups.tolist()):
@@ -209,25 +245,63 @@ class Batcher:
     def draw(self, step: int) -> np.ndarray:
         """The clips [b] that this host's slots of a step take."""
         config = self._config
-        pool = self._pools[draw_task(config, int(step))]
+        choice = draw_choice(config, int(step))
+        pool, slots = self._pool_of(choice), self._slots[choice.bucket]
         clips = pool.sampler.draw(
             seed=config.seed,
             step=step,
-            slots=self._slots // config.group,
+            slots=slots // config.group,
             progress=config.progress(step),
         )
         # A draw names its whole group; clips left over at the end join the last one.
         groups = np.minimum(clips, len(pool.source) - config.group) // config.group
-        return groups * config.group + self._slots % config.group
+        return groups * config.group + slots % config.group
+
+    def _pool_of(self, choice: "Choice") -> "_Pool":
+        if self._config.buckets:
+            return self._shaped[choice.bucket]
+        return self._pools[choice.task]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a step's batch is of: a task, and the number of a bucket (0 without any)."""
+
+    task: str
+    bucket: int = 0
+
+
+def draw_choice(config: DataConfig, step: int) -> Choice:
+    """The task and bucket of a step, the same on every host."""
+    names = [name for name, _ in config.tasks]
+    shares = config.shares(config.progress(step))
+    choices = [Choice(task=name) for name in names]
+    if config.buckets:
+        choices, shares = _choices(config.buckets, names, shares)
+    edges = np.cumsum(shares)
+    edges = edges / edges[-1]
+    place = np.searchsorted(edges, step_uniform(seed=config.seed, step=step), "right")
+    return choices[min(int(place), len(choices) - 1)]
+
+
+def _choices(
+    buckets: Sequence[Bucket], names: Sequence[str], shares: np.ndarray
+) -> tuple[list[Choice], np.ndarray]:
+    """Every task in every bucket that takes it, with its share of steps."""
+    found, parts = [], []
+    for name, share in zip(names, shares.tolist()):
+        fit = [n for n, bucket in enumerate(buckets) if bucket.takes(name)]
+        total = sum(buckets[n].weight for n in fit)
+        for n in fit:
+            found.append(Choice(task=name, bucket=n))
+            # Shares count clips, and a step of small clips has many.
+            parts.append(share * buckets[n].weight / total / buckets[n].size)
+    return found, np.array(parts)
 
 
 def draw_task(config: DataConfig, step: int) -> str:
     """The task of a step, the same on every host."""
-    names = [name for name, _ in config.tasks]
-    edges = np.cumsum(config.shares(config.progress(step)))
-    edges = edges / edges[-1]
-    place = np.searchsorted(edges, step_uniform(seed=config.seed, step=step), "right")
-    return names[min(int(place), len(names) - 1)]
+    return draw_choice(config, step).task
 
 
 def stack_tags(tags: Sequence[tuple[str, ...]], max_tags: int = MAX_TAGS) -> Batch:

@@ -23,6 +23,9 @@ from animatrix_jax.errors import UserError
 
 AXES = ("data", "fsdp", "sequence", "tensor")
 BATCH_AXES = ("data", "fsdp")
+# What XLA is told, by platform. A TPU kernel gets 16 MiB of VMEM by default, of the 64 that a
+# v5p has and the 128 of v5e and v6e.
+COMPILER_OPTIONS = {"tpu": {"xla_tpu_scoped_vmem_limit_kib": "49152"}}
 # What the dimensions of an activation are split over, by what they are.
 _ACTIVATIONS = {"batch": BATCH_AXES, "sequence": ("sequence",), "tensor": ("tensor",)}
 
@@ -84,7 +87,9 @@ def _axis_sizes(config: MeshConfig, count: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def check_batch(size: int, mesh: Mesh, *, accumulation: int = 1) -> None:
+def check_batch(
+    size: int, mesh: Mesh, *, accumulation: int = 1, name: str = "batch.size"
+) -> None:
     """That a global batch divides over the mesh, in each micro-batch.
 
     Raises:
@@ -96,7 +101,7 @@ def check_batch(size: int, mesh: Mesh, *, accumulation: int = 1) -> None:
         if accumulation > 1:
             by += f" x accumulation {accumulation}"
         raise UserError(
-            f"batch.size {size} does not divide by {parts} ({by}); nearest:"
+            f"{name} {size} does not divide by {parts} ({by}); nearest:"
             f" {_listed(near(size, multiples_of=parts))}"
         )
 
