@@ -2,6 +2,7 @@
 
     animatrix prepare --videos=DIR --out=DATASET --workers=4
     animatrix prepare --videos=DIR --out=DATASET --captioner=nano
+    animatrix prepare --videos=DIR --out=DATASET --checkpoint=pico
     animatrix prepare --videos=DIR --out=DATASET --set=min_side=128,max_seconds=10
     animatrix prepare --videos=gs://B/videos --out=gs://B/dataset --runner=dataflow -- \\
         --project=P --region=R --temp_location=gs://B/temp     # the rest is Beam's
@@ -33,6 +34,9 @@ flags.DEFINE_integer("workers", 1, "Processes of --runner=local or dask.", 1)
 flags.DEFINE_string(
     "captioner", "none", "Who labels: a checkpoint, vlm:MODEL, or none."
 )
+flags.DEFINE_string(
+    "checkpoint", "", "Whose VAE and text tower encode the clips ahead."
+)
 flags.DEFINE_list("set", [], "name=value of curation/settings.py, any of its fields.")
 
 
@@ -59,6 +63,12 @@ def main(argv: list[str]) -> None:
         print(f"{sum(places.values())} {kind}s: {told}")
     tiers = ", ".join(f"{n} {tier}" for tier, n in summary["tiers"].items())
     print(f"{summary['clips']} clips ({tiers}) in {summary['out']}")
+    if FLAGS.checkpoint:
+        from animatrix_jax.curation.cached import cache
+
+        summary["encoded"] = cache(FLAGS.out, FLAGS.checkpoint)
+        encoded = summary["encoded"]
+        print(f"latents of {encoded['clips']} clips in {encoded['folder']}")
     app.print_json(summary)
 
 

@@ -151,7 +151,9 @@ def _joined(claims: Sequence[Sequence[Tag]]) -> tuple[Tag, ...]:
     taxonomy = load_taxonomy()
     kept: list[Tag] = []
     for some in claims:
-        fields = {_field(tag) for tag in kept}
+        fields = {
+            _field(tag) for tag in kept
+        }  # of better claims: this one's may repeat
         for tag in some:
             _, value = taxonomy.values_by_tag[tag]
             if _field(tag) not in fields and not set(value.excludes) & set(kept):

@@ -6,6 +6,7 @@ that training may ask for (none, the summary, the summary and the description), 
 text. The cache names its encoders and the state of the dataset; others are refused.
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -37,7 +38,9 @@ class PreparedLatents:
       dataset: the folder of the dataset.
       folder: of the cache.
       tiers: which of B, A and S; empty for all.
-      vae, text: fingerprints of the encoders in use; empty takes whatever is there.
+      vae: fingerprint of the VAE in use; empty takes whatever is there.
+      text: fingerprint of the text tower in use; empty leaves the text vectors out, for
+        training that rewrites texts.
 
     Raises:
       UserError: if there is no cache, or it was made by another encoder or of another
@@ -59,6 +62,7 @@ class PreparedLatents:
         metadata = _metadata(folder)
         _check(folder, "latents", "VAE", metadata["vae"], vae)
         _check(folder, "text vectors", "text tower", metadata["text"], text)
+        self._with_text = bool(text)
         if metadata["columns"] != columns_mark(dataset):
             raise UserError(
                 f"{folder} is of another state of {dataset}: call animatrix prepare"
@@ -82,6 +86,8 @@ class PreparedLatents:
         """Clip `index`; nothing is drawn."""
         row = self._rows[int(self._places[index])]
         record = told(row, index) | {"latents": row["latents"]}
+        if not self._with_text:
+            return record
         short, whole = texts_of(record)
         record["text_vectors"] = {
             whole: row["whole_text"],
@@ -132,8 +138,6 @@ def features(shape: Sequence[int], width: int) -> Any:
 
 def columns_mark(dataset: str | os.PathLike) -> str:
     """Names the state of a dataset, by what it has and in which order."""
-    import hashlib
-
     data = (pathlib.Path(dataset) / COLUMNS).read_bytes()
     return hashlib.sha256(data).hexdigest()
 

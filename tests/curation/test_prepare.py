@@ -107,13 +107,16 @@ def folder(tmp_path_factory):
     # Broken.
     data = (folder / "a.mp4").read_bytes()
     (folder / "truncated.mp4").write_bytes(data[: len(data) // 2])
-    whole = write(folder / "cut.ts", scene(14, 60)).read_bytes()
+    write(folder / "stream.ts", scene(14, 60))
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "words.mp4").write_text("no video\n" * 100)
     _sound(folder / "sound.mp4")
     header = write(folder / "header.mkv", scene(15, 30), codec="ffv1").read_bytes()
     (folder / "header.mkv").write_bytes(header[: header.index(b"\x1f\x43\xb6\x75")])
-    (folder / "cut.ts").write_bytes(whole)
+    with av.open(str(folder / "zero.mkv"), "w") as output:
+        stream = output.add_stream("ffv1", rate=12)
+        stream.height, stream.width, stream.pix_fmt = 72, 128, "yuv420p"
+        output.start_encoding()
     return folder
 
 
@@ -169,7 +172,13 @@ def test_where_each_went(made):
     entries = {e["name"]: e for e in _ledger(made[0]) if e["kind"] == "file"}
     for name in (
         *("a.mp4", "letterbox.mp4", "vfr.mkv", "tenbit.mkv", "rotated.mp4"),
-        *("interlaced.mpg", "odd.mkv", "more.zip/in/m.mp4", "labelled.mp4", "cut.ts"),
+        *(
+            "interlaced.mpg",
+            "odd.mkv",
+            "more.zip/in/m.mp4",
+            "labelled.mp4",
+            "stream.ts",
+        ),
         b"caf\xe9.mp4".decode("utf-8", "surrogateescape"),
     ):
         assert entries[name]["place"] == "kept", entries[name]
@@ -194,7 +203,8 @@ def test_where_each_went(made):
         ("empty.mp4", "cannot open"),
         ("words.mp4", "cannot open"),
         ("sound.mp4", "no video stream"),
-        ("header.mkv", "no frame decodes"),
+        ("header.mkv", "cannot open"),
+        ("zero.mkv", "no frame decodes|cannot open"),
         ("more.zip/../out.mp4", "leads out"),
     ):
         assert entries[name]["place"] == "set aside"

@@ -34,6 +34,7 @@ from animatrix_jax.data.dataset import DatasetSource
 from animatrix_jax.data.folder import FolderSource
 from animatrix_jax.data.held import HeldSource
 from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
+from animatrix_jax.data.prepared import PreparedLatents, cache_folder
 from animatrix_jax.data.records import Source
 from animatrix_jax.data.sources import CelSource
 from animatrix_jax.errors import UserError
@@ -73,9 +74,11 @@ class Clips:
         self._stage, self._seed = config.stage, config.seed
         self._model = config.model
         self._data = section(SourceConfig, config.data)
-        # Real videos are read anew each time: a window is drawn in each.
-        cacheable = self._data.cached and self._data.source == "cels"
-        self.pixels = pixels or not cacheable
+        # Real videos are read anew each time, a window drawn in each, unless a dataset
+        # was encoded ahead.
+        self._encoded_ahead = self._find_encoded(buckets=bool(config.batch.buckets))
+        cacheable = self._data.source == "cels" or self._encoded_ahead is not None
+        self.pixels = pixels or not (self._data.cached and cacheable)
         tasks, batch = (
             section(TaskMix, config.tasks),
             section(BatchConfig, config.batch),
@@ -96,6 +99,21 @@ class Clips:
             group=group,
             workers=self._data.workers,
         )
+
+    def _find_encoded(self, *, buckets: bool) -> pathlib.Path | None:
+        """Where a dataset's latents of the model's shape lie, if they do."""
+        if self._data.source != "dataset" or buckets or not self._data.path:
+            return None
+        shape = {k: self._model[k] for k in ("frames", "height", "width")}
+        folder = cache_folder(self._data.path, **shape)
+        return folder if folder.is_dir() else None
+
+    @property
+    def _text_ahead(self) -> bool:
+        """Whether texts come as vectors: nothing may rewrite them on the way."""
+        corruption = self._batches.corruption
+        rewritten = corruption.synonym > 0 or corruption.conflict > 0
+        return self._encoded_ahead is not None and not (self.pixels or rewritten)
 
     def batches(self) -> grain.IterDataset:
         """The training batches of this host."""
@@ -163,6 +181,9 @@ class Clips:
             "given": {"given": (latents[:2], np.bool_)},
             "scores": {"scores": ((size, 4), np.float32)},
         }
+        if self._text_ahead:
+            width = self._towers.text_config.d_model
+            parts["text"] = {"text": ((*text, width), np.float32)}
         return {
             name: jax.ShapeDtypeStruct(*shape)
             for field in config.fields
@@ -240,10 +261,12 @@ class Clips:
         if self._data.source != "cels" and not self._data.path:
             name = self._data.source
             raise UserError(f"data={name} needs --config.data.path=DIR")
+        if self._data.source == "dataset" and not self.pixels:
+            return self._prepared()
         if self._data.source == "dataset":
             return DatasetSource(
                 self._data.path,
-                frames=self._model.frames,
+                frames=self._least_frames,
                 fps=self._model.fps,
                 height=self._model.height,
                 width=self._model.width,
@@ -262,6 +285,24 @@ class Clips:
                 workdir=self._workdir / self._stage / apart,
             )
         return self._world("train", self._data.clips, self._seed)
+
+    def _prepared(self) -> Source:
+        """The dataset's clips as they were encoded ahead, by this run's encoders."""
+        marks = {}
+        for name, config in (
+            ("vae", self._towers.vae_config),
+            ("text", self._towers.text_config),
+        ):
+            component = self._towers.component(name)
+            if component is None:
+                raise UserError(f"latents of a dataset need --config.init.{name}")
+            params = component.params["encoder"] if name == "text" else component.params
+            marks[name] = latents.fingerprint(params, config)
+        if not self._text_ahead:
+            del marks["text"]
+        return PreparedLatents(
+            self._data.path, self._encoded_ahead, tiers=self._data.tiers, **marks
+        )
 
     @functools.cached_property
     def _shaped(self) -> list[Source]:
