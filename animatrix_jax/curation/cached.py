@@ -122,6 +122,8 @@ def cache(dataset: str | os.PathLike, checkpoint: str) -> dict[str, Any]:
     Raises:
       UserError: if it is no dataset, or the checkpoint cannot encode.
     """
+    if "://" in os.fspath(dataset):
+        raise UserError(f"--checkpoint encodes local datasets: mount {dataset}")
     folder = pathlib.Path(dataset)
     read_columns(folder)
     state = json.loads((folder / ".work" / "state.json").read_text())

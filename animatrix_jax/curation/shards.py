@@ -9,11 +9,14 @@ held before, or that another shard held, from there, and those that are new from
 folder: a clip is encoded once.
 """
 
+import collections
 import dataclasses
 import hashlib
+import io
 import json
 import math
 import os
+import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -106,8 +109,14 @@ class FillShards:
 
 
 def _reader(dataset: Path, shard: int) -> Any:
-    path = os.fspath(epath.Path(dataset) / shard_name(shard))
-    return array_record_module.ArrayRecordReader(path)
+    path = epath.Path(dataset) / shard_name(shard)
+    if "://" not in os.fspath(path):
+        return array_record_module.ArrayRecordReader(os.fspath(path))
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, path.name)
+        path.copy(copy)
+        # Open, it outlives its name.
+        return array_record_module.ArrayRecordReader(copy)
 
 
 def _list(lists: Path, shard: int) -> epath.Path:
@@ -127,40 +136,38 @@ def write_lists(
     """Writes the list of every shard, sorted; returns the sha256 of each."""
     folder = epath.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    waiting: dict[int, list[str]] = {}
-    for path in folder.glob("*.jsonl"):
-        path.unlink()
-    held = 0
-    for row in rows:
-        shard = shard_of(row["clip_id"], shards)
-        # The id first: lines sort by it.
-        line = json.dumps({"clip_id": row["clip_id"]} | row, sort_keys=False)
-        waiting.setdefault(shard, []).append(line)
-        held += 1
-        if held >= 4 * SHARD_CLIPS:
-            _flush(waiting, folder)
-            held = 0
-    _flush(waiting, folder)
     digests = {}
-    for shard in range(shards):
-        path = _list(folder, shard)
-        lines = sorted(path.read_text().splitlines()) if path.exists() else []
-        text = "".join(line + "\n" for line in lines)
-        path.write_text(text)
-        digests[shard] = hashlib.sha256(text.encode()).hexdigest()
+    with tempfile.TemporaryDirectory() as local:  # a bucket does not append
+        _spread(rows, pathlib.Path(local), shards)
+        for shard in range(shards):
+            path = _list(local, shard)
+            # The id is first, so lines sort by it.
+            lines = sorted(path.read_text().splitlines()) if path.exists() else []
+            text = "".join(line + "\n" for line in lines)
+            _list(folder, shard).write_text(text)
+            digests[shard] = hashlib.sha256(text.encode()).hexdigest()
     return digests
 
 
-def _flush(waiting: dict[int, list[str]], folder: epath.Path) -> None:
-    for shard, lines in waiting.items():
-        with open(_list(folder, shard), "a") as file:
-            file.writelines(line + "\n" for line in lines)
-    waiting.clear()
+def _spread(rows: Iterable[dict[str, Any]], folder: pathlib.Path, shards: int) -> None:
+    """Appends each row to its shard's list, some thousand at a time."""
+    waiting: dict[int, list[str]] = collections.defaultdict(list)
+
+    def flush() -> None:
+        for shard, lines in waiting.items():
+            with open(_list(folder, shard), "a") as file:
+                file.writelines(line + "\n" for line in lines)
+        waiting.clear()
+
+    for held, row in enumerate(rows):
+        line = json.dumps({"clip_id": row["clip_id"]} | row)
+        waiting[shard_of(row["clip_id"], shards)].append(line)
+        if held % (4 * SHARD_CLIPS) == 0:
+            flush()
+    flush()
 
 
 def _example(row: dict[str, Any], data: bytes) -> dict[str, Any]:
-    import io
-
     info = video.probe(io.BytesIO(data))
     told = {
         "video": data,
