@@ -173,7 +173,7 @@ def _fill(
                 "short_text": next(vectors).tobytes(),
                 "whole_text": next(vectors).tobytes(),
             }
-            writer.write(schema.serialize_example(schema.encode_example(row)))
+            writer.write(schema.serialize_example(row))
             kept.append(place)
     writer.close()
     partial.replace(target)

@@ -71,9 +71,10 @@ def prepare(
     Raises:
       UserError: if there is nothing to prepare, or nothing is kept.
     """
+    settings = _with_captioner(settings or Settings())
     with (runner or Runner()).ready() as running:
         preparation = _Preparation(
-            _absolute(videos), _absolute(out), settings or Settings(), running, labels
+            _absolute(videos), _absolute(out), settings, running, labels
         )
         return preparation.run()
 
@@ -398,6 +399,18 @@ class _Preparation:
 
     def _save_state(self, path: epath.Path | None = None) -> None:
         (path or self._work / "state.json").write_text(json.dumps(self._state))
+
+
+def _with_captioner(settings: Settings) -> Settings:
+    """With the digest of the captioner's weights, so that others look anew."""
+    looking = settings.looking
+    if looking.captioner == "none":
+        return settings
+    from animatrix_jax.caption.labeller import load_labeller
+
+    found = load_labeller(looking.captioner).digest
+    looking = dataclasses.replace(looking, captioner_digest=found)
+    return dataclasses.replace(settings, looking=looking)
 
 
 def _absolute(path: Path) -> epath.Path:
