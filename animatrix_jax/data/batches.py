@@ -4,7 +4,8 @@ A batch is a dict of NumPy arrays (b clips of this host, t' latent frames):
 
     clip_id int64 [b]
     media   video uint8 [b t h w 3]  or  latents float32 [b t' h w c]
-    text    text_tokens int32 [b s], text_mask bool [b s]
+    text    text_tokens int32 [b s], text_mask bool [b s]; or text float32 [b s d] where
+            a source brings what the text tower made of them
     tags    tag_fields, tag_values int32 [b k], tag_mask bool [b k]
     given   given bool [b t']: the latent frames that are conditions, clean at noise 0
     scores  scores float32 [b 4]
@@ -233,7 +234,9 @@ class Batcher:
             batch |= _stack_media(records)
         if "given" in config.fields and "media" in config.fields:
             batch["given"] = _given(batch, task, config.time_stride)
-        if "text" in config.fields:
+        if "text" in config.fields and "text_vectors" in records[0]:
+            batch["text"] = _stack_vectors(records, texts, config.text_length)
+        elif "text" in config.fields:
             encoded = self._tokenizer.encode(texts, config.text_length)
             batch |= {"text_tokens": encoded.tokens, "text_mask": encoded.mask}
         if "tags" in config.fields:
@@ -353,6 +356,24 @@ def _stack_media(records: Sequence[Record]) -> Batch:
     if "latents" in records[0]:
         return {"latents": np.stack([r["latents"] for r in records]).astype(np.float32)}
     return {"video": np.stack([record["video"] for record in records])}
+
+
+def _stack_vectors(
+    records: Sequence[Record], texts: Sequence[str], length: int
+) -> np.ndarray:
+    """What the text tower made of each clip's text [b s d], zero where padded."""
+    found = []
+    for record, text in zip(records, texts):
+        if text not in record["text_vectors"]:
+            raise UserError(
+                f"the text of clip {record['clip_id']} is not among those encoded ahead: "
+                "encode again, or train with --config.data.cached=False"
+            )
+        found.append(record["text_vectors"][text][:length])
+    stacked = np.zeros((len(found), length, found[0].shape[-1]), np.float32)
+    for row, vectors in zip(stacked, found):
+        row[: len(vectors)] = vectors
+    return stacked
 
 
 def _given(batch: Batch, task: str, time_stride: int) -> np.ndarray:

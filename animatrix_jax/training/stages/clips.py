@@ -1,11 +1,11 @@
 """The clips of a stage: which source, cached or not, as training and held-out batches.
 
-    Cel World, or a folder of videos  ->  (latent cache)  ->  batches
+    Cel World, a folder of videos, or a prepared dataset  ->  (latents)  ->  batches
 
 Held-out clips come from Cel World's test split, a stream of clips that training never
-draws from; its characters combine the same hair, clothes and palettes. A folder of videos
-has no such split: there the held-out batches are drawn by another seed, fixed, from the
-same files.
+draws from; its characters combine the same hair, clothes and palettes. Real videos have
+no such split: there the held-out batches are drawn by another seed, fixed, from the same
+clips.
 """
 
 import dataclasses
@@ -30,9 +30,11 @@ from animatrix_jax.data.buckets import (
     sort_clips,
 )
 from animatrix_jax.data.curriculum import CurriculumConfig
+from animatrix_jax.data.dataset import DatasetSource
 from animatrix_jax.data.folder import FolderSource
 from animatrix_jax.data.held import HeldSource
 from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
+from animatrix_jax.data.prepared import PreparedLatents, cache_folder
 from animatrix_jax.data.records import Source
 from animatrix_jax.data.sources import CelSource
 from animatrix_jax.errors import UserError
@@ -72,9 +74,11 @@ class Clips:
         self._stage, self._seed = config.stage, config.seed
         self._model = config.model
         self._data = section(SourceConfig, config.data)
-        # Real videos are read anew each time: a window is drawn in each.
-        cacheable = self._data.cached and self._data.source == "cels"
-        self.pixels = pixels or not cacheable
+        # Real videos are read anew each time, a window drawn in each, unless a dataset
+        # was encoded ahead.
+        self._encoded_ahead = self._find_encoded(buckets=bool(config.batch.buckets))
+        cacheable = self._data.source == "cels" or self._encoded_ahead is not None
+        self.pixels = pixels or not (self._data.cached and cacheable)
         tasks, batch = (
             section(TaskMix, config.tasks),
             section(BatchConfig, config.batch),
@@ -95,6 +99,21 @@ class Clips:
             group=group,
             workers=self._data.workers,
         )
+
+    def _find_encoded(self, *, buckets: bool) -> pathlib.Path | None:
+        """Where a dataset's latents of the model's shape lie, if they do."""
+        if self._data.source != "dataset" or buckets or not self._data.path:
+            return None
+        shape = {k: self._model[k] for k in ("frames", "height", "width")}
+        folder = cache_folder(self._data.path, **shape)
+        return folder if folder.is_dir() else None
+
+    @property
+    def _text_ahead(self) -> bool:
+        """Whether texts come as vectors: nothing may rewrite them on the way."""
+        corruption = self._batches.corruption
+        rewritten = corruption.synonym > 0 or corruption.conflict > 0
+        return self._encoded_ahead is not None and not (self.pixels or rewritten)
 
     def batches(self) -> grain.IterDataset:
         """The training batches of this host."""
@@ -162,6 +181,9 @@ class Clips:
             "given": {"given": (latents[:2], np.bool_)},
             "scores": {"scores": ((size, 4), np.float32)},
         }
+        if self._text_ahead:
+            width = self._towers.text_config.d_model
+            parts["text"] = {"text": ((*text, width), np.float32)}
         return {
             name: jax.ShapeDtypeStruct(*shape)
             for field in config.fields
@@ -236,9 +258,21 @@ class Clips:
     @functools.cached_property
     def source(self) -> Source:
         """The training clips."""
+        if self._data.source != "cels" and not self._data.path:
+            name = self._data.source
+            raise UserError(f"data={name} needs --config.data.path=DIR")
+        if self._data.source == "dataset" and not self.pixels:
+            return self._prepared()
+        if self._data.source == "dataset":
+            return DatasetSource(
+                self._data.path,
+                frames=self._least_frames,
+                fps=self._model.fps,
+                height=self._model.height,
+                width=self._model.width,
+                tiers=self._data.tiers,
+            )
         if self._data.source == "videos":
-            if not self._data.path:
-                raise UserError("data=videos needs --config.data.path=DIR")
             # Each process notes what it has set aside, the first where people look.
             apart = "" if distributed.is_first() else f"process_{jax.process_index()}"
             return FolderSource(
@@ -251,6 +285,24 @@ class Clips:
                 workdir=self._workdir / self._stage / apart,
             )
         return self._world("train", self._data.clips, self._seed)
+
+    def _prepared(self) -> Source:
+        """The dataset's clips as they were encoded ahead, by this run's encoders."""
+        marks = {}
+        for name, config in (
+            ("vae", self._towers.vae_config),
+            ("text", self._towers.text_config),
+        ):
+            component = self._towers.component(name)
+            if component is None:
+                raise UserError(f"latents of a dataset need --config.init.{name}")
+            params = component.params["encoder"] if name == "text" else component.params
+            marks[name] = latents.fingerprint(params, config)
+        if not self._text_ahead:
+            del marks["text"]
+        return PreparedLatents(
+            self._data.path, self._encoded_ahead, tiers=self._data.tiers, **marks
+        )
 
     @functools.cached_property
     def _shaped(self) -> list[Source]:
@@ -311,7 +363,7 @@ class Clips:
 
     @functools.cached_property
     def _held_out_source(self) -> Source:
-        if self._data.source == "videos":
+        if self._data.source != "cels":
             return self.source
         return self._world(
             "test",
