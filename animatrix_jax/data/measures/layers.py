@@ -9,13 +9,12 @@ the three leaves of the flow.
 
 import dataclasses
 
-import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from animatrix_jax.data.measures.matching import (
     Matches,
-    cell_mean,
+    cell_difference,
     fit_affine,
     warp_affine,
 )
@@ -62,7 +61,7 @@ def camera_residual(
         for t, ground in enumerate(matches.ground):
             if ground.any():
                 warped = warp_affine(grey[t + 1], plane * ground)
-                error = cell_mean(cv2.absdiff(warped, grey[t]).astype(np.float32))
+                error = cell_difference(warped, grey[t])
                 unexplained[t] = np.minimum(unexplained[t], error)
     return CameraResidual(plane=plane, unexplained=unexplained)
 

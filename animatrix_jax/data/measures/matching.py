@@ -145,7 +145,9 @@ def match(grey: UInt8[np.ndarray, "t h w"]) -> Matches:
                 "change": cell_mean(change.astype(np.float32)),
                 "matched": cell_mean(cv2.blur(matched, (9, 9)) / near),
                 "grounded": cell_mean(cv2.blur(structure * ground.kept, (9, 9)) / near),
-                "unexplained": cell_mean(ground.error.astype(np.float32)),
+                "unexplained": cell_difference(
+                    warp_affine(second, ground.motion), first
+                ),
                 "slope": cell_mean(slope),
                 "ground": ground.motion,
                 "same": False,
@@ -220,7 +222,6 @@ def warp_affine(
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Ground:
     motion: np.ndarray
-    error: np.ndarray
     kept: np.ndarray
     score: float
 
@@ -244,7 +245,7 @@ def _choose_ground(
         kept = error < tolerance
         score = float((kept * structure).sum() / total)
         if best is None or score - _MOVING_COSTS * (place > 0) > best.score:
-            best = _Ground(motion=motion, error=error, kept=kept, score=score)
+            best = _Ground(motion=motion, kept=kept, score=score)
         if best.score > _SURE:
             break
     return best
@@ -312,6 +313,18 @@ def cell_mean(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape
     size = (width // CELL, height // CELL)
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def cell_difference(
+    image: UInt8[np.ndarray, "H W"], other: UInt8[np.ndarray, "H W"]
+) -> Float32[np.ndarray, "h w"]:
+    """The mean size, in each cell, of the difference of two images.
+
+    It is smoothed with its sign: what resampling adds to an edge on one side it takes
+    from the other, and the noise of a codec has no sign either.
+    """
+    signed = image.astype(np.float32) - other
+    return cell_mean(np.abs(cv2.blur(signed, (3, 3))))
 
 
 def _borders(height: int, width: int) -> np.ndarray:

@@ -349,7 +349,7 @@ class Clips:
             fps=self._model.fps,
         )
         return [
-            source.view(clips, frames=b.frames, height=b.height, width=b.width)
+            source.view(clips.tolist(), frames=b.frames, height=b.height, width=b.width)
             for b, clips in zip(buckets, sorted_clips)
         ]
 
