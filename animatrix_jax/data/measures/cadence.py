@@ -25,17 +25,17 @@ from animatrix_jax.data.measures.matching import Matches
 _PERIODS = {2: "twos", 3: "threes", 4: "fours_plus", 5: "fours_plus", 6: "fours_plus"}
 _LONGEST = 48
 # Grey levels that are noise in a cell, and in the sum of the cells.
-_NOISE, _SUM_NOISE = 1.0, 0.3
-_CHANGES = 1.5
+_NOISE, _SUM_NOISE = 0.7, 0.3
+_CHANGES = 1.0
 _CELL_SPREAD, _SUM_SPREAD = 0.3, 0.15
-_CELL_STEP, _SUM_STEP = 0.4, 0.15
+_CELL_STEP, _SUM_STEP = 0.3, 0.15
 _PRICE, _MODULATED_PRICE = 4.0, 7.0
 # The most that a cell may say: lines that flicker at the edges say much.
 _LOUDEST = 1.5
 _SUM_SHARE = 0.6
-_SURE, _BETTER = 0.4, 1.3
+_SURE, _BETTER = 0.35, 1.15
 # Of the gradient: with less change than this in nearly all pairs a drawing is held.
-_HELD, _HELD_SHARE = 0.07, 0.85
+_HELD, _HELD_SHARE = 0.06, 0.85
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
