@@ -6,7 +6,8 @@ On clips of the split "measures", which nothing was tuned on, drawn at `--height
 
     motion           Spearman's rank correlation of m(x) with the mean of the true optical
                      flow over the pixels that have structure
-    deformation      of d(x) with what one affine map leaves of the figure's true flow
+    deformation      of d(x) with the energy of deformation: the root mean square of what
+                     one affine map leaves of the figure's true flow
     *_world          of both with the clip's own `motion` and `deformation`, which Cel
                      World reads from points on the figure and the set, with no pixels
     cadence          share of clips whose value of motion.timing is read right
@@ -37,19 +38,16 @@ from absl import flags
 from jaxtyping import Float, UInt8
 from scipy import stats
 
-from animatrix_jax.cels import flow as cel_flow
-from animatrix_jax.cels.render import Renderer
 from animatrix_jax.cels.world import CelClip, CelWorld
 from animatrix_jax.cli import app
 from animatrix_jax.data.measures import Measures, measure
-from animatrix_jax.data.measures.matching import cell_basis, fit_affine
 
 FLAGS = flags.FLAGS
 _SPLIT, _SEED = "measures", 11
 _FPS = 24
-# The true flow is drawn smaller: in frame heights it is the same.
-_FLOW_HEIGHT = 64
-_FIGURE = 100  # as cels/flow.py numbers its parts
+# The truth is drawn smaller: in frame heights it is the same.
+_TRUTH_HEIGHT = 64
+_AXES = ((1, 0), (0, 1))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,14 +70,9 @@ def main(argv: list[str]) -> None:
 
 def figures(clips: int, *, height: int, frames: int) -> dict[str, Any]:
     """All of them, over so many clips."""
-    world = CelWorld(
-        seed=_SEED,
-        split=_SPLIT,
-        size=clips,
-        height=height,
-        width=height,
-        frames=frames,
-    )
+    of = {"seed": _SEED, "split": _SPLIT, "size": clips, "frames": frames}
+    world = CelWorld(**of, height=height, width=height)
+    small = CelWorld(**of, height=_TRUTH_HEIGHT, width=_TRUTH_HEIGHT, truth=True)
     drawn, found, squeezed, truths, rates, cost = [], [], [], [], [], 0.0
     for index in tqdm.trange(clips, desc="measuring clips", mininterval=2.0):
         clip = world[index]
@@ -89,7 +82,7 @@ def figures(clips: int, *, height: int, frames: int) -> dict[str, Any]:
         coded = compress(clip.video, crf=FLAGS.crf)
         rates.append(coded.kilobits)
         squeezed.append(measure(coded.video))
-        truths.append(truth(clip))
+        truths.append(truth(small[index]))
         drawn.append(dataclasses.replace(clip, video=clip.video[:1]))
     report = scores(drawn, found, truths)
     report |= {
@@ -143,31 +136,22 @@ def scores(
 
 
 def truth(clip: CelClip) -> Truth:
-    """m(x) and d(x) of the true flow, weighed as `measure` weighs its own.
+    """m(x) and d(x) of a clip that was drawn with its truth.
 
-    Over the pixels that show a part of the figure or of the set, by how much structure
-    they have; d(x) over the figure, which is what does not follow the set's planes.
+    m(x) is over the pixels that show the figure or the set, weighed by their structure as
+    `measure` weighs them; d(x) is Cel World's own energy of deformation.
     """
-    size = _FLOW_HEIGHT
-    true = cel_flow.true_flow(clip.spec, height=size, width=size)
-    renderer = Renderer(clip.spec, height=size, width=size)
-    motion, squares = [], []
-    basis = cell_basis(size, size)
-    for t, flow in enumerate(true.flow):
-        u = flow.reshape(-1, 2) / size
-        grey = cv2.cvtColor(true.video[t], cv2.COLOR_RGB2GRAY).astype(np.float32)
-        slope = cv2.magnitude(
-            *(cv2.Sobel(grey, cv2.CV_32F, *d, scale=0.125) for d in ((1, 0), (0, 1)))
-        ).ravel()
-        weight = np.minimum(slope, 8.0) / 8.0 * true.visible[t].ravel()
-        motion.append(np.linalg.norm(u, axis=1) @ weight / (weight.sum() + 1e-6))
-        figure = cel_flow._part_ids(renderer, t).ravel() >= _FIGURE
-        figure = figure * np.isfinite(u).all(axis=1)
-        u = np.where(np.isfinite(u), u, 0.0)
-        left = u - basis @ fit_affine(u, basis, figure.astype(float))
-        squares.append(np.square(left).sum(axis=1) @ figure / (figure.sum() + 1e-6))
+    known, size = clip.truth, clip.video.shape[1]
+    motion = []
+    for image, flow, visible in zip(clip.video, known.flow, known.visible):
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        slopes = (cv2.Sobel(grey, cv2.CV_32F, *d, scale=0.125) for d in _AXES)
+        weight = np.minimum(cv2.magnitude(*slopes), 8.0) / 8.0 * visible
+        speed = np.linalg.norm(np.where(visible[..., None], flow, 0.0), axis=-1) / size
+        motion.append((speed * weight).sum() / (weight.sum() + 1e-6))
     return Truth(
-        motion=float(np.mean(motion)), deformation=float(np.sqrt(np.mean(squares)))
+        motion=float(np.mean(motion)),
+        deformation=float(np.sqrt(np.mean(np.square(known.energy)))),
     )
 
 

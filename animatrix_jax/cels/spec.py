@@ -10,13 +10,16 @@ looks at (0, 0). *Screen*: [0, w/h] x [0, 1] with the origin at the top left.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
-from animatrix_jax.cels import backgrounds, palettes
+from animatrix_jax.cels import backgrounds
+from animatrix_jax.cels.casting import HELD_OUT, USUAL, CharacterSpec, draw_character
 from animatrix_jax.cels.defects import Defect, draw_defects
 from animatrix_jax.cels.keyposes import HIT
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.tagging import (
+    EFFECTS,
     LOCOMOTION,
     Values,
     draw_tags,
@@ -24,28 +27,6 @@ from animatrix_jax.cels.tagging import (
     split_tags,
 )
 from animatrix_jax.cels.timing import RATES, exposure_sheet
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CharacterSpec:
-    """Who is drawn. Strings are words that a narrative can use as they are."""
-
-    gender: str  # girl, boy, woman, man
-    hair_style: str  # short, bob, long, ponytail, twintails, spiky, bun
-    hair_colour: str  # a plain colour word: black, brown, blonde, pink, ...
-    eye_colour: str
-    cloth_colour: str  # of the first garment
-    cloth_kind: str  # sailor_uniform, blazer, dress, hoodie, jacket, kimono
-    place: str  # backgrounds.draw_place: "a classroom", "a city street", ...
-    bangs: str  # straight, swept, parted, spiky
-    facing: int  # -1 looks and moves to the left of the picture, 1 to the right
-    turn: float  # 0 frontal .. 1 three-quarter
-    hair_volume: float
-    eye_size: float
-    eye_tilt: float
-    build: float  # breadth of the body, about 1
-    ahoge: bool
-    glasses: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +41,7 @@ class ActionSpec:
     travel: float  # distance covered over the clip, frame heights
     spacing: str
     variant: int
+    idiom: str = ""  # value of motion.idiom, where it is stated
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +73,8 @@ class EffectsSpec:
     hold: int  # frames that hitstop freezes
     direction: tuple[float, float]  # unit vector of the motion on the screen
     focus: tuple[float, float]  # x as a fraction of the width, y of the height
+    energy: tuple[str, ...] = ()
+    composite: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,12 +103,21 @@ class ClipSpec:
     effects: EffectsSpec
     deform: DeformSpec
     exposure: tuple[int, ...]  # frame -> frame whose drawing it shows
+    held_out: bool = False  # whether it is of the world that training never sees
     defects: tuple[Defect, ...] = ()
 
     def values(self, key: str) -> tuple[str, ...]:
         """The values of a field such as ``motion.timing``."""
-        prefix = key + "="
-        return tuple(t[len(prefix) :] for t in self.tags if t.startswith(prefix))
+        return self._table.get(key, ())
+
+    @functools.cached_property
+    def _table(self) -> dict[str, tuple[str, ...]]:
+        """Field to its values."""
+        table: dict[str, tuple[str, ...]] = {}
+        for tag in self.tags:
+            key, _, value = tag.partition("=")
+            table[key] = (*table.get(key, ()), value)
+        return table
 
     def value(self, key: str) -> str:
         """The value of a single-valued field."""
@@ -137,18 +130,6 @@ PAN = {"slow": 0.2, "normal": 0.36, "quick": 0.54, "flash": 0.72}
 TRUCK = {"slow": 0.25, "normal": 0.45, "quick": 0.7, "flash": 0.95}
 ROLL = {"slow": 0.18, "normal": 0.36, "quick": 0.62, "flash": 0.9}
 SHAKE = {"slow": 0.02, "normal": 0.035, "quick": 0.055, "flash": 0.08}
-HAIR_STYLES = {
-    "girl": ("bob", "long", "ponytail", "twintails", "bun", "short"),
-    "woman": ("long", "bob", "ponytail", "bun"),
-    "boy": ("short", "spiky", "bob"),
-    "man": ("short", "spiky", "ponytail"),
-}
-CLOTHES = {
-    "girl": ("sailor_uniform", "sailor_uniform", "dress", "hoodie", "blazer", "kimono"),
-    "woman": ("dress", "blazer", "jacket", "kimono"),
-    "boy": ("blazer", "hoodie", "jacket"),
-    "man": ("blazer", "jacket", "kimono"),
-}
 
 
 def draw_spec(
@@ -160,6 +141,7 @@ def draw_spec(
     tags: Iterable[str] = (),
     defects: str = "none",
     odds: str = "broad",
+    held_out: bool = False,
 ) -> ClipSpec:
     """The clip ``index`` of world ``seed``; the same on every machine.
 
@@ -171,17 +153,25 @@ def draw_spec(
       tags: demanded tags in canonical form; the rest is drawn to suit them.
       defects: "none", or "random": half of the clips get one or two families.
       odds: how often each value is drawn: a name in `odds.ODDS`.
+      held_out: of the world whose characters, colours and places no other clip has.
 
     Raises:
       UserError: where the tags are not drawn by Cel World or contradict each other.
     """
     if defects not in ("none", "random"):
         raise ValueError(f"defects must be none or random, got {defects!r}")
-    draws = Draws(seed, "clip", split, index)
+    draws = Draws(seed, "held-out clip" if held_out else "clip", split, index)
     values = draw_tags(draws.child("tags"), split_tags(tags), odds)
-    character = _draw_character(draws.child("character"), values)
+    character = draw_character(
+        draws.child("character"),
+        cast=HELD_OUT if held_out else USUAL,
+        chibi=values["style.proportion"] == ("super_deformed",),
+        moving=values["motion.motion_style"][0] in (*LOCOMOTION, "melee"),
+    )
     art = draws.child("art").raw() >> 1
-    place = backgrounds.draw_place(Draws(art, "place"), values["style.background"][0])
+    place = backgrounds.draw_place(
+        Draws(art, "place"), values["style.background"][0], held_out=held_out
+    )
     effects = _draw_effects(draws.child("effects"), values, frames, character.facing)
     exposure = exposure_sheet(
         values["motion.timing"][0],
@@ -202,43 +192,10 @@ def draw_spec(
         effects=effects,
         deform=_draw_deform(draws.child("deform"), values, frames, effects.hit),
         exposure=exposure,
+        held_out=held_out,
         defects=draw_defects(draws.child("defects"), frames=frames)
         if defects == "random"
         else (),
-    )
-
-
-def _draw_character(draws: Draws, values: Values) -> CharacterSpec:
-    chibi = values["style.proportion"] == ("super_deformed",)
-    people = {"girl": 45, "boy": 27, "woman": 16, "man": 12}
-    if chibi:
-        people |= {"woman": 2, "man": 2}
-    gender = draws.weighted(people)
-    style = draws.choice(HAIR_STYLES[gender])
-    straight = style in ("long", "bob", "twintails", "bun")
-    moving = values["motion.motion_style"][0] in (*LOCOMOTION, "melee")
-    return CharacterSpec(
-        gender=gender,
-        hair_style=style,
-        hair_colour=draws.choice(tuple(palettes.HAIR_COLOURS)),
-        eye_colour=draws.choice(tuple(palettes.EYE_COLOURS)[1:]),
-        cloth_kind=draws.choice(CLOTHES[gender]),
-        cloth_colour=draws.choice(tuple(palettes.CLOTH_COLOURS)),
-        place="",
-        bangs="spiky"
-        if style == "spiky"
-        else draws.choice(("straight", "swept", "parted"))
-        if straight
-        else draws.choice(("swept", "parted", "spiky")),
-        facing=draws.sign(),
-        turn=draws.uniform(0.6, 1.0) if moving else draws.uniform(0.1, 0.9),
-        hair_volume=draws.uniform(0.9, 1.15),
-        eye_size=draws.uniform(0.92, 1.12),
-        eye_tilt=draws.uniform(-0.06, 0.12),
-        build={"girl": 0.92, "woman": 0.96, "boy": 1.0, "man": 1.12}[gender]
-        * draws.uniform(0.95, 1.06),
-        ahoge=draws.chance(0.3),
-        glasses=draws.chance(0.12),
     )
 
 
@@ -249,7 +206,7 @@ def _draw_action(draws: Draws, values: Values) -> ActionSpec:
     moves = values["camera.camera_motion"]
     room = (
         1.7
-        if "follow" in moves
+        if {"follow", "follow_pan"} & set(moves)
         else 0.6
         if {"pan_left", "pan_right"} & set(moves)
         else 1.0
@@ -264,6 +221,7 @@ def _draw_action(draws: Draws, values: Values) -> ActionSpec:
         travel=room * travel * min(gain, 1.2),
         spacing=values.get("motion.spacing", ("linear",))[0],
         variant=draws.integer(0, 3),
+        idiom=values.get("motion.idiom", ("",))[0],
     )
 
 
@@ -274,7 +232,8 @@ def _draw_camera(draws: Draws, values: Values) -> CameraSpec:
     dutch = draws.sign() * draws.uniform(0.2, 0.34)
     way = draws.sign()
     side = draws.uniform(-0.1, 0.1)
-    lengths = TRUCK if {"truck_up", "truck_back"} & set(moves) else PAN
+    nearing = {"truck_up", "truck_back", "dolly_zoom"} & set(moves)
+    lengths = TRUCK if nearing else PAN
     return CameraSpec(
         shot=values["camera.shot_size"][0],
         angle=angle,
@@ -293,8 +252,8 @@ def _draw_effects(
     draws: Draws, values: Values, frames: int, facing: int
 ) -> EffectsSpec:
     real = {
-        field: tuple(v for v in values[field] if v != "none")
-        for field in ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental")
+        field: tuple(v for v in values.get(field, ()) if v != "none")
+        for field in (*EFFECTS, "vfx.composite")
     }
     hit = min(round(HIT * (frames - 1)), frames - 1)
     hold = 4 if "hitstop" in real["vfx.impact"] else 0
@@ -307,6 +266,8 @@ def _draw_effects(
         lines=real["vfx.lines"],
         manpu=real["vfx.manpu"],
         elemental=real["vfx.elemental"],
+        energy=real["vfx.energy"],
+        composite=real["vfx.composite"],
         level=values["vfx.vfx_level"][0],
         hit=hit,
         hold=min(hold, max(frames - 1 - hit, 0)),

@@ -16,11 +16,12 @@ import json
 import os
 import pathlib
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import tqdm
 from absl import logging
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from animatrix_jax.data import measures, video
 from animatrix_jax.data.curriculum import ClipTables, build_tables, style_cluster
@@ -125,7 +126,7 @@ class FolderSource:
         return np.array(room) - 2 * video.CLOCK_SLACK
 
     def view(
-        self, clips: Int[np.ndarray, " m"], *, frames: int, height: int, width: int
+        self, clips: Sequence[int], *, frames: int, height: int, width: int
     ) -> "FolderSource":
         """Some of the clips, in another shape; what is set aside is noted in common."""
         view = copy.copy(self)

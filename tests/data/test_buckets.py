@@ -129,7 +129,7 @@ def test_a_folder_gives_its_clips_in_the_shapes_of_buckets(real_videos):
     rng = np.random.default_rng(0)
     for bucket, chosen in zip(buckets, clips):
         frames, height, width = bucket.frames, bucket.height, bucket.width
-        view = source.view(chosen, frames=frames, height=height, width=width)
+        view = source.view(chosen.tolist(), frames=frames, height=height, width=width)
         assert len(view) == len(chosen) > 0
         video = view.record(0, rng)["video"]
         assert video.shape == (frames, height, width, 3)

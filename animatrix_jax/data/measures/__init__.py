@@ -1,12 +1,12 @@
 """What a clip's pixels say of it: motion, deformation, cadence, camera, surface.
 
     m(x) = mean over p, t of |u_t(p)|
-    d(x) = root mean over p of the figure, t of |u_t(p) - A_{l(p)}(p)|^2
+    d(x) = root mean over p, t of min over l of |u_t(p) - A_{t,l}(p)|^2
 
 u is OpenCV's DIS flow in frame heights per frame. Both means weigh a place by what there
-is to see motion by, and the middle of the frame over its edges. A_l are the affine motions
-of the layers: the ground, a second plane that follows the camera in proportion, and the
-figure's own. What a camera, parallax or a rigid cel can do is therefore no deformation.
+is to see motion by, and the middle of the frame over its edges. A_{t,l} are the
+affine motions of three layers: the ground, a second plane that follows the camera in
+proportion, and the figure's own. What a camera, parallax or a rigid cel can do is therefore no deformation.
 
 `matching.py` has the flow and the ground, `layers.py` the planes and d, `cadence.py` the
 exposure, `camera.py` the moves, `surface.py` flat colour and lines. All is measured at 96
@@ -42,8 +42,8 @@ class Measures:
       pan_x, pan_y: how far the ground went right and down over the clip, frame heights.
       zoom: the logarithm of how much larger the ground became.
       turn: how far the ground turned clockwise, radians.
-      shake: mean size of what is left of the ground's steps when they are smoothed,
-        frame heights.
+      shake: root mean size of the ground's steps that go back on the step before, frame
+        heights.
       flatness: the share of the picture that lies in areas of one colour.
       line_density: the share of the picture that is dark line.
     """

@@ -25,15 +25,17 @@ from animatrix_jax.data.measures.matching import Matches
 _PERIODS = {2: "twos", 3: "threes", 4: "fours_plus", 5: "fours_plus", 6: "fours_plus"}
 _LONGEST = 48
 # Grey levels that are noise in a cell, and in the sum of the cells.
-_NOISE, _SUM_NOISE = 1.0, 0.3
-_CHANGES = 1.5
+_NOISE, _SUM_NOISE = 0.7, 0.3
+_CHANGES = 1.0
 _CELL_SPREAD, _SUM_SPREAD = 0.3, 0.15
-_CELL_STEP, _SUM_STEP = 0.4, 0.15
+_CELL_STEP, _SUM_STEP = 0.3, 0.15
 _PRICE, _MODULATED_PRICE = 4.0, 7.0
-_SUM_SHARE = 0.3
-_SURE, _SURE_MODULATED, _BETTER = 0.6, 1.2, 1.5
+# The most that a cell may say: lines that flicker at the edges say much.
+_LOUDEST = 1.5
+_SUM_SHARE = 0.6
+_SURE, _BETTER = 0.35, 1.15
 # Of the gradient: with less change than this in nearly all pairs a drawing is held.
-_HELD, _HELD_SHARE = 0.1, 0.85
+_HELD, _HELD_SHARE = 0.06, 0.85
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,14 +89,14 @@ def _cadence(left: np.ndarray, moved: np.ndarray, middle: np.ndarray) -> str:
     total = np.minimum(left, 20.0) @ middle / middle.sum()
     total = np.log(total + _SUM_NOISE)[:, None]
     summed = _gain(total, sheets, _SUM_SPREAD, _SUM_STEP)
-    gain = np.maximum(cells - price, 0.0) @ (weight / weight.sum())
-    gain += _SUM_SHARE * np.maximum(summed - price, 0.0)[:, 0]
+    gain = np.clip(cells - price, 0.0, _LOUDEST) @ (weight / weight.sum())
+    gain += _SUM_SHARE * np.clip(summed - price, 0.0, _LOUDEST)[:, 0]
     best = {
         name: gain[sheets.names == name].max(initial=0.0) for name in set(sheets.names)
     }
     modulated = best.pop("modulated", 0.0)
     even = max(best, key=lambda name: best[name])
-    if modulated > max(_BETTER * best[even], _SURE_MODULATED):
+    if modulated > max(_BETTER * best[even], _SURE):
         return "modulated"
     return str(even) if best[even] > _SURE else "ones"
 

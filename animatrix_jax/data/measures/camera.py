@@ -2,7 +2,8 @@
 
 The ground's affine steps are summed over the clip: how far it went, how much larger it
 became, how far it turned. `pan_left` turns the camera left, so the ground goes right.
-What is left of the steps when they are smoothed is shake. A pan that leaves the figure
+Steps that go back on the step
+before are shake. A pan that leaves the figure
 where it is in the frame follows it.
 """
 
@@ -15,9 +16,11 @@ from animatrix_jax.data.measures.matching import Matches
 
 # Below these a sum is drift: frame heights, log-scale, radians.
 _PAN, _ZOOM, _TURN = 0.05, 0.06, 0.06
-_SHAKE = 6e-3
+_SHAKE = 0.01
 _FOLLOWS = 0.45
-_KERNEL = np.array([1.0, 2.0, 2.0, 2.0, 1.0]) / 8.0
+# A camera moves on ones and one way: of the pairs between its first step and its last
+# most have a step, and the sum of the steps is most of their size.
+_STEADY, _ONE_WAY, _STEP = 0.62, 0.6, 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,18 +43,20 @@ def read_camera(matches: Matches, figure_follows: float) -> Camera:
       figure_follows: the figure's motion along the ground's, as a share of it.
     """
     ground = matches.ground
+    steps = {
+        "x": ground[:, 0, 0],
+        "y": ground[:, 0, 1],
+        "zoom": (ground[:, 1, 0] + ground[:, 2, 1]) / 2,
+        "turn": (ground[:, 1, 1] - ground[:, 2, 0]) / 2,
+    }
+    least = {"x": _PAN, "y": _PAN, "zoom": _ZOOM, "turn": _TURN}
+    pan_x, pan_y, zoom, turn = (float(s.sum()) for s in steps.values())
     shift = ground[:, 0]
-    smooth = _smoothed(shift)
-    shake = float(np.linalg.norm(shift - smooth, axis=1).mean())
-    pan_x, pan_y = (float(s) for s in smooth.sum(axis=0))
-    zoom = float(np.sum(ground[:, 1, 0] + ground[:, 2, 1]) / 2)
-    turn = float(np.sum(ground[:, 1, 1] - ground[:, 2, 0]) / 2)
-    # In units of what is seen; a zoom moves the edges by half of its size.
+    back = -(shift[1:] * shift[:-1]).sum(axis=1)
+    shake = float(np.sqrt(np.maximum(back, 0.0).mean())) if len(back) else 0.0
     sizes = {
-        "x": abs(pan_x) / _PAN,
-        "y": abs(pan_y) / _PAN,
-        "zoom": abs(zoom) / _ZOOM,
-        "turn": abs(turn) / _TURN,
+        name: abs(s.sum()) / least[name] if _is_steady(s) else 0.0
+        for name, s in steps.items()
     }
     largest = max(sizes, key=lambda name: sizes[name])
     moves = []
@@ -79,11 +84,13 @@ def read_camera(matches: Matches, figure_follows: float) -> Camera:
     )
 
 
-def _smoothed(steps: Float[np.ndarray, "s 2"]) -> Float[np.ndarray, "s 2"]:
-    """Steps without what alternates from frame to frame."""
-    half = len(_KERNEL) // 2
-    if len(steps) <= half:
-        return np.repeat(steps.mean(axis=0)[None], len(steps), axis=0)
-    padded = np.pad(steps, ((half, half), (0, 0)), mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, len(_KERNEL), axis=0)
-    return windows @ _KERNEL
+def _is_steady(steps: Float[np.ndarray, " s"]) -> bool:
+    """Whether these are the steps of a camera, and not of a figure taken for ground."""
+    smooth = np.convolve(np.pad(steps, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
+    size = np.abs(smooth)
+    if size.sum() == 0 or abs(smooth.sum()) < _ONE_WAY * size.sum():
+        return False
+    moving = np.flatnonzero(np.abs(steps) > _STEP * np.quantile(np.abs(steps), 0.9))
+    if len(moving) < 2:
+        return False
+    return len(moving) >= _STEADY * int(moving[-1] - moving[0] + 1)

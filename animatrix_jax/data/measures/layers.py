@@ -3,18 +3,18 @@
 Planes of a multiplane stand answer to one camera in proportion to their nearness: where
 the ground moves by A, another moves by q A. The second plane's q is the commonest ratio,
 over the clip, of the flow that the ground does not explain to the ground's own. The
-figure is what neither explains; d(x) is what an affine motion of its own leaves of it.
+figure's own motion is an affine fit to the middle of the frame; d(x) is what the best of
+the three leaves of the flow.
 """
 
 import dataclasses
 
-import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from animatrix_jax.data.measures.matching import (
     Matches,
-    cell_mean,
+    cell_difference,
     fit_affine,
     warp_affine,
 )
@@ -23,7 +23,6 @@ from animatrix_jax.data.measures.matching import (
 _MIDDLE = (0.2, 0.3)
 # A ground that moves less than this, in frame heights, says nothing of planes.
 _STILL = 2e-3
-_NEAR = 4e-3
 _RATIOS = np.linspace(-0.25, 4.0, 86)
 
 
@@ -62,7 +61,7 @@ def camera_residual(
         for t, ground in enumerate(matches.ground):
             if ground.any():
                 warped = warp_affine(grey[t + 1], plane * ground)
-                error = cell_mean(cv2.absdiff(warped, grey[t]).astype(np.float32))
+                error = cell_difference(warped, grey[t])
                 unexplained[t] = np.minimum(unexplained[t], error)
     return CameraResidual(plane=plane, unexplained=unexplained)
 
@@ -74,17 +73,18 @@ def measure_layers(matches: Matches, plane: float) -> Layers:
     weight = (matches.structure + 0.02) * middle
     speed = np.linalg.norm(flow, axis=-1)
     motion = (speed * weight).sum((1, 2)) / weight.sum((1, 2))
-    # What the ground does not show, and the plane does not move like.
-    beside = np.linalg.norm(flow - plane * ground, axis=-1)
-    near = _NEAR + 0.1 * np.linalg.norm(plane * ground, axis=-1)
-    figure = matches.structure * np.clip(1.0 - matches.grounded, 0.0, 1.0)
-    figure *= matches.matched * middle * (beside > near)
+    # The camera's planes are no deformation, and neither is the figure's own motion.
+    camera = np.minimum(
+        np.square(flow - ground).sum(axis=-1),
+        np.square(flow - plane * ground).sum(axis=-1),
+    ).reshape(len(matches), -1)
+    sure = (matches.structure * matches.matched * middle).reshape(camera.shape)
     basis = matches.basis
     squares = np.zeros(len(matches))
     for t in np.flatnonzero(~matches.same):
-        own, u = figure[t].ravel(), flow[t].reshape(-1, 2)
-        left = u - basis @ fit_affine(u, basis, own)
-        squares[t] = np.square(left).sum(axis=1) @ own / (own.sum() + 0.05)
+        u = flow[t].reshape(-1, 2)
+        own = np.square(u - basis @ fit_affine(u, basis, sure[t])).sum(axis=1)
+        squares[t] = np.minimum(own, camera[t]) @ sure[t] / (sure[t].sum() + 0.05)
     return Layers(
         motion=float(motion.mean()),
         deformation=float(np.sqrt(squares.mean())),

@@ -15,6 +15,7 @@ flicker from dragging the camera along.
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -31,6 +32,8 @@ _SAME = 3
 # Robust scales of the fits, from coarse to fine, in frame heights.
 _SCALES = (0.02, 0.01, 0.004, 0.004, 0.004)
 _MOVING_COSTS = 0.01
+# A candidate that explains this share of the structure is taken at once.
+_SURE = 0.97
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,7 +145,9 @@ def match(grey: UInt8[np.ndarray, "t h w"]) -> Matches:
                 "change": cell_mean(change.astype(np.float32)),
                 "matched": cell_mean(cv2.blur(matched, (9, 9)) / near),
                 "grounded": cell_mean(cv2.blur(structure * ground.kept, (9, 9)) / near),
-                "unexplained": cell_mean(ground.error.astype(np.float32)),
+                "unexplained": cell_difference(
+                    warp_affine(second, ground.motion), first
+                ),
                 "slope": cell_mean(slope),
                 "ground": ground.motion,
                 "same": False,
@@ -217,7 +222,6 @@ def warp_affine(
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Ground:
     motion: np.ndarray
-    error: np.ndarray
     kept: np.ndarray
     score: float
 
@@ -234,24 +238,32 @@ def _choose_ground(
     tolerance: np.ndarray,
 ) -> _Ground:
     """The candidate that explains the most structure; standing still has a head start."""
-    still = np.zeros((3, 2))
-    candidates = [still, _robust(flow, basis, weight, None)]
-    if last.any():
-        candidates.append(last)
-    sure = weight > 1e-3
-    if sure.sum() > 8:
-        start = still.copy()
-        start[0] = np.median(flow[sure], axis=0)
-        candidates.append(_robust(flow, basis, weight, start))
     total = structure.sum() + 1e-6
     best = None
-    for place, motion in enumerate(candidates):
+    for place, motion in enumerate(_candidates(flow, weight, basis, last)):
         error = cv2.absdiff(warp_affine(second, motion), first)
         kept = error < tolerance
         score = float((kept * structure).sum() / total)
         if best is None or score - _MOVING_COSTS * (place > 0) > best.score:
-            best = _Ground(motion=motion, error=error, kept=kept, score=score)
+            best = _Ground(motion=motion, kept=kept, score=score)
+        if best.score > _SURE:
+            break
     return best
+
+
+def _candidates(
+    flow: np.ndarray, weight: np.ndarray, basis: np.ndarray, last: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Motions to try, the cheapest first."""
+    yield np.zeros((3, 2))
+    if last.any():
+        yield last
+    yield _robust(flow, basis, weight, None)
+    sure = weight > 1e-3
+    if sure.sum() > 8:
+        start = np.zeros((3, 2))
+        start[0] = np.median(flow[sure], axis=0)
+        yield _robust(flow, basis, weight, start)
 
 
 def _robust(
@@ -301,6 +313,18 @@ def cell_mean(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape
     size = (width // CELL, height // CELL)
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def cell_difference(
+    image: UInt8[np.ndarray, "H W"], other: UInt8[np.ndarray, "H W"]
+) -> Float32[np.ndarray, "h w"]:
+    """The mean size, in each cell, of the difference of two images.
+
+    It is smoothed with its sign: what resampling adds to an edge on one side it takes
+    from the other, and the noise of a codec has no sign either.
+    """
+    signed = image.astype(np.float32) - other
+    return cell_mean(np.abs(cv2.blur(signed, (3, 3))))
 
 
 def _borders(height: int, width: int) -> np.ndarray:

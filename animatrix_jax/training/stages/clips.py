@@ -331,6 +331,7 @@ class Clips:
             max(self._data.held_out, 2) if held else clips,
             seed + (still and not held),
             still=still,
+            held_out=held and self._data.held_out_world,
             shape=(frames, bucket.height, bucket.width),
         )
 
@@ -348,7 +349,7 @@ class Clips:
             fps=self._model.fps,
         )
         return [
-            source.view(clips, frames=b.frames, height=b.height, width=b.width)
+            source.view(clips.tolist(), frames=b.frames, height=b.height, width=b.width)
             for b, clips in zip(buckets, sorted_clips)
         ]
 
@@ -364,7 +365,12 @@ class Clips:
     def _held_out_source(self) -> Source:
         if self._data.source != "cels":
             return self.source
-        return self._world("test", max(self._data.held_out, 2), _HELD_OUT_SEED)
+        return self._world(
+            "test",
+            max(self._data.held_out, 2),
+            _HELD_OUT_SEED,
+            held_out=self._data.held_out_world,
+        )
 
     @property
     def _tokenizer(self) -> Any:
@@ -377,6 +383,7 @@ class Clips:
         seed: int,
         *,
         still: bool = False,
+        held_out: bool = False,
         shape: Shape | None = None,
     ) -> Source:
         model = self._model
@@ -391,6 +398,7 @@ class Clips:
             defects=self._data.defects,
             still=still,
             odds=self._data.odds,
+            held_out=held_out,
         )
         source = CelSource(world)
         if not self._data.cached:
@@ -410,6 +418,7 @@ class Clips:
             f"cels-{world.split}-{len(world)}"
             f"x{1 if world.still else world.frames}x{world.height}x{world.width}"
             f"-seed{world.seed}-{world.odds}-{world.defects}"
+            f"{'-held_out' if world.held_out else ''}"
         )
         folder = self._workdir / "cache" / name
 
