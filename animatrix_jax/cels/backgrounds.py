@@ -2,13 +2,14 @@
 
 A background is a stack of static planes, back to front, each with its parallax, as the
 background department delivers painted boards and books for a multiplane stand. Sets
-are in `exteriors`, `streets` and `interiors`, moods and abstractions in `patterns`.
+are in `exteriors`, `streets` and `interiors`, moods and abstractions in `patterns`;
+those of held-out worlds in `elsewhere`.
 """
 
 import dataclasses
 from collections.abc import Callable
 
-from animatrix_jax.cels import exteriors, interiors, patterns, streets
+from animatrix_jax.cels import elsewhere, exteriors, interiors, patterns, streets
 from animatrix_jax.cels.palettes import Palette
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.scenery import Plane, Stage
@@ -76,6 +77,42 @@ PLACES: dict[str, dict[str, Place]] = {
     "mood_pattern": MOODS,
     "white": PAPER,
 }
+# The places of held-out worlds; none of them, and none of their boards, is above.
+_ELSEWHERE: dict[str, Place] = {
+    "a train platform": Place(build=elsewhere.platform, at="on", along="along"),
+    "a library": Place(build=elsewhere.library, at="in", along="through"),
+    "a bamboo grove": Place(build=elsewhere.bamboo, at="in", along="through"),
+    "a harbour at dusk": Place(
+        build=elsewhere.harbour, at="by", along="along", hour="dusk"
+    ),
+    "a desert": Place(build=elsewhere.desert, at="in", along="across"),
+    "a desert at dusk": Place(
+        build=elsewhere.desert, at="in", along="across", hour="dusk", weight=0.6
+    ),
+}
+HELD_OUT_PLACES: dict[str, dict[str, Place]] = {
+    "painted": _ELSEWHERE,
+    "photo_based": _ELSEWHERE,
+    "flat_abstract": {
+        "a backdrop of flat triangles": Place(
+            build=elsewhere.triangles, at="against", along="across"
+        ),
+    },
+    "mood_pattern": {
+        "a striped pattern": Place(
+            build=elsewhere.stripes, at="against", along="across"
+        ),
+        "a pattern of polka dots": Place(
+            build=elsewhere.dots, at="against", along="across"
+        ),
+        "a pattern of waves": Place(
+            build=elsewhere.waves, at="against", along="across"
+        ),
+    },
+    "white": {
+        "a bare white studio": Place(build=elsewhere.studio, at="in", along="across"),
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,13 +123,13 @@ class Background:
     place: str
 
 
-def draw_place(draws: Draws, background_tag: str) -> str:
+def draw_place(draws: Draws, background_tag: str, *, held_out: bool = False) -> str:
     """A place that `background_tag` can show, as a noun phrase.
 
     Raises:
       ValueError: for a background tag that does not exist.
     """
-    table = _places(background_tag)
+    table = _places(background_tag, HELD_OUT_PLACES if held_out else PLACES)
     return draws.choice(tuple(table), [place.weight for place in table.values()])
 
 
@@ -104,9 +141,11 @@ def make_background(
     Raises:
       ValueError: for a tag that does not exist or a place that it cannot show.
     """
-    table = _places(background_tag)
     if place is None:
         place = draw_place(draws.child("place"), background_tag)
+    table = _places(background_tag, PLACES)
+    if place in HELD_OUT_PLACES[background_tag]:
+        table = HELD_OUT_PLACES[background_tag]
     if place not in table:
         raise ValueError(
             f"{background_tag} shows one of {tuple(table)}, got the place {place!r}"
@@ -122,15 +161,17 @@ def make_background(
 
 def preposition(place: str, moving: str) -> str:
     """The word that joins a subject to `place`; `moving` is "moving" or "standing"."""
-    for table in (SETS, MOODS, ABSTRACT, PAPER):
+    for table in (*PLACES.values(), *HELD_OUT_PLACES.values()):
         if place in table:
             return table[place].along if moving == "moving" else table[place].at
     raise ValueError(f"no place is called {place!r}")
 
 
-def _places(background_tag: str) -> dict[str, Place]:
-    if background_tag not in PLACES:
+def _places(
+    background_tag: str, places: dict[str, dict[str, Place]]
+) -> dict[str, Place]:
+    if background_tag not in places:
         raise ValueError(
-            f"background must be one of {tuple(PLACES)}, got {background_tag!r}"
+            f"background must be one of {tuple(places)}, got {background_tag!r}"
         )
-    return PLACES[background_tag]
+    return places[background_tag]

@@ -20,6 +20,10 @@ from animatrix_jax.cels.look import (
 from animatrix_jax.cels.palettes import Colour, mix
 from animatrix_jax.cels.rig import Body
 
+# Lengths of skirts in thighs, and the tops that hang below the belt.
+_SKIRTS = {"dress": 0.92, "kimono": 1.12, "raincoat": 1.0, "apron_dress": 1.3}
+_LONG_TOPS = ("hoodie", "jacket", "blazer", "gakuran", "tracksuit")
+
 
 def draw_leg(look: Look, body: Body, outfit: Outfit, side: str) -> None:
     """Thigh, shin, shoe."""
@@ -235,11 +239,7 @@ def draw_torso(look: Look, body: Body, outfit: Outfit) -> None:
                 (0, -T + 0.3),
             ]
         )
-    hem = (
-        0.16
-        if outfit.skirt
-        else (0.3 * T if outfit.kind in ("hoodie", "jacket", "blazer") else 0.2)
-    )
+    hem = 0.16 if outfit.skirt else (0.3 * T if outfit.kind in _LONG_TOPS else 0.2)
     hem_w = max(ww, 0.98 * wh) if not outfit.skirt else ww * 1.04
     torso = skia.Path()
     torso.moveTo(-0.16, -T - 0.02)
@@ -292,14 +292,16 @@ def draw_skirt(look: Look, body: Body, outfit: Outfit) -> None:
     if not outfit.skirt:
         return
     w = body.waist * 1.04
-    length = {"dress": 0.92, "kimono": 1.12}.get(outfit.kind, 0.66) * body.thigh + 0.12
-    flare = {"dress": 1.95, "kimono": 1.4}.get(outfit.kind, 1.6) * body.hip
+    length = _SKIRTS.get(outfit.kind, 0.66) * body.thigh + 0.12
+    flare = {"dress": 1.95, "kimono": 1.4, "apron_dress": 1.8}.get(
+        outfit.kind, 1.6
+    ) * body.hip
     if outfit.kind == "dress":
         length *= 1.3
     path = skia.Path()
     path.moveTo(-w, -0.08)
     path.quadTo(-1.25 * w, 0.3 * length, -flare, length)
-    pleats = 6 if outfit.kind != "kimono" else 1
+    pleats = 1 if outfit.kind in ("kimono", "raincoat") else 6
     for i in range(pleats):
         x0 = -flare + 2 * flare * i / pleats
         x1 = -flare + 2 * flare * (i + 1) / pleats
@@ -307,6 +309,15 @@ def draw_skirt(look: Look, body: Body, outfit: Outfit) -> None:
     path.quadTo(1.25 * w, 0.3 * length, w, -0.08)
     path.close()
     look.shape("skirt", path, outfit.bottom)
+    if outfit.kind == "apron_dress":
+        apron = skia.Path()
+        apron.moveTo(-0.7 * w, -0.04)
+        apron.quadTo(-0.8 * w, 0.4 * length, -0.62 * flare, 0.8 * length)
+        apron.quadTo(0.0, 0.95 * length, 0.62 * flare, 0.8 * length)
+        apron.quadTo(0.8 * w, 0.4 * length, 0.7 * w, -0.04)
+        apron.close()
+        look.shape("skirt", apron, look.palette.cel((0.98, 0.98, 0.99)))
+        return
     if not look.medium:
         return
     shade = skia.Path()

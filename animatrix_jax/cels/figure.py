@@ -33,6 +33,7 @@ def spec_body(spec: ClipSpec, proportion: str = "") -> Body:
         proportion or spec.value("style.proportion"),
         build=spec.character.build,
         turn=spec.character.turn,
+        stature=spec.character.stature,
     )
 
 
@@ -102,12 +103,11 @@ def make_figure(
     clothes.draw_arm(look, body, outfit, "far")
     clothes.draw_leg(look, body, outfit, "far")
     clothes.draw_leg(look, body, outfit, "near")
-    if outfit.kind in ("dress", "kimono", "blazer", "sailor_uniform"):
-        clothes.draw_skirt(look, body, outfit)
+    clothes.draw_skirt(look, body, outfit)
     clothes.draw_torso(look, body, outfit)
-    ear = who.hair_style in ("short", "spiky", "ponytail", "bun")
+    ear = who.hair_style in ("short", "spiky", "ponytail", "bun", "mohawk", "braids")
     face.draw_head(look, plan, ear)
-    tips = {"straight": 0.0, "swept": 0.0, "parted": -0.06, "spiky": 0.0}[who.bangs]
+    tips = {"parted": -0.06, "curtain": -0.08, "micro": -0.14}.get(who.bangs, 0.0)
     face.fringe_shadow(look, plan, tips)
     before = len(look.ops)
     face.draw_face(look, plan)

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import skia
 
+from animatrix_jax.cels import wardrobe
 from animatrix_jax.cels.look import Look, blob, oval, polygon, taper
 from animatrix_jax.cels.palettes import Colour, mix
 
-SKIRTED = ("sailor_uniform", "dress", "kimono")
+SKIRTED = ("sailor_uniform", "dress", "kimono", *wardrobe.SKIRTED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,17 @@ def make_outfit(look: Look, *, kind: str, gender: str, sword: bool) -> Outfit:
     shin, shin_shade = (sock, p.shade(sock)) if skirt else (bottom, bottom_shade)
     if kind == "dress":
         shin, shin_shade = skin, skin_shade
+    leg, leg_shade = (skin, skin_shade) if skirt else (bottom, bottom_shade)
+    if kind == "raincoat":
+        # Trousers, and rubber boots to the knee.
+        bottom, bottom_shade = a, a_shade
+        leg, leg_shade = b, b_shade
+        shin, shin_shade = p.accent, p.shade(p.accent)
+    elif kind == "apron_dress":
+        bottom, bottom_shade = a, a_shade
+    elif kind in ("gakuran", "tracksuit"):
+        leg, leg_shade = bottom, bottom_shade = a, a_shade
+        shin, shin_shade = a, a_shade
     return Outfit(
         kind=kind,
         skirt=skirt,
@@ -63,12 +75,12 @@ def make_outfit(look: Look, *, kind: str, gender: str, sword: bool) -> Outfit:
         top_shade=top_shade,
         bottom=bottom,
         bottom_shade=bottom_shade,
-        leg=skin if skirt else bottom,
-        leg_shade=skin_shade if skirt else bottom_shade,
+        leg=leg,
+        leg_shade=leg_shade,
         shin=shin,
         shin_shade=shin_shade,
         shoe=mix(p.line, p.cloth_a_shade, 0.3)
-        if kind != "hoodie"
+        if kind not in ("hoodie", "tracksuit")
         else p.cel((0.93, 0.93, 0.95)),
         sword=sword,
     )
@@ -265,6 +277,15 @@ def _kimono(look: Look, T: float, ws: float, ww: float, hem: float, o: Outfit) -
     look.flat("chest", cord, look.tone(p.accent))
 
 
+def _plain(detail: Callable) -> Callable:
+    """A detail of the wardrobe, which needs no more of the outfit than its top."""
+
+    def draw(look: Look, T: float, ws: float, ww: float, hem: float, o: Outfit) -> None:
+        detail(look, T, ws, ww, hem, o.top, o.top_shade)
+
+    return draw
+
+
 # look, length of the torso, half breadths at shoulder and waist, hem, outfit
 DETAILS: dict[str, Callable[[Look, float, float, float, float, Outfit], None]] = {
     "sailor_uniform": _sailor,
@@ -273,4 +294,8 @@ DETAILS: dict[str, Callable[[Look, float, float, float, float, Outfit], None]] =
     "hoodie": _hoodie,
     "jacket": _jacket,
     "kimono": _kimono,
+    "gakuran": _plain(wardrobe.gakuran),
+    "tracksuit": _plain(wardrobe.tracksuit),
+    "raincoat": _plain(wardrobe.raincoat),
+    "apron_dress": _plain(wardrobe.apron_dress),
 }

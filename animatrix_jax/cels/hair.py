@@ -9,6 +9,7 @@ import math
 
 import skia
 
+from animatrix_jax.cels import coiffures
 from animatrix_jax.cels.look import Look, oval, polygon, taper
 from animatrix_jax.cels.palettes import mix
 from animatrix_jax.cels.random import Draws
@@ -19,12 +20,18 @@ FRINGES: dict[str, list[tuple[float, float]]] = {
     "swept": [(0.41, 0.16), (0.33, 0.03), (0.15, 0.04), (-0.03, -0.01), (-0.2, -0.04), (-0.31, 0.02), (-0.42, 0.18)],
     "parted": [(0.42, 0.2), (0.35, 0.05), (0.23, -0.04), (-0.06, -0.02), (-0.24, 0.0), (-0.35, 0.08), (-0.43, 0.22)],
     "spiky": [(0.43, 0.1), (0.32, 0.02), (0.2, -0.04), (0.06, 0.07), (-0.12, -0.02), (-0.28, 0.06), (-0.44, 0.14)],
+    "curtain": [(0.43, 0.3), (0.37, 0.16), (0.24, -0.06), (0.0, -0.2), (-0.2, -0.06), (-0.35, 0.16), (-0.43, 0.3)],
+    "micro": [(0.42, 0.06), (0.27, -0.14), (0.12, -0.13), (-0.02, -0.14), (-0.16, -0.13), (-0.29, -0.14), (-0.41, 0.06)],
+    "sidelong": [(0.42, 0.34), (0.31, 0.27), (0.18, 0.14), (0.0, -0.02), (-0.2, -0.12), (-0.31, -0.06), (-0.42, 0.18)],
 }  # fmt: skip
 VALLEYS: dict[str, list[float]] = {
     "straight": [-0.14, -0.17, -0.18, -0.18, -0.17, -0.14],
     "swept": [-0.16, -0.2, -0.24, -0.27, -0.26, -0.18],
     "parted": [-0.14, -0.22, -0.4, -0.24, -0.2, -0.14],
     "spiky": [-0.2, -0.25, -0.28, -0.28, -0.26, -0.2],
+    "curtain": [-0.06, -0.18, -0.36, -0.36, -0.18, -0.06],
+    "micro": [-0.18, -0.2, -0.21, -0.21, -0.2, -0.18],
+    "sidelong": [-0.04, -0.1, -0.2, -0.28, -0.28, -0.2],
 }
 
 
@@ -44,6 +51,9 @@ def draw_back(look: Look, plan: HairPlan, draws: Draws) -> None:
     """What hangs behind neck and shoulders, and tails."""
     v, palette = plan.volume, look.palette
     back = mix(palette.hair_shade, palette.hair, 0.25)
+    if plan.style in coiffures.STYLES:
+        coiffures.draw_behind(look, plan.style, v, plan.reach, draws)
+        return
     if plan.style == "twintails":
         for bone, side in (("tail_far", 1), ("tail_near", -1)):
             _tail(look, bone, (0.43 * side, -0.28), side * 0.3, 0.85 * plan.reach, v)
@@ -188,12 +198,21 @@ def draw_front(look: Look, plan: HairPlan, draws: Draws) -> None:
     """Crown, fringe, side locks, shine."""
     v, t, palette = plan.volume, plan.turn, look.palette
     shift = 0.05 * t
+    if coiffures.draw_crown(look, plan.style, v, draws):
+        return
     tips = FRINGES[plan.bangs]
     valleys = VALLEYS[plan.bangs]
     side, top = 0.475 * v, -0.62 * v
 
     # Side locks frame the face.
-    long_sides = plan.style in ("long", "bob", "twintails", "bun", "ponytail")
+    long_sides = plan.style in (
+        "long",
+        "bob",
+        "twintails",
+        "bun",
+        "ponytail",
+        "drills",
+    )
     drop = 0.52 if long_sides else 0.24
     locks = []
     for sign in (-1, 1):

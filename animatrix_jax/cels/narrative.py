@@ -7,10 +7,12 @@ phrases, word for word, so that corruption can find, reword and contradict them.
 """
 
 import dataclasses
+import re
 
 from animatrix_jax.cels.backgrounds import preposition
+from animatrix_jax.cels.casting import CharacterSpec
 from animatrix_jax.cels.random import Draws
-from animatrix_jax.cels.spec import CharacterSpec, ClipSpec
+from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 MAX_WORDS = 60
@@ -24,6 +26,11 @@ HAIR = {
     "twintails": "{}twintails",
     "spiky": "spiky {}hair",
     "bun": "{}hair in a bun",
+    "braids": "{}braids",
+    "drills": "{}drill curls",
+    "afro": "a {}afro",
+    "mohawk": "a {}mohawk",
+    "dreadlocks": "{}dreadlocks",
 }
 
 
@@ -193,7 +200,7 @@ class _Writer:
 
 
 def _hair(person: CharacterSpec, colour: str) -> str:
-    return HAIR[person.hair_style].format(colour)
+    return _article(HAIR[person.hair_style].format(colour))
 
 
 def _eye(colour: str) -> str:
@@ -201,7 +208,12 @@ def _eye(colour: str) -> str:
 
 
 def _cloth(person: CharacterSpec, colour: str) -> str:
-    return f"a {colour}{person.cloth_kind.replace('_', ' ')}"
+    return _article(f"a {colour}{person.cloth_kind.replace('_', ' ')}")
+
+
+def _article(noun: str) -> str:
+    """ "a" before a vowel is "an"."""
+    return re.sub(r"^a (?=[aeiou])", "an ", noun)
 
 
 def _words(summary: str, parts: dict[str, str]) -> int:

@@ -71,6 +71,20 @@ GROUNDS: tuple[Colour, ...] = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Pigments:
+    """The local colours that a world's colour designer has; names are spoken of."""
+
+    hair: dict[str, Colour]
+    eye: dict[str, Colour]
+    cloth: dict[str, Colour]
+    skin: tuple[Colour, ...]
+    accents: tuple[Colour, ...]
+    grounds: tuple[Colour, ...]
+    tones: tuple[Colour, ...]
+    sky: tuple[Colour, Colour]  # between which a day's sky lies
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Grade:
     """One look, as an affine map of OkLCh: `L -> gain L + lift`, `C -> chroma C`."""
 
@@ -129,6 +143,47 @@ TONES: tuple[Colour, ...] = (
     (0.74, 0.44, 0.52),
     (0.5, 0.5, 0.5),
 )
+USUAL = Pigments(
+    hair=HAIR_COLOURS,
+    eye=EYE_COLOURS,
+    cloth=CLOTH_COLOURS,
+    skin=SKIN,
+    accents=ACCENTS,
+    grounds=GROUNDS,
+    tones=TONES,
+    sky=((0.50, 0.76, 0.97), (0.66, 0.85, 0.98)),
+)
+# Colours of held-out worlds: no name and no colour of theirs is in `USUAL`.
+HELD_OUT = Pigments(
+    hair={
+        "orange": (0.95, 0.50, 0.16),
+        "teal": (0.10, 0.54, 0.56),
+        "lavender": (0.74, 0.64, 0.93),
+        "mint": (0.60, 0.90, 0.76),
+        "wine": (0.46, 0.08, 0.24),
+    },
+    eye={
+        "orange": (0.96, 0.52, 0.10),
+        "teal": (0.05, 0.50, 0.55),
+        "lavender": (0.68, 0.56, 0.95),
+        "mint": (0.42, 0.84, 0.66),
+        "wine": (0.50, 0.06, 0.30),
+    },
+    cloth={
+        "orange": (0.94, 0.48, 0.16),
+        "teal": (0.10, 0.48, 0.50),
+        "lavender": (0.72, 0.62, 0.91),
+        "brown": (0.42, 0.27, 0.19),
+        "cream": (0.96, 0.88, 0.70),
+        "wine": (0.44, 0.08, 0.22),
+        "olive": (0.46, 0.47, 0.20),
+    },
+    skin=((0.97, 0.83, 0.70), (0.84, 0.64, 0.50), (0.58, 0.40, 0.31)),
+    accents=((0.12, 0.50, 0.42), (0.80, 0.62, 0.95), (0.62, 0.80, 0.18)),
+    grounds=((0.72, 0.52, 0.44), (0.40, 0.52, 0.50), (0.80, 0.76, 0.66)),
+    tones=((0.40, 0.62, 0.44), (0.56, 0.42, 0.74)),
+    sky=((0.58, 0.82, 0.80), (0.78, 0.84, 0.90)),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -183,6 +238,7 @@ def draw_palette(
     hair_colour: str | None = None,
     eye_colour: str | None = None,
     cloth_colour: str | None = None,
+    pigments: Pigments = USUAL,
 ) -> Palette:
     """A palette under `palette_tag`; colours that are not named are drawn.
 
@@ -191,24 +247,25 @@ def draw_palette(
     """
     if palette_tag not in GRADES:
         raise ValueError(f"palette must be one of {PALETTE_TAGS}, got {palette_tag!r}")
-    hair_base = _named(draws.child("hair"), HAIR_COLOURS, hair_colour, "hair colour")
-    eye_base = _named(draws.child("eye"), EYE_COLOURS, eye_colour, "eye colour")
+    hair_base = _named(draws.child("hair"), pigments.hair, hair_colour, "hair colour")
+    eye_base = _named(draws.child("eye"), pigments.eye, eye_colour, "eye colour")
     cloth = draws.child("cloth")
-    cloth_name = cloth_colour or cloth.choice(tuple(CLOTH_COLOURS))
-    cloth_base = _named(cloth, CLOTH_COLOURS, cloth_name, "cloth colour")
+    cloth_name = cloth_colour or cloth.choice(tuple(pigments.cloth))
+    cloth_base = _named(cloth, pigments.cloth, cloth_name, "cloth colour")
     # The second garment must part from the first, or the body is one blob.
     others = [
         colour
-        for colour in CLOTH_COLOURS.values()
+        for colour in pigments.cloth.values()
         if abs(to_oklab(colour)[0] - to_oklab(cloth_base)[0]) > 0.2
     ]
     draws = draws.child("set")
     second = draws.choice(others)
-    skin = draws.choice(SKIN, weights=(0.4, 0.35, 0.15, 0.1))
-    tone = draws.choice(TONES)
-    ground = draws.choice(GROUNDS)
-    accent = draws.choice(ACCENTS)
-    sky = mix((0.50, 0.76, 0.97), (0.66, 0.85, 0.98), draws.uniform(0.0, 1.0))
+    weights = (0.4, 0.35, 0.15, 0.1)[: len(pigments.skin)]
+    skin = draws.choice(pigments.skin, weights=weights)
+    tone = draws.choice(pigments.tones)
+    ground = draws.choice(pigments.grounds)
+    accent = draws.choice(pigments.accents)
+    sky = mix(*pigments.sky, draws.uniform(0.0, 1.0))
     manga = "mono" if rendering_tag == "mono_manga" else "colour"
 
     tints = {"neon": (0.42, 0.08, 0.72), "low_key": (0.10, 0.12, 0.30)}

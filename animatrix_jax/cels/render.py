@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 
 from animatrix_jax.cels import deform, effects, ink
 from animatrix_jax.cels.backgrounds import make_background
+from animatrix_jax.cels.casting import HELD_OUT, USUAL
 from animatrix_jax.cels.elementals import draw_elemental
 from animatrix_jax.cels.figure import Figure, make_figure, smear_ops
 from animatrix_jax.cels.look import PAPER, Op
@@ -73,6 +74,7 @@ class Renderer:
             hair_colour=who.hair_colour,
             eye_colour=who.eye_colour,
             cloth_colour=who.cloth_colour,
+            pigments=(HELD_OUT if spec.held_out else USUAL).pigments,
         )
         self.stage: Stage = stage or make_stage(spec)
         self.camera = self.stage.camera.matrices(height=height, width=width)

@@ -77,15 +77,16 @@ class Body:
     limb: float  # half thickness at the shoulder
     head: float  # size of the head's drawing
     turn: float
+    reach: float = 1.0  # of the arms, over their usual length
 
     @property
     def arm(self) -> float:
         """Length of the upper arm; the forearm is nearly as long."""
-        return 0.56 * self.torso
+        return 0.56 * self.torso * self.reach
 
     @property
     def fore(self) -> float:
-        return 0.5 * self.torso
+        return 0.5 * self.torso * self.reach
 
     @property
     def thigh(self) -> float:
@@ -176,11 +177,23 @@ _BODIES = {
 }
 
 
-def make_body(proportion: str, *, build: float, turn: float) -> Body:
-    """The body of a ``style.proportion``."""
+# How a figure of a stature departs from its proportion, as factors on lengths.
+STATURES: dict[str, dict[str, float]] = {
+    "usual": {},
+    "lanky": {"leg": 1.14, "torso": 0.92, "limb": 0.9, "neck": 1.25, "reach": 1.12},
+    "stocky": {"leg": 0.86, "torso": 1.07, "limb": 1.12, "neck": 0.7, "reach": 0.9},
+}
+
+
+def make_body(
+    proportion: str, *, build: float, turn: float, stature: str = "usual"
+) -> Body:
+    """The body of a ``style.proportion``, in one of the STATURES."""
     table = dict(_BODIES[proportion])
     for name in ("shoulder", "waist", "hip", "limb"):
         table[name] *= build
+    for name, factor in STATURES[stature].items():
+        table[name] = table.get(name, 1.0) * factor
     return Body(**table, head=1.0, turn=turn)
 
 

@@ -26,10 +26,12 @@ HOURS: dict[str, Colour] = {
     "day": (1.0, 1.0, 1.0),
     "sunset": (1.0, 0.74, 0.66),
     "night": (0.34, 0.40, 0.66),
+    "dusk": (0.66, 0.60, 0.84),
 }
 SKIES: dict[str, tuple[Colour, ...]] = {
     "sunset": ((0.30, 0.30, 0.62), (0.93, 0.50, 0.48), (1.0, 0.80, 0.46)),
     "night": ((0.04, 0.06, 0.18), (0.09, 0.14, 0.34), (0.24, 0.28, 0.52)),
+    "dusk": ((0.22, 0.24, 0.50), (0.52, 0.42, 0.70), (0.92, 0.62, 0.70)),
 }
 
 
@@ -223,6 +225,7 @@ def _clouds(canvas: skia.Canvas, stage: Stage, count: int) -> None:
         "day": ((0.76, 0.84, 0.94), (1.0, 1.0, 1.0)),
         "sunset": ((0.72, 0.40, 0.52), (1.0, 0.72, 0.55)),
         "night": ((0.10, 0.13, 0.30), (0.17, 0.21, 0.42)),
+        "dusk": ((0.36, 0.32, 0.58), (0.74, 0.56, 0.74)),
     }[stage.hour]
     canvas.drawPath(shade, ink.fill(stage.palette.scene(tones[0]), 0.95))
     canvas.drawPath(lit, ink.fill(stage.palette.scene(tones[1]), 0.95))

@@ -12,7 +12,8 @@ looks at (0, 0). *Screen*: [0, w/h] x [0, 1] with the origin at the top left.
 import dataclasses
 from collections.abc import Iterable
 
-from animatrix_jax.cels import backgrounds, palettes
+from animatrix_jax.cels import backgrounds
+from animatrix_jax.cels.casting import HELD_OUT, USUAL, CharacterSpec, draw_character
 from animatrix_jax.cels.defects import Defect, draw_defects
 from animatrix_jax.cels.keyposes import HIT
 from animatrix_jax.cels.random import Draws
@@ -24,28 +25,6 @@ from animatrix_jax.cels.tagging import (
     split_tags,
 )
 from animatrix_jax.cels.timing import RATES, exposure_sheet
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CharacterSpec:
-    """Who is drawn. Strings are words that a narrative can use as they are."""
-
-    gender: str  # girl, boy, woman, man
-    hair_style: str  # short, bob, long, ponytail, twintails, spiky, bun
-    hair_colour: str  # a plain colour word: black, brown, blonde, pink, ...
-    eye_colour: str
-    cloth_colour: str  # of the first garment
-    cloth_kind: str  # sailor_uniform, blazer, dress, hoodie, jacket, kimono
-    place: str  # backgrounds.draw_place: "a classroom", "a city street", ...
-    bangs: str  # straight, swept, parted, spiky
-    facing: int  # -1 looks and moves to the left of the picture, 1 to the right
-    turn: float  # 0 frontal .. 1 three-quarter
-    hair_volume: float
-    eye_size: float
-    eye_tilt: float
-    build: float  # breadth of the body, about 1
-    ahoge: bool
-    glasses: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,6 +98,7 @@ class ClipSpec:
     effects: EffectsSpec
     deform: DeformSpec
     exposure: tuple[int, ...]  # frame -> frame whose drawing it shows
+    held_out: bool = False  # whether it is of the world that training never sees
     defects: tuple[Defect, ...] = ()
 
     def values(self, key: str) -> tuple[str, ...]:
@@ -137,18 +117,6 @@ PAN = {"slow": 0.2, "normal": 0.36, "quick": 0.54, "flash": 0.72}
 TRUCK = {"slow": 0.25, "normal": 0.45, "quick": 0.7, "flash": 0.95}
 ROLL = {"slow": 0.18, "normal": 0.36, "quick": 0.62, "flash": 0.9}
 SHAKE = {"slow": 0.02, "normal": 0.035, "quick": 0.055, "flash": 0.08}
-HAIR_STYLES = {
-    "girl": ("bob", "long", "ponytail", "twintails", "bun", "short"),
-    "woman": ("long", "bob", "ponytail", "bun"),
-    "boy": ("short", "spiky", "bob"),
-    "man": ("short", "spiky", "ponytail"),
-}
-CLOTHES = {
-    "girl": ("sailor_uniform", "sailor_uniform", "dress", "hoodie", "blazer", "kimono"),
-    "woman": ("dress", "blazer", "jacket", "kimono"),
-    "boy": ("blazer", "hoodie", "jacket"),
-    "man": ("blazer", "jacket", "kimono"),
-}
 
 
 def draw_spec(
@@ -160,6 +128,7 @@ def draw_spec(
     tags: Iterable[str] = (),
     defects: str = "none",
     odds: str = "broad",
+    held_out: bool = False,
 ) -> ClipSpec:
     """The clip ``index`` of world ``seed``; the same on every machine.
 
@@ -171,17 +140,25 @@ def draw_spec(
       tags: demanded tags in canonical form; the rest is drawn to suit them.
       defects: "none", or "random": half of the clips get one or two families.
       odds: how often each value is drawn: a name in `odds.ODDS`.
+      held_out: of the world whose characters, colours and places no other clip has.
 
     Raises:
       UserError: where the tags are not drawn by Cel World or contradict each other.
     """
     if defects not in ("none", "random"):
         raise ValueError(f"defects must be none or random, got {defects!r}")
-    draws = Draws(seed, "clip", split, index)
+    draws = Draws(seed, "held-out clip" if held_out else "clip", split, index)
     values = draw_tags(draws.child("tags"), split_tags(tags), odds)
-    character = _draw_character(draws.child("character"), values)
+    character = draw_character(
+        draws.child("character"),
+        cast=HELD_OUT if held_out else USUAL,
+        chibi=values["style.proportion"] == ("super_deformed",),
+        moving=values["motion.motion_style"][0] in (*LOCOMOTION, "melee"),
+    )
     art = draws.child("art").raw() >> 1
-    place = backgrounds.draw_place(Draws(art, "place"), values["style.background"][0])
+    place = backgrounds.draw_place(
+        Draws(art, "place"), values["style.background"][0], held_out=held_out
+    )
     effects = _draw_effects(draws.child("effects"), values, frames, character.facing)
     exposure = exposure_sheet(
         values["motion.timing"][0],
@@ -202,43 +179,10 @@ def draw_spec(
         effects=effects,
         deform=_draw_deform(draws.child("deform"), values, frames, effects.hit),
         exposure=exposure,
+        held_out=held_out,
         defects=draw_defects(draws.child("defects"), frames=frames)
         if defects == "random"
         else (),
-    )
-
-
-def _draw_character(draws: Draws, values: Values) -> CharacterSpec:
-    chibi = values["style.proportion"] == ("super_deformed",)
-    people = {"girl": 45, "boy": 27, "woman": 16, "man": 12}
-    if chibi:
-        people |= {"woman": 2, "man": 2}
-    gender = draws.weighted(people)
-    style = draws.choice(HAIR_STYLES[gender])
-    straight = style in ("long", "bob", "twintails", "bun")
-    moving = values["motion.motion_style"][0] in (*LOCOMOTION, "melee")
-    return CharacterSpec(
-        gender=gender,
-        hair_style=style,
-        hair_colour=draws.choice(tuple(palettes.HAIR_COLOURS)),
-        eye_colour=draws.choice(tuple(palettes.EYE_COLOURS)[1:]),
-        cloth_kind=draws.choice(CLOTHES[gender]),
-        cloth_colour=draws.choice(tuple(palettes.CLOTH_COLOURS)),
-        place="",
-        bangs="spiky"
-        if style == "spiky"
-        else draws.choice(("straight", "swept", "parted"))
-        if straight
-        else draws.choice(("swept", "parted", "spiky")),
-        facing=draws.sign(),
-        turn=draws.uniform(0.6, 1.0) if moving else draws.uniform(0.1, 0.9),
-        hair_volume=draws.uniform(0.9, 1.15),
-        eye_size=draws.uniform(0.92, 1.12),
-        eye_tilt=draws.uniform(-0.06, 0.12),
-        build={"girl": 0.92, "woman": 0.96, "boy": 1.0, "man": 1.12}[gender]
-        * draws.uniform(0.95, 1.06),
-        ahoge=draws.chance(0.3),
-        glasses=draws.chance(0.12),
     )
 
 

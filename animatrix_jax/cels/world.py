@@ -61,6 +61,8 @@ class CelWorld:
       still: a clip is one of its frames, whose number is drawn.
       odds: how often each value is drawn: "broad", or "plain", where a figure fills the
         frame and effects are few.
+      held_out: the characters, colours, bodies and places of a world that shares none
+        of them with any other clip: for testing, never for training.
 
     Raises:
       UserError: for tags that Cel World does not draw, or not together.
@@ -80,6 +82,7 @@ class CelWorld:
         tags: Iterable[str] | str = (),
         still: bool = False,
         odds: str = "broad",
+        held_out: bool = False,
     ):
         if defects not in DEFECT_MODES:
             raise ValueError(f"defects must be one of {DEFECT_MODES}, got {defects!r}")
@@ -95,7 +98,7 @@ class CelWorld:
         self.seed, self.size, self.split = seed, size, split
         self.height, self.width, self.frames = height, width, frames
         self.defects, self.flow, self.odds = defects, flow, odds
-        self.still = still
+        self.still, self.held_out = still, held_out
         self.tags = parse_tags(tags)
 
     def __len__(self) -> int:
@@ -116,6 +119,7 @@ class CelWorld:
             tags=self.tags,
             defects="random" if self.defects == "random" else "none",
             odds=self.odds,
+            held_out=self.held_out,
         )
         if not paired:
             return spec

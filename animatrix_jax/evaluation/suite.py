@@ -46,6 +46,7 @@ def held_out_suite(
     width: int,
     seed: int = _SEED,
     odds: str = "broad",
+    held_out: bool = False,
 ) -> Suite:
     """The first `count` prompts of the test split, with their real clips.
 
@@ -54,9 +55,16 @@ def held_out_suite(
       frames, height, width: of the clips.
       seed: of the prompts.
       odds: of the world that the generator was trained on.
+      held_out: of a world that shares no character, colour, body or place with it.
     """
     world = CelWorld(
-        seed=seed, height=height, width=width, frames=frames, split="test", odds=odds
+        seed=seed,
+        height=height,
+        width=width,
+        frames=frames,
+        split="test",
+        odds=odds,
+        held_out=held_out,
     )
     prompts, real, twin = [], [], []
     for index in range(count):
@@ -64,7 +72,12 @@ def held_out_suite(
         prompts.append(Prompt(index=index, text=clip.summary, tags=clip.tags))
         real.append(clip.video)
         other = cels_spec.draw_spec(
-            seed=_TWIN_SEED, index=index, split="test", frames=frames, tags=clip.tags
+            seed=_TWIN_SEED,
+            index=index,
+            split="test",
+            frames=frames,
+            tags=clip.tags,
+            held_out=held_out,
         )
         twin.append(render(other, height=height, width=width))
     return Suite(prompts=tuple(prompts), real=np.stack(real), twin=np.stack(twin))

@@ -44,6 +44,8 @@ class SourceConfig:
         are frames of the clips.
       cached: encode each clip once, before the first step, and train from latents.
       held_out: clips kept for the validation loss.
+      held_out_world: they are of the world whose characters, colours, bodies and places
+        no training clip of Cel World has.
       defects: of Cel World's clips: "none", "random", "paired".
       odds: how often Cel World draws each value: "broad" or "plain".
       workers: processes that draw, and threads that build batches.
@@ -56,6 +58,7 @@ class SourceConfig:
     images: int = 0
     cached: bool = True
     held_out: int = 128
+    held_out_world: bool = False
     defects: str = "none"
     odds: str = "broad"
     workers: int = 2

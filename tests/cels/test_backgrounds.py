@@ -8,7 +8,12 @@ from animatrix_jax.cels import backgrounds
 from animatrix_jax.cels.palettes import draw_palette
 from animatrix_jax.cels.random import Draws
 
-ALL = [(tag, place) for tag, table in backgrounds.PLACES.items() for place in table]
+ALL = [
+    (tag, place)
+    for places in (backgrounds.PLACES, backgrounds.HELD_OUT_PLACES)
+    for tag, table in places.items()
+    for place in table
+]
 PALETTE = draw_palette(Draws(1, "palette"), "natural", "flat_cel")
 
 

@@ -181,14 +181,25 @@ class Clips:
     def _held_out_source(self) -> Source:
         if self._data.source == "videos":
             return self.source
-        return self._world("test", max(self._data.held_out, 2), _HELD_OUT_SEED)
+        return self._world(
+            "test",
+            max(self._data.held_out, 2),
+            _HELD_OUT_SEED,
+            held_out=self._data.held_out_world,
+        )
 
     @property
     def _tokenizer(self) -> Any:
         return self._towers.tokenizer if "text" in self._batches.fields else None
 
     def _world(
-        self, split: str, clips: int, seed: int, *, still: bool = False
+        self,
+        split: str,
+        clips: int,
+        seed: int,
+        *,
+        still: bool = False,
+        held_out: bool = False,
     ) -> Source:
         world = CelWorld(
             seed=seed,
@@ -200,6 +211,7 @@ class Clips:
             defects=self._data.defects,
             still=still,
             odds=self._data.odds,
+            held_out=held_out,
         )
         source = CelSource(world)
         if not self._data.cached:
@@ -219,6 +231,7 @@ class Clips:
             f"cels-{world.split}-{len(world)}"
             f"x{1 if world.still else world.frames}x{world.height}x{world.width}"
             f"-seed{world.seed}-{world.odds}-{world.defects}"
+            f"{'-held_out' if world.held_out else ''}"
         )
         folder = self._workdir / "cache" / name
 
