@@ -5,7 +5,7 @@
         --config.data.path=DIR --workdir=runs/mine
 
 Arguments: `stage` (vae, text, probe, ct, sft, qt, judge, preference), `data` (cels,
-videos), `smoke` (a few steps of everything, to see that it runs).
+videos, dataset), `smoke` (a few steps of everything, to see that it runs).
 """
 
 import ml_collections

@@ -8,7 +8,7 @@ import sys
 
 from animatrix_jax.cli import app
 
-VERBS = ("train", "sample", "evaluate", "convert", "plan", "taxonomy")
+VERBS = ("train", "sample", "prepare", "evaluate", "convert", "plan", "taxonomy")
 
 
 def main() -> None:

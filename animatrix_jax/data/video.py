@@ -3,23 +3,27 @@
 Reading resamples by timestamps, so variable frame rates come out even: output frame i
 shows what was on screen at `start + i / fps`. Every frame is turned by its rotation
 metadata, scaled to cover `height x width` (area averaging when it shrinks) and cropped
-at its centre.
+at its centre. Interlaced frames are deinterlaced (bwdif).
 """
 
 import dataclasses
 import fractions
 import itertools
+import math
 import os
 import pathlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import IO
 
 import av
+import av.filter
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from animatrix_jax.data.gif import write_gif
 from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.errors import UserError
 
@@ -28,11 +32,13 @@ __all__ = [
     "VideoError",
     "VideoInfo",
     "contact_sheet",
+    "encode_mp4",
     "fit",
     "probe",
     "read_image",
     "read_video",
     "scan",
+    "stream_video",
     "write_image",
     "write_video",
 ]
@@ -49,7 +55,8 @@ _H264 = ("libx264", "libopenh264", "h264")
 CLOCK_SLACK = 2e-3
 # Below this start time, decoding from the first frame is cheaper than a seek.
 _SEEK_FROM_SECONDS = 2.0
-Path = str | os.PathLike
+Path = str | os.PathLike | IO[bytes]
+"""A file by name, or open for reading."""
 Real = float | int
 """A rate or a time, as a person may write it."""
 
@@ -122,22 +129,48 @@ def read_video(
     """
     with _open(path) as container:
         stream = _stream(container)
-        shots = _shots(container, stream)
-        if start > _SEEK_FROM_SECONDS and _seek(container, stream, start):
-            first = next(shots, None)
-            if first is not None and first.time <= start:
-                shots = itertools.chain([first], shots)
-            else:  # Some indices lie. From the top, then.
-                container.seek(0)
-                shots = _shots(container, stream)
+        shots = _shots_from(container, stream, start)
         period = 1.0 / _info(container, stream).fps
-        times = start + np.arange(frames) / fps
+        end = start + (frames - 0.5) / fps
         images = []
-        for frame, count in _on_screen(shots, times, period):
+        for frame, count in _on_screen(shots, start, fps, end, period):
             images += [_pixels(frame, height=height, width=width)] * count
     if len(images) < frames:
         raise VideoError(f"too short: {len(images)} of {frames} frames at {fps:g} fps")
     return np.stack(images)
+
+
+def stream_video(
+    path: Path,
+    *,
+    fps: Real | None = None,
+    height: int = 0,
+    start: Real = 0.0,
+    end: Real = math.inf,
+    threads: int = 0,
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Frames one after the other, so that memory does not grow with the length.
+
+    Args:
+      path: the file.
+      fps: evenly spaced; the file's average rate if None.
+      height: scaled down to it where they are taller; 0 leaves them.
+      start, end: seconds, the end exclusive: frame i shows `start + i / fps`.
+      threads: of the decoder; 0 for as many as there are processors.
+
+    Raises:
+      VideoError: if the file cannot be opened.
+    """
+    with _open(path) as container:
+        stream = _stream(container)
+        stream.codec_context.thread_count = threads
+        info = _info(container, stream)
+        rate = info.fps if fps is None else fps
+        shots = _shots_from(container, stream, start)
+        for frame, count in _on_screen(shots, start, rate, end, 1.0 / info.fps):
+            image = _upright(frame, height)
+            for _ in range(count):
+                yield image
 
 
 def fit(image: np.ndarray, *, height: int, width: int) -> np.ndarray:
@@ -196,14 +229,68 @@ def write_video(path: Path, video: UInt8[np.ndarray, "t h w 3"], fps: Real) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     match path.suffix.lower():
         case ".mp4":
-            _write_mp4(path, video, fps)
+            encode_mp4(path, video, fps)
         case ".gif":
-            _write_gif(path, video, fps)
+            write_gif(path, video, fps)
         case ".png":
             scale = max(1, 96 // video.shape[1])
             write_image(path, contact_sheet(video[None], scale=scale))
         case suffix:
             raise UserError(f"cannot write {suffix!r}: expected .mp4, .gif or .png")
+
+
+def encode_mp4(
+    target: str | os.PathLike,
+    images: Iterable[UInt8[np.ndarray, "h w 3"]],
+    fps: Real,
+    *,
+    crf: int = 14,
+    speed: str = "medium",
+    key_every: int = 250,
+    threads: int = 0,
+) -> int:
+    """Writes H.264 in yuv420p as the images come; returns how many came.
+
+    Even sizes are needed: an odd one repeats its last row or column.
+
+    Args:
+      target: the file's name.
+      images: all of one size.
+      fps: their rate.
+      crf: x264's quality, less is better.
+      speed: x264's preset.
+      key_every: frames from one to the next that a reader can start from, at most.
+      threads: of the encoder; 0 for as many as there are processors.
+
+    Raises:
+      UserError: if PyAV has no encoder.
+    """
+    codec = next((name for name in _H264 if name in av.codecs_available), None)
+    if codec is None:
+        raise UserError("PyAV was built without an H.264 encoder: write a .gif instead")
+    rate, count = fractions.Fraction(fps).limit_denominator(1001), 0
+    # The index in front, so that a browser plays while it loads.
+    options = {"movflags": "+faststart"}
+    with av.open(os.fspath(target), "w", format="mp4", options=options) as output:
+        stream = output.add_stream(codec, rate=rate)
+        for image in images:
+            odd = ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0))
+            image = np.pad(image, odd, mode="edge") if np.any(odd) else image
+            if count == 0:
+                stream.height, stream.width = image.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.gop_size = key_every
+                stream.codec_context.thread_count = threads
+                if codec == "libx264":
+                    stream.options = {"crf": str(crf), "preset": speed}
+                else:
+                    stream.bit_rate = 4_000_000
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+            output.mux(stream.encode(frame))
+            count += 1
+        if count:
+            output.mux(stream.encode(None))
+    return count
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -216,6 +303,8 @@ class _Shot:
 
 def _open(path: Path) -> av.container.InputContainer:
     try:
+        if hasattr(path, "read"):
+            return av.open(path, metadata_errors="ignore")
         if not os.path.exists(path):
             raise VideoError("no such file")
         # A name that is not UTF-8 reaches FFmpeg through a file object only.
@@ -268,6 +357,15 @@ def _shots(
     if stream.start_time is not None and stream.time_base is not None:
         origin = float(stream.start_time * stream.time_base)
     guess = 0.0
+    for frame in _progressive(_decoded(container, stream), stream):
+        time = guess if frame.time is None else frame.time - origin
+        guess = time + period
+        yield _Shot(frame=frame, time=time)
+
+
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame]:
     packets = container.demux(stream)
     while True:
         try:
@@ -278,12 +376,68 @@ def _shots(
             decoded = packet.decode()
         except av.FFmpegError:
             continue
-        for frame in decoded:
-            if frame.is_corrupt:
-                continue
-            time = guess if frame.time is None else frame.time - origin
-            guess = time + period
-            yield _Shot(frame=frame, time=time)
+        yield from (frame for frame in decoded if not frame.is_corrupt)
+
+
+def _progressive(
+    frames: Iterator[av.VideoFrame], stream: av.VideoStream
+) -> Iterator[av.VideoFrame]:
+    """Frames as they are, and from the first interlaced one on through bwdif."""
+    graph = None
+    for frame in frames:
+        if graph is None and frame.interlaced_frame and stream.time_base is not None:
+            graph = _deinterlacer(frame, stream)
+        if graph is None:
+            yield frame
+            continue
+        try:
+            graph.push(frame)
+        except (av.FFmpegError, ValueError):  # its size or format changed
+            graph = _deinterlacer(frame, stream)
+            graph.push(frame)
+        yield from _pulled(graph)
+    if graph is not None:
+        graph.push(None)
+        yield from _pulled(graph)
+
+
+def _deinterlacer(frame: av.VideoFrame, stream: av.VideoStream) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format.name,
+        time_base=frame.time_base or stream.time_base,
+    )
+    graph.link_nodes(
+        source,
+        graph.add("bwdif", "mode=send_frame:deint=interlaced"),
+        graph.add("buffersink"),
+    ).configure()
+    return graph
+
+
+def _pulled(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
+    while True:
+        try:
+            yield graph.pull()
+        except (BlockingIOError, EOFError):
+            return
+
+
+def _shots_from(
+    container: av.container.InputContainer, stream: av.VideoStream, start: float
+) -> Iterator[_Shot]:
+    """The frames from one that is on screen at `start` seconds or before."""
+    shots = _shots(container, stream)
+    if start > _SEEK_FROM_SECONDS and _seek(container, stream, start):
+        first = next(shots, None)
+        if first is not None and first.time <= start:
+            return itertools.chain([first], shots)
+        # Some indices lie. From the top, then.
+        container.seek(0)
+        shots = _shots(container, stream)
+    return shots
 
 
 def _seek(
@@ -298,78 +452,49 @@ def _seek(
 
 
 def _on_screen(
-    shots: Iterator[_Shot], times: np.ndarray, period: float
+    shots: Iterator[_Shot], start: float, fps: float, end: float, period: float
 ) -> Iterator[tuple[av.VideoFrame, int]]:
-    """Each frame that is on screen at one or more of `times`, with how many.
+    """Each frame that is on screen at one or more of start + i / fps, with how many.
 
     A file whose first frame comes late shows that frame before it, and the last frame
     stays for one `period`.
     """
-    times = times + CLOCK_SLACK
+
+    def before(time: float) -> int:
+        """How many of the times come before `time`."""
+        time = min(time, end) - start - CLOCK_SLACK
+        return max(0, math.ceil(time * fps - 1e-9))
+
     done, shown = 0, None
     for shot in shots:
-        passed = int(np.searchsorted(times, shot.time, side="left"))
+        passed = before(shot.time)
         if shown is not None and passed > done:
             yield shown.frame, passed - done
             done = passed
-        if done == len(times):
+        if shot.time >= end:
             return
         shown = shot
     if shown is not None:
-        passed = int(np.searchsorted(times, shown.time + period))
+        passed = before(shown.time + period)
         if passed > done:
             yield shown.frame, passed - done
 
 
-def _pixels(frame: av.VideoFrame, *, height: int, width: int) -> np.ndarray:
-    image = frame.to_ndarray(format="rgb24")
+def _upright(frame: av.VideoFrame, height: int) -> np.ndarray:
+    """A frame's pixels, turned by its display matrix, no taller than `height`."""
     # The display matrix turns counter-clockwise, as rot90 does.
-    image = np.rot90(image, k=round(frame.rotation / 90) % 4)
-    return fit(np.ascontiguousarray(image), height=height, width=width)
+    turns = round(frame.rotation / 90) % 4
+    size, shown = {}, frame.width if turns % 2 else frame.height
+    if height and shown > height:
+        scale = height / shown
+        size = {
+            "width": max(1, round(frame.width * scale)),
+            "height": max(1, round(frame.height * scale)),
+            "interpolation": "AREA",
+        }
+    image = frame.to_ndarray(format="rgb24", **size)
+    return np.ascontiguousarray(np.rot90(image, k=turns))
 
 
-def _write_mp4(path: pathlib.Path, video: np.ndarray, fps: Real) -> None:
-    codec = next((name for name in _H264 if name in av.codecs_available), None)
-    if codec is None:
-        raise UserError("PyAV was built without an H.264 encoder: write a .gif instead")
-    height, width = video.shape[1:3]
-    odd = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
-    video = np.pad(video, odd, mode="edge")
-    rate = fractions.Fraction(fps).limit_denominator(1001)
-    # The index in front, so that a browser plays while it loads.
-    with av.open(os.fspath(path), "w", options={"movflags": "+faststart"}) as output:
-        stream = output.add_stream(codec, rate=rate)
-        stream.height, stream.width = video.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        if codec == "libx264":
-            stream.options = {"crf": "14", "preset": "medium"}
-        else:
-            stream.bit_rate = 4_000_000
-        for image in video:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-
-
-def _write_gif(path: pathlib.Path, video: np.ndarray, fps: Real) -> None:
-    # One palette for all frames, taken from the clip laid out as one image: a palette a
-    # frame would make flat colours flicker. No dithering, for the same reason.
-    t, h, w, _ = video.shape
-    palette = Image.fromarray(video.reshape(t * h, w, 3)).quantize(
-        256, method=Image.Quantize.MEDIANCUT
-    )
-    images = [
-        Image.fromarray(image).quantize(palette=palette, dither=Image.Dither.NONE)
-        for image in video
-    ]
-    # GIF counts in hundredths of a second: round the running time, not each frame.
-    ticks = np.round(np.arange(t + 1) * 100.0 / fps).astype(int)
-    durations = (np.maximum(np.diff(ticks), 2) * 10).tolist()
-    images[0].save(
-        path,
-        save_all=True,
-        append_images=images[1:],
-        duration=durations,
-        loop=0,
-        disposal=1,
-    )
+def _pixels(frame: av.VideoFrame, *, height: int, width: int) -> np.ndarray:
+    return fit(_upright(frame, 0), height=height, width=width)

@@ -27,7 +27,7 @@ from animatrix_jax.training.loop import LoopConfig
 from animatrix_jax.training.optimizer import OptimizerConfig
 
 Section = TypeVar("Section")
-SOURCES = ("cels", "videos")
+SOURCES = ("cels", "videos", "dataset")
 DEFECTS = ("none", "random", "paired")
 
 
@@ -36,9 +36,11 @@ class SourceConfig:
     """Where clips come from.
 
     Attributes:
-      source: "cels", Cel World; or "videos", the folder `path` of real clips.
-      path: of the folder of videos.
+      source: "cels", Cel World; "videos", the folder `path` of real clips; "dataset",
+        what `animatrix prepare` made of one.
+      path: of the folder of videos, or the dataset.
       labels: a JSON-lines file of labels; empty: `labels.jsonl` in the folder, if any.
+      tiers: of a dataset, which of B, A and S; empty for all.
       clips: how many clips of Cel World the stage draws from.
       images: how many more it draws one frame each of, for text-to-image; 0: its images
         are frames of the clips.
@@ -54,6 +56,7 @@ class SourceConfig:
     source: str = "cels"
     path: str = ""
     labels: str = ""
+    tiers: tuple[str, ...] = ()
     clips: int = 8192
     images: int = 0
     cached: bool = True

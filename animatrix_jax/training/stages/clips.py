@@ -1,11 +1,11 @@
 """The clips of a stage: which source, cached or not, as training and held-out batches.
 
-    Cel World, or a folder of videos  ->  (latent cache)  ->  batches
+    Cel World, a folder of videos, or a prepared dataset  ->  (latents)  ->  batches
 
 Held-out clips come from Cel World's test split, a stream of clips that training never
-draws from; its characters combine the same hair, clothes and palettes. A folder of videos
-has no such split: there the held-out batches are drawn by another seed, fixed, from the
-same files.
+draws from; its characters combine the same hair, clothes and palettes. Real videos have
+no such split: there the held-out batches are drawn by another seed, fixed, from the same
+clips.
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ import numpy as np
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.data import latents
 from animatrix_jax.data.curriculum import CurriculumConfig
+from animatrix_jax.data.dataset import DatasetSource
 from animatrix_jax.data.folder import FolderSource
 from animatrix_jax.data.held import HeldSource
 from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
@@ -153,9 +154,19 @@ class Clips:
     @functools.cached_property
     def source(self) -> Source:
         """The training clips."""
+        if self._data.source != "cels" and not self._data.path:
+            name = self._data.source
+            raise UserError(f"data={name} needs --config.data.path=DIR")
+        if self._data.source == "dataset":
+            return DatasetSource(
+                self._data.path,
+                frames=self._model.frames,
+                fps=self._model.fps,
+                height=self._model.height,
+                width=self._model.width,
+                tiers=self._data.tiers,
+            )
         if self._data.source == "videos":
-            if not self._data.path:
-                raise UserError("data=videos needs --config.data.path=DIR")
             # Each process notes what it has set aside, the first where people look.
             apart = "" if distributed.is_first() else f"process_{jax.process_index()}"
             return FolderSource(
@@ -179,7 +190,7 @@ class Clips:
 
     @functools.cached_property
     def _held_out_source(self) -> Source:
-        if self._data.source == "videos":
+        if self._data.source != "cels":
             return self.source
         return self._world(
             "test",

@@ -1,0 +1,103 @@
+"""Turns a folder of videos into a dataset to train on, or brings one up to date.
+
+    animatrix prepare --videos=DIR --out=DATASET --workers=4
+    animatrix prepare --videos=DIR --out=DATASET --captioner=nano
+    animatrix prepare --videos=DIR --out=DATASET --set=min_side=128,max_seconds=10
+    animatrix prepare --videos=gs://B/videos --out=gs://B/dataset --runner=dataflow -- \\
+        --project=P --region=R --temp_location=gs://B/temp     # the rest is Beam's
+
+Shots, technical filters, near-duplicates, measures, labels, tiers, shards. The same call
+again does only what is new. DATASET/ledger.jsonl says where every file and clip went, and
+why. docs/data.md goes from a folder of clips to a trained step.
+"""
+
+import dataclasses
+import difflib
+import typing
+from typing import Any
+
+from absl import flags
+
+from animatrix_jax.cli import app
+from animatrix_jax.errors import UserError
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("videos", None, "The folder of videos, and of zips and tars.")
+flags.DEFINE_string("out", None, "The dataset's folder.", allow_override=True)
+flags.DEFINE_string("labels", None, "A label file; labels.jsonl in the folder.")
+flags.DEFINE_string(
+    "runner", "local", "local, dask, flink, dataflow, spark, portable, or Beam's name."
+)
+flags.DEFINE_integer("workers", 1, "Processes of --runner=local or dask.", 1)
+flags.DEFINE_string(
+    "captioner", "none", "Who labels: a checkpoint, vlm:MODEL, or none."
+)
+flags.DEFINE_list("set", [], "name=value of curation/settings.py, any of its fields.")
+
+
+def main(argv: list[str]) -> None:
+    """Prepares what the flags name."""
+    if not FLAGS.videos or not FLAGS.out:
+        raise UserError("both --videos=DIR and --out=DATASET are needed")
+    try:
+        from animatrix_jax.curation.prepare import prepare
+        from animatrix_jax.curation.runner import Runner
+    except ImportError as error:
+        raise UserError(f"{error}: pip install 'animatrix-jax[train,data]'") from error
+    settings = parse_settings([*FLAGS.set, f"captioner={FLAGS.captioner}"])
+    runner = Runner(name=FLAGS.runner, workers=FLAGS.workers, options=tuple(argv[1:]))
+    summary = prepare(
+        FLAGS.videos,
+        FLAGS.out,
+        settings=settings,
+        runner=runner,
+        labels=FLAGS.labels,
+    )
+    for kind, places in summary["totals"].items():
+        told = ", ".join(f"{n} {place}" for place, n in places.items())
+        print(f"{sum(places.values())} {kind}s: {told}")
+    tiers = ", ".join(f"{n} {tier}" for tier, n in summary["tiers"].items())
+    print(f"{summary['clips']} clips ({tiers}) in {summary['out']}")
+    app.print_json(summary)
+
+
+def parse_settings(items: list[str]) -> Any:
+    """`name=value` of any of the settings' fields.
+
+    Raises:
+      UserError: for a field that does not exist, or a value of another kind.
+    """
+    from animatrix_jax.curation.prepare import Settings
+
+    settings = Settings()
+    parts = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+    owners = {
+        field.name: part
+        for part, value in parts.items()
+        for field in dataclasses.fields(value)
+    }
+    changes: dict[str, dict[str, Any]] = {part: {} for part in parts}
+    for item in items:
+        name, _, text = item.partition("=")
+        if name not in owners:
+            near = difflib.get_close_matches(name, owners, 3, 0.3) or sorted(owners)
+            raise UserError(f"no setting {name!r}; nearest: {', '.join(near)}")
+        part = owners[name]
+        changes[part][name] = _value(name, text, getattr(parts[part], name))
+    return Settings(**{n: dataclasses.replace(parts[n], **changes[n]) for n in parts})
+
+
+def _value(name: str, text: str, default: Any) -> Any:
+    kind = type(default)
+    try:
+        if kind is tuple:
+            return tuple(float(part) for part in text.split(":"))
+        return kind(text)
+    except ValueError as error:
+        kind_name = typing.cast(type, kind).__name__
+        raise UserError(f"--set={name}: expected {kind_name}, got {text!r}") from error
+
+
+if __name__ == "__main__":
+    app.run(main)

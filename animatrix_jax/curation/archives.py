@@ -1,0 +1,138 @@
+"""Videos out of zip and tar archives, none of which may land elsewhere.
+
+A member is refused, with its reason, if its name is absolute or climbs out (`..`), if it
+is a link or a device, if it is encrypted, or if it grows as no video does when it is
+unpacked. Members are written under names of our own, so that none is taken from an archive.
+"""
+
+import dataclasses
+import hashlib
+import lzma
+import os
+import pathlib
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO
+
+from etils import epath
+
+from animatrix_jax.curation.journal import Path
+from animatrix_jax.data.video import VIDEO_SUFFIXES
+
+_ZIP = (".zip",)
+_TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_CHUNK = 1 << 20
+# Video hardly shrinks; what grows a hundredfold is meant to fill a disk.
+_MAX_GROWTH = 100
+_DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(EOFError, OSError, NotImplementedError, RuntimeError, ValueError),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Member:
+    """A video in an archive; `refused` says why it was not unpacked.
+
+    Without a name it is the archive itself, which could not be read on.
+    """
+
+    name: str
+    path: str = ""
+    refused: str = ""
+
+
+def is_archive(name: str) -> bool:
+    """Whether a name ends as an archive's does."""
+    return name.lower().endswith(_ZIP + _TAR)
+
+
+def unpack(archive: Path, folder: Path) -> Iterator[Member]:
+    """Unpacks the videos of an archive into `folder`, those that are not there yet."""
+    folder = pathlib.Path(os.fspath(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    reader = _zip if os.fspath(archive).lower().endswith(_ZIP) else _tar
+    try:
+        with epath.Path(archive).open("rb") as file:
+            yield from reader(file, folder)
+    except _DAMAGE as error:
+        yield Member(name="", refused=f"damaged archive: {_short(error)}")
+
+
+def _zip(file: IO[bytes], folder: pathlib.Path) -> Iterator[Member]:
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            if info.is_dir() or not _is_video(info.filename):
+                continue
+            refused = _outside(info.filename)
+            if stat.S_ISLNK(info.external_attr >> 16):
+                refused = "it is a link"
+            elif info.flag_bits & 1:
+                refused = "it is encrypted"
+            elif info.file_size > _MAX_GROWTH * max(info.compress_size, 1):
+                refused = "it grows more than a hundredfold: no video does"
+            if refused:
+                yield Member(name=info.filename, refused=refused)
+                continue
+            yield _kept(info.filename, folder, info.file_size, archive, info)
+
+
+def _tar(file: IO[bytes], folder: pathlib.Path) -> Iterator[Member]:
+    allowed = _MAX_GROWTH * max(os.fstat(file.fileno()).st_size, _CHUNK)
+    with tarfile.open(fileobj=file, mode="r:*") as archive:
+        for info in archive:
+            if info.isdir() or not _is_video(info.name):
+                continue
+            refused = _outside(info.name)
+            if info.issym() or info.islnk():
+                refused = "it is a link"
+            elif not info.isfile():
+                refused = "it is no plain file"
+            elif info.size > allowed:
+                refused = "it grows more than a hundredfold: no video does"
+            if refused:
+                yield Member(name=info.name, refused=refused)
+                continue
+            yield _kept(info.name, folder, info.size, archive, info)
+
+
+def _kept(name: str, folder: pathlib.Path, size: int, archive, info) -> Member:
+    """Writes a member, unless it lies there whole."""
+    own = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    path = folder / f"{own}{os.path.splitext(name)[1].lower()}"
+    if path.is_file() and path.stat().st_size == size:
+        return Member(name=name, path=str(path))
+    partial = path.with_suffix(".partial")
+    try:
+        if isinstance(archive, zipfile.ZipFile):
+            source = archive.open(info)
+        else:
+            source = archive.extractfile(info)
+        with source, partial.open("wb") as out:
+            while chunk := source.read(_CHUNK):
+                if out.tell() + len(chunk) > size:
+                    raise ValueError("longer than it says")
+                out.write(chunk)
+    except _DAMAGE as error:
+        partial.unlink(missing_ok=True)
+        return Member(name=name, refused=f"damaged in its archive: {_short(error)}")
+    partial.replace(path)
+    return Member(name=name, path=str(path))
+
+
+def _is_video(name: str) -> bool:
+    return name.lower().endswith(VIDEO_SUFFIXES)
+
+
+def _outside(name: str) -> str:
+    parts = name.replace("\\", "/").split("/")
+    if name.startswith(("/", "\\")) or ":" in parts[0] or ".." in parts:
+        return "its path leads out of the archive"
+    return ""
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,139 @@
+"""What is known so far: the files, their films, and their clips with where they go.
+
+Everything is read from the journal each time it is asked for, file by file, so that memory
+holds one file's clips and not all.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from etils import epath
+
+from animatrix_jax.curation.inputs import Digests, Input
+from animatrix_jax.curation.journal import Journal
+from animatrix_jax.curation.labels import Labels
+from animatrix_jax.curation.rows import clip_id
+from animatrix_jax.curation.rules import broken_rule
+from animatrix_jax.curation.settings import Looking, Rules, digest
+
+# Clips of one file that are looked at together, in seconds.
+_BATCH_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class File:
+    """An input that is looked at."""
+
+    name: str
+    path: str
+    digest: str
+    key: str
+    labelled: tuple[tuple[float, float | None], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A clip that was looked at, and where it went."""
+
+    name: str
+    id: str
+    found: dict[str, Any]
+    place: str
+    why: str = ""
+
+
+class Findings:
+    """Results of the steps that look at videos.
+
+    Args:
+      work: the work folder.
+      looking: how they are looked at, which names the journals.
+      rules: what is filtered.
+    """
+
+    def __init__(self, work: epath.Path, looking: Looking, rules: Rules):
+        self._work, self.looking, self._rules = work, looking, rules
+        mark = digest(looking)
+        self.films = Journal(work / "films" / mark)
+        self.looks = Journal(work / "clips" / mark)
+
+    def digest(
+        self, inputs: list[Input], labels: Labels
+    ) -> tuple[list[File], list[tuple[str, dict[str, Any]]]]:
+        """The files to look at, and where the others went."""
+        digests = Digests(self._work / "digests.json")
+        fates, read = [], []
+        for item in inputs:
+            if item.refused:
+                fates.append((item.name, {"place": "set aside", "why": item.refused}))
+                continue
+            try:
+                read.append((item, digests.of(item.path)))
+            except OSError as error:
+                why = f"cannot read: {error.strerror}"
+                fates.append((item.name, {"place": "set aside", "why": why}))
+        # Of copies, one with labels is looked at before one without.
+        first: dict[str, str] = {}
+        for item, found in sorted(read, key=lambda r: not labels.spans(r[0].name)):
+            first.setdefault(found, item.name)
+        files = []
+        for item, found in read:
+            if first[found] != item.name:
+                fates.append((item.name, {"place": "duplicate", "of": first[found]}))
+                continue
+            labelled = tuple(labels.spans(item.name))
+            files.append(
+                File(
+                    name=item.name,
+                    path=item.path,
+                    digest=found,
+                    key=f"{found[:24]}-{digest(labelled)}",
+                    labelled=labelled,
+                )
+            )
+        digests.save()
+        return files, fates
+
+    def batches(
+        self, file: File, film: dict[str, Any]
+    ) -> Iterator[tuple[str, list[list[float]]]]:
+        """The clips of a film that are long enough, some at a time, each with a key."""
+        batch, seconds, number = [], 0.0, 0
+        for start, end in film.get("spans", []):
+            if end - start < self.looking.min_seconds:
+                continue
+            batch.append([start, end])
+            seconds += end - start
+            if seconds >= _BATCH_SECONDS:
+                yield f"{file.key}-{number:05d}", batch
+                batch, seconds, number = [], 0.0, number + 1
+        if batch:
+            yield f"{file.key}-{number:05d}", batch
+
+    def clips(self, file: File) -> Iterator[Clip]:
+        """The clips of a file in order, each kept so far, filtered or set aside."""
+        film, least = self.films.read(file.key), self.looking.min_seconds
+        looked = {}
+        for key, _ in self.batches(file, film):
+            for found in self.looks.read(key):
+                looked[found["start"], found["end"]] = found
+        for start, end in film.get("spans", []):
+            name = f"{file.name}@{start:.3f}-{end:.3f}"
+            found = looked.get((start, end))
+            if found is None:
+                why = f"too short: {end - start:.2f} s, expected {least:g} s"
+                yield Clip(name=name, id="", found={}, place="filtered", why=why)
+            elif "failed" in found:
+                yield Clip(
+                    name=name, id="", found={}, place="set aside", why=found["failed"]
+                )
+            else:
+                why = broken_rule(found, self._rules)
+                yield Clip(
+                    name=name,
+                    id=clip_id(file.digest, found),
+                    found=found,
+                    place="filtered" if why else "kept",
+                    why=why,
+                )

@@ -1,0 +1,142 @@
+"""What there is to prepare: the videos below a folder, and those in its archives.
+
+Every file is named by the sha256 of its bytes, kept beside its size and time of change so
+that a second call reads only what is new. Members of zip and tar archives are unpacked
+below the work folder; one that would land outside of it is refused (archives.py).
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+
+from etils import epath
+
+from animatrix_jax.curation import archives
+from animatrix_jax.curation.journal import Path, write_whole
+from animatrix_jax.data.video import VIDEO_SUFFIXES
+from animatrix_jax.errors import UserError
+
+_CHUNK = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Input:
+    """One video.
+
+    Attributes:
+      name: as people know it: its path below the folder, or ARCHIVE/MEMBER.
+      path: where it can be read.
+      refused: why it is not looked at; empty for most.
+    """
+
+    name: str
+    path: str
+    refused: str = ""
+
+
+def find_inputs(folder: Path, *, unpacked: Path) -> list[Input]:
+    """The videos below `folder` and in its archives, by name.
+
+    Args:
+      folder: searched recursively.
+      unpacked: where members of archives go.
+
+    Raises:
+      UserError: if there is no such folder, or nothing in it.
+    """
+    root = epath.Path(folder)
+    if not root.is_dir():
+        raise UserError(f"no such folder of videos: {folder}")
+    found = []
+    for path in _files(root):
+        name = os.fspath(path.relative_to(root))
+        if archives.is_archive(name):
+            found += _members(name, path, epath.Path(unpacked), root)
+        elif name.lower().endswith(VIDEO_SUFFIXES):
+            refused = "" if _is_inside(path, root) else "it is a link out of the folder"
+            found.append(Input(name=name, path=os.fspath(path), refused=refused))
+    if not found:
+        raise UserError(f"no video file in {folder}")
+    return sorted(found, key=lambda item: os.fsencode(item.name))
+
+
+class Digests:
+    """The sha256 of files by path, size and time of change.
+
+    Args:
+      path: the file that it is kept in from call to call.
+    """
+
+    def __init__(self, path: Path):
+        self._path = epath.Path(path)
+        try:
+            self._known = json.loads(self._path.read_text())
+        except FileNotFoundError:
+            self._known = {}
+        self._seen: dict[str, list] = {}
+
+    def of(self, path: Path) -> str:
+        """The digest of a file that is there.
+
+        Raises:
+          OSError: if it cannot be read.
+        """
+        key = os.fspath(path)
+        stat = os.stat(path) if os.path.exists(path) else None
+        mark = [stat.st_size, stat.st_mtime_ns] if stat else [0, 0]
+        known = self._known.get(key)
+        if known is None or known[:2] != mark or not stat:
+            known = [*mark, sha256(path)]
+        self._seen[key] = known
+        return known[2]
+
+    def save(self) -> None:
+        """Keeps what was asked for since the start."""
+        write_whole(self._path, json.dumps(self._seen).encode())
+
+
+def _members(
+    name: str, path: epath.Path, unpacked: epath.Path, root: epath.Path
+) -> Iterable[Input]:
+    if not _is_inside(path, root):
+        yield Input(
+            name=name, path=os.fspath(path), refused="it is a link out of the folder"
+        )
+        return
+    folder = unpacked / hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    for member in archives.unpack(path, folder):
+        refused = member.refused
+        inner = f"{name}/{member.name}" if member.name else name
+        yield Input(name=inner, path=member.path, refused=refused)
+
+
+def _files(root: epath.Path) -> list[epath.Path]:
+    if isinstance(root, os.PathLike) and os.path.isdir(root):
+        return [
+            epath.Path(os.path.join(base, name))
+            for base, folders, names in os.walk(root)
+            for name in names
+            if _is_seen(os.path.relpath(base, root)) and not name.startswith(".")
+        ]
+    return [path for path in root.glob("**/*") if path.is_file()]
+
+
+def _is_seen(folder: str) -> bool:
+    return folder == "." or not any(p.startswith(".") for p in folder.split(os.sep))
+
+
+def _is_inside(path: epath.Path, root: epath.Path) -> bool:
+    return os.path.realpath(path).startswith(os.path.realpath(root) + os.sep) or (
+        "://" in os.fspath(root)
+    )
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, read piece by piece."""
+    digest = hashlib.sha256()
+    with epath.Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

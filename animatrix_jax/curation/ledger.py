@@ -1,0 +1,73 @@
+"""Where everything went: one line an input, each in exactly one place.
+
+    {"kind": "file", "name": "a.mp4", "place": "kept", "clips": 12}
+    {"kind": "clip", "name": "a.mp4@1.500-4.250", "place": "filtered", "why": "still: ..."}
+    {"kind": "clip", "name": ..., "place": "duplicate", "of": "b.mp4@0.000-2.750"}
+    {"kind": "label", "name": "labels.jsonl:7", "place": "set aside", "why": "unknown ..."}
+
+A file is kept if one of its clips is; else it is a duplicate if all of its clips are, and
+filtered if not. Set aside is what could not be read, filtered what was read and not wanted.
+"""
+
+import collections
+import json
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+PLACES = ("kept", "filtered", "set aside", "duplicate")
+KINDS = ("file", "clip", "label")
+
+
+class Ledger:
+    """Writes entries and counts them.
+
+    Args:
+      file: open for writing.
+    """
+
+    def __init__(self, file: TextIO):
+        self._file = file
+        self._totals: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._seen: dict[str, set[str]] = {"file": set(), "label": set()}
+
+    def put(self, kind: str, name: str, place: str, **more: Any) -> None:
+        """Enters something.
+
+        Raises:
+          ValueError: if it is in a place already, or the place has no reason.
+        """
+        if place not in PLACES or kind not in KINDS:
+            raise ValueError(f"no place {place!r} for a {kind!r}")
+        if place in ("filtered", "set aside") and not more.get("why"):
+            raise ValueError(f"{name} is {place} without a reason")
+        if place == "duplicate" and not more.get("of"):
+            raise ValueError(f"{name} is a duplicate of nothing")
+        if kind in self._seen:
+            if name in self._seen[kind]:
+                raise ValueError(f"{kind} {name!r} has a place already")
+            self._seen[kind].add(name)
+        entry = {"kind": kind, "name": name, "place": place} | more
+        self._file.write(json.dumps(entry) + "\n")
+        self._totals[kind, place] += 1
+
+    @property
+    def totals(self) -> dict[str, dict[str, int]]:
+        """How many are where, by kind."""
+        return {
+            kind: {place: self._totals[kind, place] for place in PLACES}
+            for kind in KINDS
+        }
+
+
+def whole_file(fates: Iterable[str]) -> dict[str, Any]:
+    """The place of a file by those of its clips; `of` is left to the caller."""
+    counts = collections.Counter(fates)
+    if counts["kept"]:
+        return {"place": "kept", "clips": counts["kept"]}
+    total = counts.total()
+    if total and counts["duplicate"] == total:
+        return {"place": "duplicate"}
+    if total and counts["set aside"] == total:
+        return {"place": "set aside", "why": "none of its clips decodes"}
+    told = ", ".join(f"{n} {fate}" for fate, n in sorted(counts.items()))
+    return {"place": "filtered", "why": f"none of its clips is kept: {told}"}

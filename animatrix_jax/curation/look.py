@@ -1,0 +1,126 @@
+"""Everything that is found out about a clip, in one pass over its frames.
+
+    frames at 24 a second, 360 high
+      every one       -> does anything change?
+      15 of them      -> bars, blank, blur, text; pHashes of 5
+      the middle 4 s  -> the anime measures, a caption
+
+What is held is those few frames, so memory does not grow with a clip's length. The result
+is plain JSON for the journal; what follows from it (rules.py) is decided later.
+"""
+
+import dataclasses
+import os
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from animatrix_jax.curation.duplicates import signature
+from animatrix_jax.curation.measured import measured_tags
+from animatrix_jax.curation.settings import Looking
+from animatrix_jax.curation.shots import Film
+from animatrix_jax.curation.technical import Change, cut, inspect
+from animatrix_jax.data import measures, video
+
+
+def look(
+    path: str | os.PathLike,
+    film: Film,
+    span: tuple[float, float],
+    looking: Looking,
+    labeller: Any = None,
+) -> dict[str, Any]:
+    """What is known of a span of a file.
+
+    Raises:
+      VideoError: if it does not decode now.
+    """
+    start, end = span
+    frames = _frames(path, span, looking)
+    technical = inspect(frames.samples)
+    shown = cut(frames.samples, technical.crop)
+    middle = np.ascontiguousarray(cut(frames.middle, technical.crop))
+    height, width = _upright(film, frames.samples.shape[1:3])
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in shown])
+    top, bottom, left, right = technical.crop
+    found = measures.measure(middle)
+    result = {
+        "start": start,
+        "end": end,
+        "height": round((bottom - top) * height),
+        "width": round((right - left) * width),
+        "fps": film.fps,
+        "technical": dataclasses.asdict(technical),
+        "change": frames.change,
+        "signature": [f"{bits:016x}" for bits in signature(grey)],
+        "measures": dataclasses.asdict(found),
+        "measured": measured_tags(found, looking.measure_fps),
+        "caption": None,
+    }
+    if labeller is not None:
+        told = labeller.label(middle, looking.measure_fps)
+        result["caption"] = {
+            "tags": list(told.tags),
+            "confidence": {key: float(v) for key, v in told.confidence.items()},
+            "summary": told.summary,
+            "description": told.description,
+        }
+    return result
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Frames:
+    samples: UInt8[np.ndarray, "t h w 3"]
+    middle: UInt8[np.ndarray, "t h w 3"]
+    change: float
+
+
+def _frames(
+    path: str | os.PathLike, span: tuple[float, float], looking: Looking
+) -> _Frames:
+    start, end = span
+    total = max(2, int((end - start) * looking.measure_fps))
+    places = (np.arange(looking.samples) + 0.5) * total / looking.samples
+    wanted = set(places.astype(int).tolist())
+    first = max(0, (total - looking.measure_frames) // 2)
+    last = first + looking.measure_frames
+    samples, middle, change = [], [], Change()
+    stream = video.stream_video(
+        path,
+        fps=looking.measure_fps,
+        height=max(looking.sample_height, looking.measure_height),
+        start=start,
+        end=end,
+        threads=1,
+    )
+    for place, image in enumerate(stream):
+        change.see(image)
+        if place in wanted:
+            samples.append(_lower(image, looking.sample_height))
+        if first <= place < last:
+            middle.append(_lower(image, looking.measure_height))
+    if len(middle) < 2 or not samples:
+        raise video.VideoError(f"{len(middle)} frames decode from {start:g} s on")
+    return _Frames(samples=_stack(samples), middle=_stack(middle), change=change.share)
+
+
+def _lower(image: np.ndarray, height: int) -> np.ndarray:
+    if image.shape[0] <= height:
+        return image
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _stack(images: list[np.ndarray]) -> np.ndarray:
+    """Stacks them; a file that changes its size on the way keeps its first."""
+    height, width = images[0].shape[:2]
+    return np.stack([video.fit(image, height=height, width=width) for image in images])
+
+
+def _upright(film: Film, shown: tuple[int, int]) -> tuple[int, int]:
+    """The file's height and width as it is seen."""
+    height, width = film.height, film.width
+    turned = (height > width) != (shown[0] > shown[1]) and height != width
+    return (width, height) if turned else (height, width)

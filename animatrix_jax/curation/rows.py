@@ -1,0 +1,155 @@
+"""From what is known of a kept clip to its row in the dataset, and to the columns.
+
+Tags come from the best that speaks of a field: a label, the captioner, the measures. A tag
+that contradicts a better one is left out. The confidence of a label's tag is the label's,
+or 1 where it gives none; measures claim without confidence.
+"""
+
+import array
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from animatrix_jax.curation.labels import Line
+from animatrix_jax.curation.rules import TIERS, tier
+from animatrix_jax.curation.settings import Looking, Rules
+from animatrix_jax.data.curriculum import (
+    build_tables,
+    long_tail_weights,
+    style_cluster,
+)
+from animatrix_jax.knowledge.tags import Tag, parse_tags
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Told:
+    """What is said of a clip, and by whom."""
+
+    tags: tuple[Tag, ...]
+    confidence: dict[str, float]
+    summary: str
+    description: str
+    by: str
+
+
+def clip_id(digest: str, clip: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits of a clip's content: its file's bytes, its span, its bars."""
+    crop = ",".join(f"{edge:.4f}" for edge in clip["technical"]["crop"])
+    text = f"{digest} {clip['start']:.6f} {clip['end']:.6f} {crop}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def tell(clip: Mapping[str, Any], line: Line | None, captioner: str) -> Told:
+    """Joins a label, a caption and the measures."""
+    caption, by = clip["caption"], []
+    claims: list[Sequence[Tag]] = []
+    confidence: dict[str, float] = {}
+    summary = description = ""
+    if line is not None:
+        label = line.label
+        claims.append(label.tags)
+        confidence = {_field(tag): 1.0 for tag in label.tags} | dict(label.confidence)
+        summary, description = label.summary, label.description
+        by.append("label")
+    if caption is not None:
+        claims.append(caption["tags"])
+        confidence = caption["confidence"] | confidence
+        summary = summary or caption["summary"]
+        description = description or caption["description"]
+        by.append(captioner)
+    claims.append(clip["measured"])
+    by.append("measures")
+    tags = _joined(claims)
+    claimed = {_field(tag) for tag in tags}
+    return Told(
+        tags=tags,
+        confidence={k: v for k, v in confidence.items() if k in claimed},
+        summary=summary,
+        description=description,
+        by="+".join(by),
+    )
+
+
+def row(
+    name: str,
+    clip: Mapping[str, Any],
+    told: Told,
+    *,
+    clip_id: str,
+    looking: Looking,
+    rules: Rules,
+) -> dict[str, Any]:
+    """A clip's row, without its video."""
+    technical = clip["technical"]
+    sure = list(told.confidence.values())
+    return {
+        "clip_id": clip_id,
+        "source": name,
+        "start": clip["start"],
+        "end": clip["end"],
+        "fps": clip["fps"],
+        "tier": tier(clip, sure, rules, fps=looking.measure_fps),
+        "labelled_by": told.by,
+        "tags": list(told.tags),
+        "confidence": told.confidence,
+        "summary": told.summary,
+        "description": told.description,
+        "style_cluster": style_cluster(told.tags),
+        "blank": technical["blank"],
+        "blur": technical["blur"],
+        "text": technical["text"],
+        "change": clip["change"],
+        **clip["measures"],
+    }
+
+
+def columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """What sampling must know of all clips, in the order of the shards."""
+    motion, deformation = array.array("f"), array.array("f")
+    seconds, tiers = array.array("f"), array.array("b")
+    tags: list[tuple[str, ...]] = []
+    clusters: list[str] = []
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for each in rows:
+        motion.append(each["motion"])
+        deformation.append(each["deformation"])
+        seconds.append(each["end"] - each["start"])
+        tiers.append(TIERS.index(each["tier"]))
+        # Equal ones are one object: there are far fewer kinds of clips than clips.
+        found = tuple(each["tags"])
+        tags.append(known.setdefault(found, found))
+        clusters.append(sys.intern(each["style_cluster"]))
+    tables = build_tables(
+        tags=tags, clusters=clusters, motion=motion, deformation=deformation
+    )
+    return {
+        "axes": tables.axes,
+        "clusters": tables.clusters,
+        "motion": tables.motion,
+        "deformation": tables.deformation,
+        "weight": long_tail_weights(tables).astype(np.float32),
+        "seconds": np.asarray(seconds, np.float32),
+        "tier": np.asarray(tiers, np.int8),
+    }
+
+
+def _field(tag: Tag) -> str:
+    return tag.partition("=")[0]
+
+
+def _joined(claims: Sequence[Sequence[Tag]]) -> tuple[Tag, ...]:
+    """All tags of the first claim, and of each later one what goes with the others."""
+    taxonomy = load_taxonomy()
+    kept: list[Tag] = []
+    for some in claims:
+        fields = {_field(tag) for tag in kept}
+        for tag in some:
+            _, value = taxonomy.values_by_tag[tag]
+            if _field(tag) not in fields and not set(value.excludes) & set(kept):
+                kept.append(tag)
+    return parse_tags(kept, taxonomy)

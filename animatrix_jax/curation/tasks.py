@@ -1,0 +1,203 @@
+"""What workers do: cut films, look at clips, encode them, fill shards.
+
+A task takes a plain item, keeps what it finds in the journal, and never fails for what a
+file holds: a file or clip that cannot be used is kept as its reason. An item whose result
+is there already is not done again.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shutil
+import tempfile
+import traceback
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from absl import logging
+from etils import epath
+
+from animatrix_jax.curation.duplicates import pairs
+from animatrix_jax.curation.journal import Journal, Path
+from animatrix_jax.curation.look import look
+from animatrix_jax.curation.runner import write_lines
+from animatrix_jax.curation.settings import Encoding, Looking
+from animatrix_jax.curation.shots import Film, cut_film
+from animatrix_jax.curation.technical import cut
+from animatrix_jax.data import video
+
+Item = dict[str, Any]
+
+
+@dataclasses.dataclass
+class CutFilms:
+    """Files to their shots: `{"key", "path", "labelled"}`."""
+
+    journal: str
+    looking: Looking
+
+    def setup(self) -> None:
+        pass
+
+    def __call__(self, item: Item) -> None:
+        journal = Journal(self.journal)
+        if journal.has(item["key"]):
+            return
+        with _reason() as failed, _local(item["path"]) as path:
+            labelled = [tuple(span) for span in item["labelled"]]
+            film = cut_film(path, self.looking, labelled)
+            journal.write(item["key"], film.to_json())
+        if failed:
+            journal.write(item["key"], {"failed": failed[0]})
+
+
+@dataclasses.dataclass
+class LookAtClips:
+    """Some clips of a file to what is known of them: `{"key", "path", "film", "spans"}`."""
+
+    journal: str
+    looking: Looking
+
+    def setup(self) -> None:
+        self._labeller = None
+        if self.looking.captioner != "none":
+            from animatrix_jax.caption.labeller import load_labeller
+
+            self._labeller = load_labeller(self.looking.captioner)
+
+    def __call__(self, item: Item) -> None:
+        journal = Journal(self.journal)
+        if journal.has(item["key"]):
+            return
+        film, found = Film(**item["film"]), []
+        with _local(item["path"]) as path:
+            for span in item["spans"]:
+                with _reason() as failed:
+                    found.append(look(path, film, span, self.looking, self._labeller))
+                if failed:
+                    start, end = span
+                    found.append({"start": start, "end": end, "failed": failed[0]})
+        journal.write(item["key"], found)
+
+
+@dataclasses.dataclass
+class CompareClips:
+    """Clips that share a key to pairs that are near: `[{"id", "signature"}, ...]`."""
+
+    folder: str
+    near: float
+
+    def setup(self) -> None:
+        pass
+
+    def __call__(self, items: list[Item]) -> None:
+        if len(items) < 2:
+            return
+        clips = [(i["id"], tuple(int(x, 16) for x in i["signature"])) for i in items]
+        found = sorted(set(pairs(clips, near=self.near)))
+        if found:
+            write_lines(epath.Path(self.folder) / f"{uuid.uuid4().hex}.jsonl", found)
+
+
+@dataclasses.dataclass
+class EncodeClips:
+    """Kept clips to H.264: `{"id", "path", "start", "end", "fps", "crop"}`."""
+
+    media: str
+    failures: str
+    encoding: Encoding
+
+    def setup(self) -> None:
+        pass
+
+    def __call__(self, item: Item) -> None:
+        target = media_path(self.media, item["id"])
+        if target.exists():
+            return
+        with _reason() as failed, _local(item["path"]) as path:
+            self._encode(path, item, target)
+        if failed:
+            Journal(self.failures).write(item["id"], {"failed": failed[0]})
+
+    def _encode(self, path: str, item: Item, target: epath.Path) -> None:
+        stream = video.stream_video(
+            path,
+            fps=item["fps"],
+            start=item["start"],
+            end=item["end"],
+            threads=1,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            made = pathlib.Path(folder) / "clip.mp4"
+            count = video.encode_mp4(
+                made,
+                self._pictures(stream, item["crop"]),
+                item["fps"],
+                crf=self.encoding.crf,
+                speed=self.encoding.speed,
+                key_every=self.encoding.key_every,
+                threads=1,
+            )
+            if count < 2:
+                raise video.VideoError(
+                    f"{count} frames decode from {item['start']:g} s on"
+                )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+            if "://" in os.fspath(target):
+                target.write_bytes(made.read_bytes())
+            else:
+                shutil.copyfile(made, partial)
+                partial.replace(target)
+
+    def _pictures(
+        self, stream: Iterator[np.ndarray], crop: tuple[float, ...]
+    ) -> Iterator[np.ndarray]:
+        """Without bars, no taller than asked for, of one even size."""
+        size = None
+        for image in stream:
+            image = cut(image[None], crop)[0]
+            if size is None:
+                height, width = image.shape[:2]
+                scale = min(1.0, self.encoding.max_height / height)
+                size = [max(2, round(side * scale / 2) * 2) for side in (height, width)]
+            yield video.fit(image, height=size[0], width=size[1])
+
+
+def media_path(media: Path, name: str) -> epath.Path:
+    """Where an encoded clip lies until it is in a shard."""
+    return epath.Path(media) / name[:2] / f"{name}.mp4"
+
+
+@contextlib.contextmanager
+def _reason() -> Iterator[list[str]]:
+    """Collects why something could not be done, instead of failing."""
+    reasons: list[str] = []
+    try:
+        yield reasons
+    except video.VideoError as error:
+        reasons.append(" ".join(str(error).split()))
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # noqa: BLE001  one file must not end a long run
+        logging.warning("%s", traceback.format_exc())
+        text = " ".join(str(error).split())[:200]
+        reasons.append(f"failed: {type(error).__name__}: {text}")
+
+
+@contextlib.contextmanager
+def _local(path: str) -> Iterator[str]:
+    """A name that FFmpeg can read: a remote file's copy lasts as long as it is needed."""
+    if "://" not in path:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, "video" + os.path.splitext(path)[1])
+        try:
+            epath.Path(path).copy(copy)
+        except OSError as error:
+            raise video.VideoError(f"cannot copy: {error}") from error
+        yield copy

@@ -1,0 +1,95 @@
+"""Near-duplicates: found in other sizes, never by comparing all with all."""
+
+import collections
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_videos import scene
+
+from animatrix_jax.curation.duplicates import (
+    choose,
+    distance,
+    keys,
+    pairs,
+    signature,
+)
+
+
+def _grey(seed, height=144, width=256):
+    video = scene(seed, 10, height, width)
+    return np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in video])
+
+
+def test_a_copy_is_near_and_another_clip_is_far():
+    original = signature(_grey(0))
+    small = np.stack([cv2.resize(f, (96, 54)) for f in _grey(0)])
+    darker = (_grey(0) * 0.8).astype(np.uint8)
+    for copy in (small, darker):
+        assert distance(original, signature(copy)) <= 4
+        assert set(keys(original)) & set(keys(signature(copy)))
+    others = [distance(original, signature(_grey(seed))) for seed in range(1, 20)]
+    assert min(others) > 12
+
+
+bits = st.tuples(*[st.integers(0, 2**64 - 1)] * 5)
+
+
+@given(bits, st.lists(st.integers(0, 63), min_size=3, max_size=3))
+def test_three_flips_a_frame_always_share_a_key(value, flips):
+    other = tuple(
+        x ^ (1 << flips[0]) ^ (1 << flips[1]) ^ (1 << flips[2]) for x in value
+    )
+    assert set(keys(value)) & set(keys(other))
+
+
+@given(st.lists(st.integers(0, 15), min_size=1, max_size=12), st.randoms())
+def test_what_is_kept_does_not_depend_on_order_and_covers_the_rest(values, random):
+    """Signatures on a line: value v has v low bits set, so distances are differences."""
+    clips = {f"{n:02d}": (((1 << v) - 1,) * 5, [-v % 7]) for n, v in enumerate(values)}
+    items = [(name, bits) for name, (bits, _) in clips.items()]
+    random.shuffle(items)
+    found = list(pairs(items, near=3))
+    random.shuffle(found)
+    involved = {name for pair in found for name in pair}
+    duplicates = choose(found, {n: c for n, c in clips.items() if n in involved})
+    assert duplicates == choose(sorted(found), {n: clips[n] for n in sorted(involved)})
+    kept = set(clips) - set(duplicates)
+    for name, of in duplicates.items():
+        assert of in kept and distance(clips[name][0], clips[of][0]) <= 3
+        assert (clips[of][1], of) < (clips[name][1], name)
+    for first, second in itertools.combinations(sorted(kept), 2):
+        assert distance(clips[first][0], clips[second][0]) > 3
+
+
+def test_a_thousand_copies_make_a_thousand_pairs():
+    clips = [(f"{n:04d}", (7, 7, 7, 7, 7)) for n in range(1000)]
+    assert len(list(pairs(clips, near=6))) == 999
+
+
+def test_the_work_is_not_the_square_of_the_clips():
+    rng = np.random.default_rng(0)
+    table = rng.integers(0, 2**63, (2000, 5), dtype=np.uint64)
+    buckets = collections.Counter(
+        key for row in table for key in keys(tuple(map(int, row)))
+    )
+    compared = sum(n * (n - 1) // 2 for n in buckets.values())
+    assert compared < 0.01 * 2000 * 1999 / 2
+
+
+@pytest.mark.parametrize("flips,least", [(4, 0.9), (6, 0.8)])
+def test_clips_that_are_near_meet(flips, least):
+    """The share of pairs at a distance that share a key."""
+    rng = np.random.default_rng(1)
+    met = 0
+    for _ in range(300):
+        value = tuple(int(x) for x in rng.integers(0, 2**63, 5, dtype=np.uint64))
+        other = tuple(
+            x ^ sum(1 << int(b) for b in rng.choice(64, flips, replace=False))
+            for x in value
+        )
+        met += bool(set(keys(value)) & set(keys(other)))
+    assert met / 300 >= least

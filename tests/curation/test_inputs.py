@@ -1,0 +1,121 @@
+"""Archives and links: nothing lands outside of its folder."""
+
+import io
+import pathlib
+import tarfile
+import zipfile
+
+import pytest
+from small_videos import scene, write
+
+from animatrix_jax.curation.inputs import Digests, find_inputs
+from animatrix_jax.curation.labels import read_labels
+from animatrix_jax.errors import UserError
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write(tmp_path / "clip.mp4", scene(0, 4)).read_bytes()
+
+
+def _found(folder, tmp_path):
+    return {i.name: i for i in find_inputs(folder, unpacked=tmp_path / "unpacked")}
+
+
+def test_members_that_lead_out_are_refused(tmp_path, clip):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("in/good.mp4", clip)
+        archive.writestr("../evil.mp4", clip)
+        archive.writestr("/abs.mp4", clip)
+        archive.writestr("in/../../up.mp4", clip)
+        archive.writestr("notes.txt", "not looked at")
+        archive.writestr("bomb.mp4", b"\0" * 4_000_000)
+        link = zipfile.ZipInfo("link.mp4")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    with tarfile.open(folder / "b.tar.gz", "w:gz") as archive:
+        for name in ("good.mp4", "../evil.mp4", "/abs.mp4"):
+            info = tarfile.TarInfo(name)
+            info.size = len(clip)
+            archive.addfile(info, io.BytesIO(clip))
+        for kind, name in ((tarfile.SYMTYPE, "s.mp4"), (tarfile.LNKTYPE, "h.mp4")):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+        info = tarfile.TarInfo("dev.mp4")
+        info.type = tarfile.CHRTYPE
+        archive.addfile(info)
+    (folder / "broken.zip").write_bytes(b"PK no zip")
+    cut = (folder / "b.tar.gz").read_bytes()
+    (folder / "cut.tgz").write_bytes(cut[: len(cut) // 2])
+    found = _found(folder, tmp_path)
+    good = {name for name, item in found.items() if not item.refused}
+    assert good == {"a.zip/in/good.mp4", "b.tar.gz/good.mp4"}
+    for name in good:
+        assert pathlib.Path(found[name].path).read_bytes() == clip
+    reasons = {name: item.refused for name, item in found.items() if item.refused}
+    for name in ("a.zip/../evil.mp4", "a.zip//abs.mp4", "a.zip/in/../../up.mp4"):
+        assert "leads out" in reasons[name]
+    for name in ("b.tar.gz/../evil.mp4", "b.tar.gz//abs.mp4"):
+        assert "leads out" in reasons[name]
+    for name in ("a.zip/link.mp4", "b.tar.gz/s.mp4", "b.tar.gz/h.mp4"):
+        assert "link" in reasons[name]
+    assert "no plain file" in reasons["b.tar.gz/dev.mp4"]
+    assert "hundredfold" in reasons["a.zip/bomb.mp4"]
+    assert "damaged" in reasons["broken.zip"]
+    assert any("damaged" in r for n, r in reasons.items() if n.startswith("cut.tgz"))
+    outside = set(tmp_path.rglob("*.mp4")) - set((tmp_path / "unpacked").rglob("*"))
+    assert outside == {tmp_path / "clip.mp4"}
+
+
+def test_links_out_of_the_folder_are_refused(tmp_path, clip):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "link.mp4").symlink_to(tmp_path / "clip.mp4")
+    (folder / ".hidden.mp4").write_bytes(clip)
+    found = _found(folder, tmp_path)
+    assert "out of the folder" in found["link.mp4"].refused and len(found) == 1
+    with pytest.raises(UserError, match="no such folder"):
+        find_inputs(tmp_path / "absent", unpacked=tmp_path)
+    (folder / "link.mp4").unlink()
+    with pytest.raises(UserError, match="no video file"):
+        find_inputs(folder, unpacked=tmp_path)
+
+
+def test_a_digest_is_of_the_bytes_and_is_kept(tmp_path, clip, monkeypatch):
+    path = tmp_path / "clip.mp4"
+    first = Digests(tmp_path / "d.json")
+    value = first.of(path)
+    first.save()
+    monkeypatch.setattr("animatrix_jax.curation.inputs.sha256", lambda path: "read")
+    again = Digests(tmp_path / "d.json")
+    assert again.of(path) == value
+    path.write_bytes(clip + b"x")
+    assert again.of(path) == "read"
+
+
+def test_label_lines_that_cannot_be_used_say_why(tmp_path):
+    (tmp_path / "labels.jsonl").write_bytes(
+        b'{"video": "a.mp4", "start": 1, "end": 2, "tags": []}\n'
+        b'{"video": "./a.mp4", "start": 1, "end": 2, "tags": []}\n'
+        b'{"video": "../b.mp4", "tags": []}\n'
+        b'{"video": "/b.mp4", "tags": []}\n'
+        b'{"video": "a.mp4", "tags": ["motion.nothing=run"]}\n'
+        b'{"video": "a.mp4", "tag": ["motion.timing=twos"]}\n'
+        b'{"video": "none.mp4", "tags": []}\n'
+        b"\xff not json\n\n"
+        b'{"video": "a.mp4", "start": 0, "tags": ["motion.timing=twos"]}\n'
+    )
+    labels = read_labels(tmp_path, {"a.mp4"}, None)
+    assert labels.spans("a.mp4") == [(0.0, None), (1.0, 2.0)]
+    assert labels.of("a.mp4", 1.0, 2.0).name == "labels.jsonl:1"
+    assert labels.of("a.mp4", 3.0, 4.0).name == "labels.jsonl:10"
+    reasons = {int(n.split(":")[1]): why for n, why in labels.set_aside.items()}
+    assert set(reasons) == {2, 3, 4, 5, 6, 7, 8}
+    assert "the same clip as labels.jsonl:1" in reasons[2]
+    assert "outside" in reasons[3] and "outside" in reasons[4]
+    assert "motion.nothing" in reasons[5] and "'tag'" in reasons[6]
+    with pytest.raises(UserError, match="no such label file"):
+        read_labels(tmp_path, (), tmp_path / "absent.jsonl")
