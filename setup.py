@@ -38,7 +38,7 @@ TRAIN = [
 ]
 # Of the rooms that come next: curation, captions by a VLM, the web page.
 DATA = ["apache-beam>=2.70", "scenedetect>=0.6.6"]
-VLM = ["torch==2.13.0", "transformers>=4.57"]
+VLM = ["jsonschema>=4.20", "torch==2.13.0", "transformers>=4.57"]
 WEB = ["gradio>=6.0"]
 # The compilers of chips that need not be here (`animatrix plan`), of the versions that jax
 # needs; the rest of CUDA is what compiling alone takes.
@@ -57,6 +57,7 @@ TEST = TRAIN + [
     "diffusers>=0.35",
     "hypothesis>=6.100",
     "ipykernel>=6.29",
+    "jsonschema>=4.20",
     "jax[tpu]>=0.10.2",
     "krippendorff>=0.8",
     "nbclient>=0.10",

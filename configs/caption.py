@@ -13,6 +13,7 @@ Arguments: `stage`, `smoke` (a few steps of everything, to see that it runs).
 import ml_collections
 
 from animatrix_jax.caption.model import CaptionConfig
+from animatrix_jax.caption.preference import CaptionPairsConfig
 from animatrix_jax.caption.stages import CaptionDataConfig
 from animatrix_jax.objectives.captioning import CaptioningConfig
 from animatrix_jax.training.config import base_config, parse_arg
@@ -32,6 +33,13 @@ STAGES = {
         "optimizer": {"kind": "muon", "learning_rate": 1.5e-3, "ema_decay": 0.998},
         "loop": {"steps": 4000, "validate_every": 500, "checkpoint_every": 200},
     },
+    "caption_preference": {
+        "init": {"text": "pico", "caption": "@caption"},
+        "data": {"clips": 8192, "held_out": 256},
+        "batch": {"size": 16},
+        "optimizer": {"learning_rate": 5e-5, "ema_decay": 0.98, "warmup_steps": 20},
+        "loop": {"steps": 300, "validate_every": 50, "checkpoint_every": 50},
+    },
 }
 
 
@@ -46,6 +54,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             "caption": CaptionConfig(),
             "captioning": CaptioningConfig(),
             "caption_data": CaptionDataConfig(),
+            "caption_pairs": CaptionPairsConfig(),
         },
     )
     return smoke(config) if args.smoke else config
@@ -56,6 +65,7 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     config.update(
         {
             "data": {"clips": 16, "held_out": 8, "workers": 0},
+            "caption_pairs": {"clips": 16, "margin": 0.001},
             "caption_data": {"height": 48, "calibration": 16, "chunk": 8},
             "caption": {
                 "dim": 32,

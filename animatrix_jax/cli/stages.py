@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from animatrix_jax.caption.preference import CaptionPreferenceStage
 from animatrix_jax.caption.stages import CaptionStage
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
@@ -38,6 +39,7 @@ STAGES: dict[str, Callable[..., Stage]] = {
     "probe": ProbeStage,
     "caption_experts": CaptionStage,
     "caption": CaptionStage,
+    "caption_preference": CaptionPreferenceStage,
     "ct": FlowStage,
     "sft": FlowStage,
     "qt": FlowStage,
