@@ -74,14 +74,21 @@ def main(argv: list[str]) -> None:
 _NAMED = ("camera.camera_motion", "motion.timing")
 
 
-def draw(labeller: AniCaptionLabeller, count: int, *, held_out: bool = True) -> Clips:
+def draw(
+    labeller: AniCaptionLabeller,
+    count: int,
+    *,
+    held_out: bool = True,
+    frames: int = 33,
+    size: int = 128,
+) -> Clips:
     """Draws the clips, wears them and looks at them."""
     world = CelWorld(
         seed=_SEED,
         size=count,
-        height=128,
-        width=128,
-        frames=33,
+        height=size,
+        width=size,
+        frames=frames,
         split="test",
         held_out=held_out,
     )

@@ -103,6 +103,24 @@ def test_windows_cover_a_long_clip_and_thin_a_fast_one():
     assert len(windows(video[:5], 24, 33)[0]) == 5
 
 
+def test_what_is_exported_labels_as_well(trained, labeller, tmp_path):
+    from animatrix_jax.cli.export import export
+
+    sizes = export(trained, folder=tmp_path, components=["caption"])
+    shipped = load_labeller(str(tmp_path))
+    assert (
+        sizes["caption"]
+        < 2.1 * sum(leaf.size for leaf in jax.tree.leaves(labeller.programs.params))
+        + 20_000
+    )
+    assert shipped.calibration == labeller.calibration
+    assert shipped.programs.together and shipped.tokenizer is not None
+    video = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    here, there = labeller.label(video, 24.0), shipped.label(video, 24.0)
+    for key, sure in here.confidence.items():
+        assert abs(sure - there.confidence[key]) < 0.05  # half precision
+
+
 def test_another_vocabulary_is_refused(trained):
     config = tiny_config("caption", caption={"vocab_size": 99})
     stage = CaptionStage(config, workdir=trained)
@@ -113,3 +131,17 @@ def test_another_vocabulary_is_refused(trained):
 def test_a_checkpoint_without_one_is_refused():
     with pytest.raises(UserError, match="has no caption"):
         load_anicaption("pico")
+
+
+def test_the_benchmark_prints_what_it_says(trained):
+    from benchmarks import anicaption
+
+    labeller = load_anicaption(str(trained))
+    clips = anicaption.draw(labeller, 4, frames=9, size=32)
+    assert set(clips.sights) == {"clean", "encoded", "scaled", "cropped"}
+    found = anicaption.score(labeller, clips, "clean")
+    assert {"macro_f1", "majority", "ece", "fields"} <= set(found)
+    assert 0 <= found["macro_f1"] <= 1 and 0 <= found["ece"] <= 1
+    assert "motion.timing" in found["fields"]
+    told = anicaption.prose(labeller, clips, 4)
+    assert 0 <= told["own_tags"] <= 1
