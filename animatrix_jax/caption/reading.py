@@ -60,7 +60,7 @@ class Programs:
 
     def read(self, sights: dict[str, Any]) -> Reading:
         """Reads stacked sights."""
-        return self._read(self.params, Looked.of(sights))
+        return self._read(self._placed, Looked.of(sights))
 
     def write(
         self,
@@ -73,7 +73,7 @@ class Programs:
         """Prose of each clip under its tags: the likeliest, or with a `key` drawn."""
         program = self._write if key is None else self._draw
         more = () if key is None else (key, np.float32(temperature))
-        return np.asarray(program(self.params, reading, tags, *more))
+        return np.asarray(program(self._placed, reading, tags, *more))
 
     def logits(
         self, sights: dict[str, Any], *, batch: int = 16
@@ -87,6 +87,11 @@ class Programs:
             logits.append(np.asarray(reading.logits)[: count - start])
             shown.append(np.asarray(reading.shown)[: count - start])
         return np.concatenate(logits), np.concatenate(shown)
+
+    @functools.cached_property
+    def _placed(self) -> Params:
+        """The parameters on the device, once."""
+        return jax.device_put(self.params)
 
     @functools.cached_property
     def _read(self):

@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 Video = UInt8[np.ndarray, "t h w 3"]
+Worn = UInt8[np.ndarray, "t i j 3"]
 
 
-def coded(video: Video, *, crf: int) -> Video:
+def coded(video: Video, *, crf: int) -> Worn:
     """The clip through H.264 in yuv420p; odd sizes lose a row or a column."""
     height, width = (n - n % 2 for n in video.shape[1:3])
     buffer = io.BytesIO()
@@ -32,14 +33,14 @@ def coded(video: Video, *, crf: int) -> Video:
     return np.stack(frames)
 
 
-def scaled(video: Video, *, factor: float) -> Video:
+def scaled(video: Video, *, factor: float) -> Worn:
     """The clip at another size."""
     height, width = (max(8, round(n * factor)) for n in video.shape[1:3])
     mode = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return np.stack([cv2.resize(f, (width, height), interpolation=mode) for f in video])
 
 
-def cropped(video: Video, *, share: float, x: float = 0.5, y: float = 0.5) -> Video:
+def cropped(video: Video, *, share: float, x: float = 0.5, y: float = 0.5) -> Worn:
     """The clip without `share` of its height and of its width, kept at (x, y) of 0..1."""
     height, width = video.shape[1:3]
     h, w = max(8, round(height * (1 - share))), max(8, round(width * (1 - share)))
@@ -47,12 +48,12 @@ def cropped(video: Video, *, share: float, x: float = 0.5, y: float = 0.5) -> Vi
     return np.ascontiguousarray(video[:, top : top + h, left : left + w])
 
 
-def blurred(video: Video, *, sigma: float) -> Video:
+def blurred(video: Video, *, sigma: float) -> Worn:
     """The clip out of focus by `sigma` pixels."""
     return np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in video])
 
 
-def worn(video: Video, rng: np.random.Generator) -> Video:
+def worn(video: Video, rng: np.random.Generator) -> Worn:
     """One clip in three as it is, the others after some of it, each by a drawn amount."""
     if rng.random() < 1 / 3:
         return video
@@ -68,7 +69,7 @@ def worn(video: Video, rng: np.random.Generator) -> Video:
     return video
 
 
-VARIANTS: dict[str, Callable[[Video], Video]] = {
+VARIANTS: dict[str, Callable[[Video], Worn]] = {
     "encoded": lambda video: coded(video, crf=30),
     "scaled": lambda video: scaled(video, factor=0.75),
     "cropped": lambda video: cropped(video, share=0.1),

@@ -64,7 +64,7 @@ def test_a_cadence_is_its_own_period(period, place):
     rng = np.random.default_rng(1)
     drawings = np.full((33, 64, 64, 3), 200, np.uint8)
     for t in range(33):
-        at = (t - t % period) + 5
+        at = (t - t % period) // 2 + 18  # in the middle, where figures are
         drawings[t, 20:40, at : at + 12] = 30
     noisy = drawings + rng.integers(0, 5, drawings.shape)
     sight = look(noisy.astype(np.uint8), CONFIG)
