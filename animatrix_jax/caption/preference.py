@@ -92,7 +92,7 @@ class CaptionPreferenceStage(CaptionStage):
         return {"caption": self._start}
 
     def frozen(self) -> Params:
-        return {"reference": self._start}
+        return {"reference": {"caption": self._start}}
 
     def step_shapes(self) -> StepShapes:
         shapes = super().step_shapes().batch
@@ -100,14 +100,16 @@ class CaptionPreferenceStage(CaptionStage):
         two, length = (self.size, 2), self.model.text_length
         shapes["tags"] = jax.ShapeDtypeStruct((*two, len(self.model.tags)), np.bool_)
         shapes["tokens"] = jax.ShapeDtypeStruct((*two, length), np.int32)
-        reference = jax.eval_shape(self.init, jax.random.key(0))["caption"]
+        reference = jax.eval_shape(self.init, jax.random.key(0))
         return StepShapes(frozen={"reference": reference}, batch=shapes)
 
     def loss(
         self, params: Params, frozen: Params, batch: Batch, key: Array
     ) -> tuple[Array, Metrics]:
         policy = self._log_probs(bind(self.build, params["caption"]), batch)
-        before = self._log_probs(bind(self.build, frozen["reference"]), batch)
+        before = self._log_probs(
+            bind(self.build, frozen["reference"]["caption"]), batch
+        )
         tags = jnp.asarray(batch["tags"])[:, 0]
         tokens = (jnp.asarray(batch["tokens"])[:, 0] != PAD).sum(axis=1)
         stated = jnp.any(tags[:, None] & jnp.asarray(self.table.membership), axis=-1)

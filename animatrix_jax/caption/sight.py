@@ -222,7 +222,8 @@ def _affine(points: np.ndarray, grid: int, aspect: float) -> np.ndarray:
 def _changes(
     frames: list[np.ndarray], fits: np.ndarray, aspect: float, grid: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Change [p n] in 0..1 of each cell, as it is and with the next frame laid back."""
+    """Change [p n] in 0..1 of each cell, as it is and with the next frame laid back,
+    where that makes it less."""
     side = _MOTION_SIDE
     raw, laid = [], []
     for (first, second), fit in zip(itertools.pairwise(frames), fits, strict=True):
@@ -241,7 +242,10 @@ def _changes(
         raw.append(cv2.absdiff(first, second).max(-1))
         laid.append(cv2.absdiff(first, back).max(-1))
     cells = [_cells(np.stack(x).astype(np.float32) / 255, grid) for x in (raw, laid)]
-    return cells[0].reshape(len(raw), -1), cells[1].reshape(len(raw), -1)
+    before, after = (c.reshape(len(raw), -1) for c in cells)
+    # On flat paper the flow of noise is a camera that never was.
+    helps = after.mean(axis=1, keepdims=True) < before.mean(axis=1, keepdims=True)
+    return before, np.where(helps, after, before)
 
 
 def _periodicity(series: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import multiprocessing
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,9 @@ from animatrix_jax.data.drawing import plain_main
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
-_RECIPE = 1  # of what `draw` does; another number is another folder
+_RECIPE = 2  # of what `draw` does; another number is another folder
 _WIDE = (1.0, 4 / 3, 16 / 9)
-_STRIDE = 1 << 20
+_STRIDE, _STREAM = 1 << 20, 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class Sights:
     def __len__(self) -> int:
         return self._count
 
-    def take(self, rows: Sequence[int]) -> Sight:
+    def take(self, rows: Iterable[int]) -> Sight:
         """The sights of some clips, stacked."""
         taken = [
             {name: array[row % self._size] for name, array in self._chunk(row).items()}
@@ -171,7 +171,7 @@ def draw(config: SightsConfig, index: int) -> dict[str, Any]:
 
 def draw_clip(config: SightsConfig, index: int) -> dict[str, Any]:
     """Clip `index` before it is looked at."""
-    rng = np.random.default_rng((config.seed, index, _RECIPE))
+    rng = np.random.default_rng((config.seed, index, _STREAM))
     frames, width = config.sight.frames, config.height
     if config.vary:
         if rng.random() < 0.3:

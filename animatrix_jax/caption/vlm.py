@@ -45,7 +45,7 @@ class Chat(Protocol):
 
     digest: str
 
-    def answer(self, images: list[UInt8[np.ndarray, "h w 3"]], turns: list[str]) -> str:
+    def answer(self, images: list[UInt8[np.ndarray, "_ _ 3"]], turns: list[str]) -> str:
         """The reply to `turns`, which alternate user, model, user ...; the pictures
         belong to the first."""
         ...

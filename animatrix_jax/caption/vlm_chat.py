@@ -66,7 +66,7 @@ class QwenChat:
             digest=_digest(name, model),
         )
 
-    def answer(self, images: list[UInt8[np.ndarray, "h w 3"]], turns: list[str]) -> str:
+    def answer(self, images: list[UInt8[np.ndarray, "_ _ 3"]], turns: list[str]) -> str:
         """The likeliest reply; see `vlm.Chat`."""
         pictures = [self._shrunk(Image.fromarray(image)) for image in images]
         seen = self.processor(images=pictures, return_tensors="pt")

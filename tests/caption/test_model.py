@@ -58,6 +58,21 @@ def test_the_shipped_size():
     assert 2_500_000 < count < 3_300_000
 
 
+def test_every_leaf_has_its_place(tiny):
+    from animatrix_jax.parallel.sharding import partition_spec, path_name
+
+    shapes = jax.eval_shape(
+        lambda key: init_params(
+            lambda rngs: AniCaption(tiny, writes=True, rngs=rngs), key
+        ),
+        jax.random.key(0),
+    )
+    for owner in ("caption", "reference/caption"):
+        for path, leaf in jax.tree_util.tree_leaves_with_path(shapes):
+            spec = partition_spec(f"{owner}/{path_name(path)}", leaf.ndim)
+            assert not any(spec), path  # whole on every device
+
+
 def test_every_field_is_read(tiny, model):
     run, _ = model
     _, reading, _, _ = run()

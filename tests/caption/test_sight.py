@@ -66,7 +66,7 @@ def test_a_cadence_is_its_own_period(period, place):
     for t in range(33):
         at = (t - t % period) // 2 + 18  # in the middle, where figures are
         drawings[t, 20:40, at : at + 12] = 30
-    noisy = drawings + rng.integers(0, 5, drawings.shape)
+    noisy = drawings + rng.integers(0, 3, drawings.shape)
     sight = look(noisy.astype(np.uint8), CONFIG)
     beats = sight["whole"][:3]
     assert beats.argmax() == place
