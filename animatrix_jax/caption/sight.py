@@ -52,6 +52,14 @@ class SightConfig:
     thumb: int = 24
     grid: int = 8
 
+    def __post_init__(self):
+        wholes = (("size", self.size, 16), ("thumb", self.thumb, 4))
+        for name, value, part in wholes:
+            if value < part or value % part:
+                raise ValueError(f"sight.{name} {value} is no multiple of {part}")
+        if self.grid < 2 or _MOTION_SIDE % self.grid:
+            raise ValueError(f"sight.grid {self.grid} does not divide {_MOTION_SIDE}")
+
     @property
     def pictures(self) -> int:
         """How many pictures there are."""

@@ -18,11 +18,11 @@ import multiprocessing
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import tqdm
+from jaxtyping import Int
 
 from animatrix_jax.caption.sight import Sight, SightConfig, look
 from animatrix_jax.caption.wear import worn
@@ -96,7 +96,7 @@ class Sights:
     def __len__(self) -> int:
         return self._count
 
-    def take(self, rows: Iterable[int]) -> Sight:
+    def take(self, rows: Int[np.ndarray, " n"] | range) -> Sight:
         """The sights of some clips, stacked."""
         taken = [
             {name: array[row % self._size] for name, array in self._chunk(row).items()}

@@ -41,6 +41,12 @@ def test_too_many_frames_are_refused():
         look(np.zeros((34, 16, 16, 3), np.uint8), CONFIG)
 
 
+@pytest.mark.parametrize("wrong", [{"size": 100}, {"thumb": 10}, {"grid": 7}])
+def test_shapes_that_do_not_divide_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SightConfig(**wrong)
+
+
 @pytest.mark.parametrize("shift", [-2, 3])
 def test_a_pan_is_a_shift_of_all(picture, shift):
     start = 130
