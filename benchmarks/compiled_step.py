@@ -8,8 +8,8 @@ seconds. Cases:
 
     14b, 1.3b fsdp, 1.3b sequence    text-to-video, blocks recomputed, no average of the
         parameters, as the peer (maxdiffusion) trains; its figures were compiled for the
-        same chips by the same XLA. With fp32 moments, and with its bf16 ones (`half`)
-    mfu       the fastest setting: attention's output kept, one kernel for its gradients
+        same chips by the same XLA. In fp32, and with its bf16 parameters and moments (`half`)
+    mfu       the fastest setting: matrix products and attention are kept
     fits      what must fit, with fp32 masters, moments and average
     memory    activations of one clip shared by 1, 2, 4 and 8 chips
 
@@ -32,11 +32,8 @@ flags.DEFINE_string("cache", None, "Where compiled steps are kept.")
 _CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "wan.py"
 _T2V = {"tasks.t2i": (0.0,), "tasks.t2v": (1.0,), "tasks.i2v": (0.0,)}
 _AS_PEER = _T2V | {"optimizer.ema_decay": 0.0}
-_HALF = {"optimizer.moments": "bfloat16"}
-_FASTEST = {
-    "model.dit.remat": "attention",
-    "model.dit.attention": "splash_fused",
-}
+_HALF = {"optimizer.moments": "bfloat16", "optimizer.masters": "bfloat16"}
+_FASTEST = {"model.dit.remat": "dots"}
 
 
 def _mesh(batch: int, **axes: int) -> dict[str, Any]:

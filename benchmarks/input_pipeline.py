@@ -22,11 +22,13 @@ them finds them in the page cache.
 
 import importlib
 import itertools
+import json
 import pathlib
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,11 +45,13 @@ from animatrix_jax.data.sources import CelSource
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.knowledge.corruption import CorruptionConfig
 from animatrix_jax.models import presets
+from animatrix_jax.models.functional import init_params
 from animatrix_jax.training.config import section
 from animatrix_jax.training.optimizer import OptimizerConfig, make_optimizer
 from animatrix_jax.training.stages.flow import FlowStage
+from animatrix_jax.training.stages.towers import Towers
 from animatrix_jax.training.step import init_state, make_train_step
-from animatrix_jax.training.weights import load_component
+from animatrix_jax.training.weights import load_component, save_component
 from benchmarks.stack import Size, forward_flops
 
 FLAGS = flags.FLAGS
@@ -84,6 +88,8 @@ class Run:
         self._config.batch.size = FLAGS.batch
         self._config.data.cached = cached
         self._model = model = presets.preset(preset)
+        towers = fresh_towers(self._config, folder / "towers")
+        self._config.init.update({"vae": str(towers), "text": str(towers)})
         self._stage = FlowStage(self._config, workdir=folder)
         if cached:
             self._source = cache(folder / "small", model.latent_shape, FLAGS.clips)
@@ -173,6 +179,23 @@ def at_480p(folder: pathlib.Path) -> dict[str, float]:
         "assumed_tokens_per_second": round(consumed * clip.tokens),
         "megabytes_per_second": round(delivered * megabytes, 1),
     }
+
+
+def fresh_towers(config: Any, folder: pathlib.Path) -> pathlib.Path:
+    """A packaged folder of a VAE and a text tower that nobody trained."""
+    config = config.copy_and_resolve_references()
+    config.init.update({"vae": "", "text": ""})
+    towers = Towers(config, workdir=folder)
+    for seed, (name, build) in enumerate(
+        {"vae": towers.vae, "text": towers.text_encoder}.items()
+    ):
+        params = init_params(build, jax.random.key(seed))
+        params = {"encoder": params} if name == "text" else params
+        save_component(folder, name, params)
+    tokenizer().save(folder / "tokenizer.json")
+    described = {"preset": config.preset, "model": config.model.to_dict()}
+    (folder / "config.json").write_text(json.dumps(described), encoding="utf-8")
+    return folder
 
 
 def cache(

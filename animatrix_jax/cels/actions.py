@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
+from animatrix_jax.cels import idioms
 from animatrix_jax.cels.keyposes import HIT, KEYS, STANCE, Pose
 from animatrix_jax.cels.rig import CHANNEL, CHANNELS, Body
 from animatrix_jax.cels.spec import ActionSpec
@@ -41,6 +42,26 @@ def pose_track(
     Returns:
       Values of CHANNELS for every time.
     """
+    now = _track(action, body, times, frames)
+    if not action.idiom:
+        return now
+    held = _track(action, body, idioms.held_times(times, frames), frames)
+    return idioms.shape(
+        now,
+        held,
+        action.idiom,
+        times=times,
+        frames=frames,
+        phase=action.phase,
+        rate=action.rate,
+        gain=_gain(action),
+    )
+
+
+def _track(
+    action: ActionSpec, body: Body, times: Float[np.ndarray, " d"], frames: int
+) -> Float[np.ndarray, "d c"]:
+    """Poses before any school has shaped them."""
     # Hair and cloth follow what the body did a moment ago: pose both moments at once.
     both = np.concatenate([times, times - 1.5])
     u = both / max(frames - 1, 1)

@@ -14,6 +14,8 @@ from animatrix_jax.cels.palettes import Colour, Palette, mix
 from animatrix_jax.cels.random import Draws
 
 WHITE: Colour = (1.0, 1.0, 1.0)
+# An accent leaves most of the frame to the figure; what dominates fills it.
+COUNTS = {"accent": 0.9, "dominant": 1.8}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,7 @@ class Air:
     palette: Palette
     aspect: float
     scale: float
+    level: str = "accent"  # value of vfx.vfx_level
 
     def table(self, name: str, rows: int, columns: int) -> tuple[ink.Row, ...]:
         """The constants of the particles called `name`."""
@@ -34,12 +37,13 @@ class Air:
 
     def count(self, few: int, many: int) -> int:
         """How many shapes there is room for."""
-        return few if self.scale < 100 else many
+        room = few if self.scale < 100 else many
+        return max(round(room * COUNTS.get(self.level, 1.0)), 3)
 
 
 def fire(air: Air) -> None:
     """A wall of flame along the bottom, high at the sides, with flamelets."""
-    count = air.count(7, 11)
+    count = 7 if air.scale < 100 else 11
     rows = air.table("fire", count, 3)
     tones = ((0.84, 0.16, 0.06), (1.0, 0.52, 0.08), (1.0, 0.90, 0.38))
     paths = (skia.Path(), skia.Path(), skia.Path())

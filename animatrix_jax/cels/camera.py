@@ -33,7 +33,8 @@ SET_ZOOM = {
     "long": (0.94, 0.03),
     "extreme_long": (0.9, 0.03),
 }
-KEYSTONE = {"low": 0.34, "high": -0.34}
+KEYSTONE = {"low": 0.34, "high": -0.34, "worms_eye": 0.72}
+ORBIT = 1.1  # how far the set wheels by behind a figure that is gone round
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,10 +73,12 @@ def frame_shot(shot: str, body: Body, *, leaps: bool = False) -> Framing:
     return Framing(view=view, middle=0.0, level=feet, pivot=0.0)
 
 
-def figure_matrix(spec: ClipSpec, framing: Framing) -> Float[np.ndarray, "3 3"]:
-    """Figure units to world."""
+def figure_matrix(
+    spec: ClipSpec, framing: Framing, facing: int = 0
+) -> Float[np.ndarray, "3 3"]:
+    """Figure units to world; ``facing`` in place of the spec's own."""
     scale = 1.0 / framing.view
-    facing = spec.character.facing
+    facing = facing or spec.character.facing
     place = np.array(
         [
             [facing * scale, 0.0, spec.camera.offset],
@@ -121,6 +124,8 @@ class CameraTrack:
     depth: str
     set_zoom: float
     set_level: float
+    set_x: np.ndarray  # of the set alone: what wheels by behind an orbit
+    set_swell: np.ndarray  # zoom of the set alone: a dolly zoom
 
     def matrices(
         self, *, height: int, width: int, parallax: float = 1.0, scenery: bool = False
@@ -128,7 +133,9 @@ class CameraTrack:
         """World to pixels for a plane, or for the character (``scenery`` false)."""
         share = DEPTH[self.depth]
         q = 1.0 - share + share * parallax
-        zoom = self.zoom**q * (self.set_zoom if scenery else 1.0)
+        zoom = self.zoom**q
+        if scenery:
+            zoom = zoom * self.set_zoom * self.set_swell
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
         frames = len(self.x)
         m = np.zeros((frames, 3, 3))
@@ -138,6 +145,8 @@ class CameraTrack:
         # Camera shifts are in picture heights: a closer set moves as far on screen.
         closer = self.set_zoom if scenery else 1.0
         x = q * self.x / closer
+        if scenery:
+            x = x + self.set_x * (1.0 - 0.45 * parallax)
         y = q * self.y / closer + (self.set_level if scenery else 0.0)
         m[:, 0, 2] = width / 2 - m[:, 0, 0] * x - m[:, 0, 1] * y
         m[:, 1, 2] = height / 2 - m[:, 1, 0] * x - m[:, 1, 1] * y
@@ -151,6 +160,7 @@ def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack
     p = _progress(camera.speed, frames)
     x, y = np.zeros(frames), np.zeros(frames)
     log_zoom, tilt = np.zeros(frames), np.full(frames, camera.dutch)
+    set_x, log_swell = np.zeros(frames), np.zeros(frames)
     for move in camera.moves:
         if move in ("pan_left", "pan_right"):
             x += (1 if move == "pan_right" else -1) * camera.distance * (p - 0.5)
@@ -164,6 +174,15 @@ def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack
             tilt += camera.roll * (p - 0.5)
         elif move == "follow":
             x += follow
+        elif move == "follow_pan":
+            # The operator is late, swings after the subject and catches up.
+            late = np.clip(1.25 * np.arange(frames) / max(frames - 1, 1) - 0.2, 0, 1)
+            x += follow[:1] * 0.4 + (follow - 0.4 * follow[:1]) * late
+        elif move == "orbit":
+            set_x += orbit_way(spec) * ORBIT * (orbit_progress(frames) - 0.5)
+        elif move == "dolly_zoom":
+            way = Draws(spec.art, "dolly").sign()
+            log_swell += 1.3 * way * camera.distance * (p - 0.5)
         elif move == "shake":
             draws = Draws(spec.art, "shake")
             hit = spec.effects.hit
@@ -174,8 +193,19 @@ def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack
                 flip = 1 if t % 2 else -1
                 y[t] += flip * size * draws.uniform(0.6, 1.0)
                 x[t] += size * draws.uniform(-0.7, 0.7)
+    if "cel_era" in spec.values("style.era"):
+        # Film weaves in its gate.
+        draws = Draws(spec.art, "weave")
+        for t in range(frames):
+            x[t] += 0.0015 * draws.uniform(-1.0, 1.0)
+            y[t] += 0.0015 * draws.uniform(-1.0, 1.0)
     zoom, level = SET_ZOOM[camera.shot]
-    level += {"low": -0.14, "high": 0.12}.get(camera.angle, 0.0)
+    level += {"low": -0.14, "high": 0.12, "worms_eye": -0.3}.get(camera.angle, 0.0)
+    if camera.angle == "pov" and camera.moves != ("fix",):
+        # A head that carries the lens is never quite still.
+        beat = np.arange(frames) * 0.45
+        x = x + 0.012 * np.sin(0.5 * beat)
+        y = y + 0.01 * np.sin(beat)
     return CameraTrack(
         x=x,
         y=y,
@@ -184,4 +214,17 @@ def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack
         depth=camera.depth,
         set_zoom=zoom,
         set_level=level,
+        set_x=set_x,
+        set_swell=np.exp(log_swell),
     )
+
+
+def orbit_progress(frames: int) -> Float[np.ndarray, " t"]:
+    """0..1, eased at both ends, for a camera that goes round."""
+    u = np.arange(frames) / max(frames - 1, 1)
+    return 0.35 * u + 0.65 * u * u * (3.0 - 2.0 * u)
+
+
+def orbit_way(spec: ClipSpec) -> int:
+    """Which way round the camera goes, which follows from where the figure looks."""
+    return spec.character.facing

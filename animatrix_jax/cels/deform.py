@@ -2,12 +2,13 @@
 
 Smears stretch a drawing along its path; multiples (obake) repeat it; squash and
 stretch trades height for breadth about a contact; a chibi shift swaps the model for a
-super-deformed one for a beat. All begin at ``deform.start``, last ``deform.length``
+super-deformed one for a beat; forced perspective swells a fist at the lens, and an
+off-model face is thrown out of its features. All begin at ``deform.start``, last ``deform.length``
 frames, and return to model.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from animatrix_jax.cels.rig import BONE, CHANNEL
 from animatrix_jax.cels.spec import ClipSpec, DeformSpec
@@ -85,6 +86,81 @@ def smear(
     return result
 
 
+# What forced perspective does to the arm and the body, by level; and a face that breaks.
+FIST = (1.0, 2.4, 3.5, 4.8)
+SHRINK = (1.0, 0.94, 0.86, 0.78)
+FACE = (1.0, 1.3, 1.55, 1.85)
+_PARTS = {
+    "eyes": (0.3, 0.85),
+    "mouth": (2.6, 3.2),
+    "brows": (0.3, 1.6),
+}
+
+
+def exaggerate(
+    spec: ClipSpec,
+    bones: Float[np.ndarray, "b d 3 3"],
+    times: Float[np.ndarray, " d"],
+    *,
+    level: float,
+) -> Float[np.ndarray, "b d 3 3"]:
+    """Bones with a fist that swells at the lens, or a face thrown off its model.
+
+    Args:
+      spec: the clip.
+      bones: to figure units.
+      times: in frames.
+      level: y of the ground, towards which a body shrinks.
+    """
+    kinds = {"forced_perspective", "off_model_exaggeration"} & set(spec.deform.kinds)
+    inside = window(spec.deform, times) >= 0
+    if not kinds or not inside.any():
+        return bones
+    bones = bones.copy()
+    size = spec.deform.level
+    if "forced_perspective" in kinds:
+        _swell(bones, inside, FIST[size], SHRINK[size], level)
+    if "off_model_exaggeration" in kinds:
+        k = FACE[size]
+        lean = 0.22 * (k - 1.0)
+        head = np.array(
+            [[1.0 - 0.12 * (k - 1), lean, 0], [0, 1.0 + 0.2 * (k - 1), 0], [0, 0, 1.0]]
+        )
+        pivot = bones[BONE["head"]]
+        change = pivot @ head @ np.linalg.inv(pivot)
+        for name in ("head", "face", "eyes", "mouth", "brows", "bangs", "back_hair"):
+            bones[BONE[name]][inside] = (change @ bones[BONE[name]])[inside]
+        for name, (wide, high) in _PARTS.items():
+            grown = np.diag([1.0 + wide * (k - 1), 1.0 + high * (k - 1), 1.0])
+            grown[0, 1] = 0.3 * (k - 1.0)
+            bones[BONE[name]][inside] = (bones[BONE[name]] @ grown)[inside]
+    return bones
+
+
+def _swell(
+    bones: Float[np.ndarray, "b d 3 3"],
+    inside: Bool[np.ndarray, " d"],
+    fist: float,
+    shrink: float,
+    level: float,
+) -> None:
+    """The near arm comes at the lens: each joint bigger than the last, the rest less."""
+    whole = np.array([[shrink, 0, 0], [0, shrink, (1 - shrink) * level], [0, 0, 1.0]])
+    bones[:, inside] = whole @ bones[:, inside]
+    arm, fore, hand = (BONE[f"{name}_near"] for name in ("arm", "fore", "hand"))
+    shoulder = bones[arm].copy()
+    upper = np.diag([1.0 + 0.25 * (fist - 1), 1.0, 1.0])
+    bones[arm][inside] = (shoulder @ upper)[inside]
+    elbow = bones[fore].copy()
+    lower = np.diag([1.0 + 0.55 * (fist - 1), 1.0 + 0.1 * (fist - 1), 1.0])
+    bones[fore][inside] = (elbow @ lower)[inside]
+    wrist = elbow @ lower @ np.linalg.inv(elbow) @ bones[hand]
+    # The hand itself keeps its shape: it only grows.
+    grown = bones[hand] @ np.diag([fist, fist, 1.0])
+    grown[:, :2, 2] = wrist[:, :2, 2]
+    bones[hand][inside] = grown[inside]
+
+
 def ghosts(spec: ClipSpec, time: float) -> tuple[tuple[float, float], ...]:
     """(time, opacity) of the repeated drawings behind the one at ``time``."""
     if "multiples" not in spec.deform.kinds:
@@ -107,5 +183,7 @@ def drawn_stretch(spec: ClipSpec) -> float:
     if "chibi_shift" in spec.deform.kinds:
         amount += 0.05
     if "smear" in spec.deform.kinds:
+        amount += 0.01 * spec.deform.level
+    if {"forced_perspective", "off_model_exaggeration"} & set(spec.deform.kinds):
         amount += 0.01 * spec.deform.level
     return amount * share

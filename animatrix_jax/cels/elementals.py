@@ -18,6 +18,17 @@ from animatrix_jax.cels.palettes import Palette, mix
 from animatrix_jax.cels.random import Draws
 
 WHITE = (1.0, 1.0, 1.0)
+# How large an element is by level; and which are sized: also in breadth, about what y.
+SIZES = {"accent": 0.86, "dominant": 1.4}
+SIZED: dict[str, tuple[bool, float]] = {
+    "fire": (False, 1.0),
+    "liquid": (False, 1.0),
+    "dust": (False, 1.0),
+    "smoke": (False, 1.0),
+    "explosion": (True, 0.5),
+    "debris": (True, 0.6),
+    "sparks": (True, 0.6),
+}
 
 
 def draw_elemental(
@@ -28,14 +39,24 @@ def draw_elemental(
     draws: Draws,
     palette: Palette,
     aspect: float,
+    level: str = "accent",
 ) -> None:
-    """Draw the element `value` at `frame` over the shot.
+    """Draw the element `value` at `frame` over the shot, as `level` of it as is asked.
 
     Raises:
       ValueError: for an element that does not exist.
     """
     if value not in ELEMENTALS:
         raise ValueError(f"elemental must be one of {tuple(ELEMENTALS)}, got {value!r}")
+    scale = ink.pixels_per_unit(canvas)
+    canvas.save()
+    if value in SIZED:
+        # From the ground up, or about where it bursts.
+        wide, high = SIZED[value]
+        size = SIZES.get(level, 1.0)
+        canvas.translate(0.5 * aspect, high)
+        canvas.scale(size if wide else 1.0, size)
+        canvas.translate(-0.5 * aspect, -high)
     ELEMENTALS[value](
         Air(
             canvas=canvas,
@@ -44,9 +65,11 @@ def draw_elemental(
             draws=draws,
             palette=palette,
             aspect=aspect,
-            scale=ink.pixels_per_unit(canvas),
+            scale=scale,
+            level=level,
         )
     )
+    canvas.restore()
 
 
 def _rain(air: Air) -> None:

@@ -53,6 +53,7 @@ class FacePlan:
     happy_eyes: bool
     glasses: bool
     lashes: float
+    western: bool = False
 
 
 def head_path(plan: FacePlan) -> skia.Path:
@@ -126,8 +127,14 @@ def draw_face(look: Look, plan: FacePlan) -> None:
         x = side * 0.205 + (0.055 if far else 0.115) * t
         width = 0.112 * plan.eye * small * (1 - (0.24 if far else 0.04) * t)
         height = 0.142 * plan.eye * expression.eye * small
-        _eye(look, plan, expression, x, side, width, height)
-    _nose(look, plan)
+        if plan.western:
+            _round_eye(look, plan, expression, x, side)
+        else:
+            _eye(look, plan, expression, x, side, width, height)
+    if plan.western:
+        _round_nose(look, plan)
+    else:
+        _nose(look, plan)
     _mouth(look, plan, expression)
     if plan.emotion == "embarrassment" and look.medium:
         for x in (-0.22 + 0.1 * t, 0.25 + 0.05 * t):
@@ -274,6 +281,46 @@ def _eye(
     return _brow(look, plan, expression, x, side, w)
 
 
+def _round_eye(
+    look: Look, plan: FacePlan, expression: Expression, x: float, side: int
+) -> None:
+    """The eye of a western cartoon: a white egg, a black pupil, no iris."""
+    w, h = 0.128 * (1 - 0.15 * plan.turn * (side > 0)), 0.175 * min(expression.eye, 1.1)
+    line = look.pen(look.palette.hair_shade)
+    x = 0.78 * x
+    pen = max(0.018, 0.5 / look.pixels)
+    look.flat("eyes", oval(x, -0.03, w + pen, h + pen), line)
+    look.flat("eyes", oval(x, -0.03, w, h), WHITE)
+    size = 0.055 if look.medium else 0.07
+    px = x + 0.045 * (0.4 + plan.turn)
+    look.flat("eyes", oval(px, 0.0, size, 1.35 * size), line)
+    if look.medium:
+        look.flat("eyes", oval(px + 0.02, -0.04, 0.018, 0.024), WHITE)
+    if expression.lid > 0.1:
+        lid = polygon(
+            [
+                (x - w - pen, -h - pen),
+                (x + w + pen, -h - pen),
+                (x + w + pen, -h + 1.5 * h * expression.lid),
+                (x - w - pen, -h + 1.5 * h * expression.lid),
+            ]
+        )
+        look.flat(
+            "eyes", _cut(lid, oval(x, 0.0, w + pen, h + pen)), look.palette.skin_shade
+        )
+    _brow(look, plan, expression, x, side, 1.1 * w)
+
+
+def _round_nose(look: Look, plan: FacePlan) -> None:
+    """A ball of a nose between the eyes."""
+    x = 0.1 * plan.turn + 0.01
+    shade = mix(look.palette.skin, look.palette.cel((0.95, 0.45, 0.38)), 0.35)
+    ball = oval(x, 0.225, 0.066, 0.052)
+    look.shape("face", ball, shade)
+    if look.fine:
+        look.flat("face", oval(x + 0.02, 0.207, 0.018, 0.013), mix(shade, WHITE, 0.6))
+
+
 def _brow(
     look: Look, plan: FacePlan, expression: Expression, x: float, side: int, w: float
 ) -> None:
@@ -312,6 +359,16 @@ def _mouth(look: Look, plan: FacePlan, expression: Expression) -> None:
     tongue = palette.cel((0.95, 0.5, 0.5))
     thick = max(0.012, 0.34 / look.pixels)
     path = skia.Path()
+    if plan.western and kind in ("line", "firm", "frown", "wave"):
+        bend = {"line": 0.1, "firm": 0.0, "frown": -0.12, "wave": -0.05}[kind]
+        grin = taper((-0.15, 0.01), (0.0, 0.03 + bend), (0.17, -0.01), 1.7 * thick)
+        look.flat("mouth", grin, line)
+        return
+    if plan.western:
+        look.outline("mouth", oval(0.0, 0.03, 0.15, 0.075), palette.skin_shade)
+        look.flat("mouth", oval(0.0, 0.03, 0.15, 0.075), inside)
+        look.flat("mouth", oval(0.02, 0.065, 0.08, 0.035), tongue)
+        return
     if kind in ("smile", "talk"):
         w = 0.115 if kind == "smile" else 0.085
         path.moveTo(-w, -0.03)

@@ -27,12 +27,12 @@ class Figure:
     ops: tuple[Op, ...]
 
 
-def spec_body(spec: ClipSpec, proportion: str = "") -> Body:
-    """The body that the spec's character has."""
+def spec_body(spec: ClipSpec, proportion: str = "", turn: float | None = None) -> Body:
+    """The body that the spec's character has, perhaps turned otherwise."""
     return make_body(
         proportion or spec.value("style.proportion"),
         build=spec.character.build,
-        turn=spec.character.turn,
+        turn=spec.character.turn if turn is None else turn,
         stature=spec.character.stature,
     )
 
@@ -43,6 +43,7 @@ def make_figure(
     *,
     pixels: float,
     proportion: str = "",
+    turn: float | None = None,
     defects: tuple[Defect, ...] = (),
 ) -> Figure:
     """Draw up the character's model.
@@ -52,21 +53,26 @@ def make_figure(
       palette: its colours.
       pixels: height of the head in pixels, for the level of detail.
       proportion: in place of the spec's own, for a chibi shift.
+      turn: in place of the spec's own, for a camera that goes round.
       defects: structural and line defects to build in.
     """
     who = spec.character
     proportion = proportion or spec.value("style.proportion")
-    body = spec_body(spec, proportion)
+    turn = who.turn if turn is None else turn
+    body = spec_body(spec, proportion, turn)
+    western = spec.values("style.video_style") == ("2d_western",)
     look = Look(
         palette,
         rendering=spec.value("style.rendering"),
         line=spec.value("style.line"),
         pixels=pixels,
+        medium=(spec.values("style.video_style") or ("2d_japanese_anime",))[0],
     )
     chibi = proportion == "super_deformed"
     adult = who.gender in ("man", "woman")
     plan = face.FacePlan(
-        turn=who.turn,
+        turn=turn,
+        western=western,
         eye=who.eye_size
         * {
             "realistic": 0.82,
@@ -77,7 +83,8 @@ def make_figure(
         * (0.9 if adult else 1.0),
         tilt=who.eye_tilt,
         jaw={"girl": 0.05, "woman": 0.055, "boy": 0.07, "man": 0.1}[who.gender]
-        + (0.06 if chibi else 0.0),
+        + (0.06 if chibi else 0.0)
+        + (0.08 if western else 0.0),
         length={"realistic": 1.07, "standard": 1.0, "stylized": 0.97}.get(
             proportion, 0.9
         ),
@@ -91,7 +98,7 @@ def make_figure(
         style=who.hair_style,
         bangs=who.bangs,
         volume=who.hair_volume,
-        turn=who.turn,
+        turn=turn,
         ahoge=who.ahoge,
         reach=min(1.75, 0.55 + 0.8 * body.torso),
     )

@@ -20,7 +20,7 @@ from animatrix_jax.cels.rig import BONES
 from animatrix_jax.cels.spec import ClipSpec
 
 UNKNOWN = 0  # streaks, ghosts and shadows, which are no part's
-_FIGURE = 100  # part numbers of a model start at _FIGURE * (1 + model)
+FIGURE = 100  # part numbers of a model start at FIGURE * (1 + model)
 _TOUCHED = 3  # grey levels by which an effect must change a pixel to hide it
 
 
@@ -31,6 +31,8 @@ class TrueFlow:
     video: UInt8[np.ndarray, "t h w 3"]
     flow: Float32[np.ndarray, "s h w 2"]
     visible: Bool[np.ndarray, "s h w"]
+    parts: Int32[np.ndarray, "t h w"]  # the number of the part that a pixel shows
+    covered: Bool[np.ndarray, "t h w"]  # where an effect is painted over the parts
 
 
 def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
@@ -66,7 +68,14 @@ def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
             tx, ty = np.clip(tx, 0, width - 1), np.clip(ty, 0, height - 1)
             same = inside & (parts[t + 1][ty, tx] == part)
             visible[t][at] = same & ~hidden[t][at] & ~hidden[t + 1][ty, tx]
-    return TrueFlow(video=video, flow=flow, visible=visible)
+    video = renderer.finished(video, range(spec.frames))
+    return TrueFlow(
+        video=video,
+        flow=flow,
+        visible=visible,
+        parts=np.stack(parts),
+        covered=np.stack(hidden),
+    )
 
 
 def _matrices(renderer: Renderer, frame: int) -> dict[int, np.ndarray]:
@@ -74,7 +83,7 @@ def _matrices(renderer: Renderer, frame: int) -> dict[int, np.ndarray]:
     found = {1 + i: sheet.matrices[frame] for i, sheet in enumerate(renderer.sheets)}
     cel = renderer.stage.cels[renderer.stage.sheet[frame]]
     placed = renderer.camera[frame] @ cel.bones
-    base = _FIGURE * (1 + cel.model)
+    base = FIGURE * (1 + cel.model)
     # A model with a defect that has come in is another model.
     base += len(BONES) * sum(s <= frame for s, _ in renderer.figures[cel.model][1:])
     found |= {base + i: placed[i] for i in range(len(BONES))}

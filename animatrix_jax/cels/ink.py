@@ -55,9 +55,10 @@ def table(draws: Draws, name: str, rows: int, columns: int) -> tuple[Row, ...]:
 def _table(
     seed: int, path: tuple[int | str, ...], name: str, rows: int, columns: int
 ) -> tuple[Row, ...]:
-    draws = Draws(seed, *path, name)
+    numbers = Draws(seed, *path, name).uniforms(rows * columns)
     return tuple(
-        tuple(draws.uniform(0.0, 1.0) for _ in range(columns)) for _ in range(rows)
+        tuple(numbers[start : start + columns])
+        for start in range(0, rows * columns, columns)
     )
 
 

@@ -156,6 +156,44 @@ KEYS: dict[str, tuple[Keys, ...]] = {
             (1.0, pose(arm_near=0.6, fore_near=0.9, hand_near=0.9, arm_far=0.7, fore_far=0.7, leg_near=-0.3, leg_far=0.25, drop=0.05)),
         ],
     ),
+    "ranged": (
+        [  # a bow is drawn and loosed
+            (0.0, pose(arm_near=0.5, fore_near=0.5, arm_far=0.6, fore_far=0.7, leg_near=-0.25, leg_far=0.2, drop=0.03)),
+            (0.3, pose(lean=-0.06, chest=-0.18, arm_near=1.5, fore_near=0.05, arm_far=0.9, fore_far=2.1, leg_near=-0.32, leg_far=0.28, drop=0.05)),
+            (HIT - 0.03, pose(lean=-0.1, chest=-0.24, arm_near=1.52, fore_near=0.04, arm_far=0.75, fore_far=2.3, leg_near=-0.34, leg_far=0.3, drop=0.06)),
+            (HIT + 0.04, pose(lean=-0.2, chest=-0.1, head=0.08, arm_near=1.75, fore_near=0.1, arm_far=-0.9, fore_far=0.5, leg_near=-0.36, leg_far=0.32, drop=0.05)),
+            (0.8, pose(lean=-0.06, chest=-0.1, arm_near=1.5, fore_near=0.1, arm_far=-0.6, fore_far=0.4, leg_near=-0.3, leg_far=0.28, drop=0.04)),
+            (1.0, pose(arm_near=0.9, fore_near=0.3, arm_far=-0.2, fore_far=0.3, leg_near=-0.25, leg_far=0.2, drop=0.03)),
+        ],
+    ),
+    "sport": (
+        [  # a throw
+            (0.0, pose(arm_near=0.3, fore_near=1.1, arm_far=0.4, fore_far=1.0)),
+            (0.34, pose(x=-0.06, lean=-0.18, chest=-0.35, arm_near=-2.5, fore_near=0.6, arm_far=1.3, fore_far=0.2, leg_far=0.75, shin_far=-0.9, drop=0.05)),
+            (HIT, pose(x=0.08, lean=0.24, chest=0.3, arm_near=2.2, fore_near=0.1, arm_far=-0.7, fore_far=0.6, leg_near=-0.7, leg_far=0.7, shin_far=-0.5, drop=0.1)),
+            (0.76, pose(x=0.1, lean=0.3, chest=0.35, arm_near=0.6, fore_near=0.2, arm_far=-0.8, fore_far=0.5, leg_near=-0.75, shin_near=-0.5, leg_far=0.6, shin_far=-0.5, drop=0.12)),
+            (1.0, pose(x=0.04, arm_near=0.3, fore_near=0.3)),
+        ],
+        [  # a kick at a ball
+            (0.0, pose(x=-0.06, leg_near=-0.2, arm_far=0.3)),
+            (0.36, pose(x=-0.05, lean=-0.1, chest=-0.2, leg_near=-0.95, shin_near=-1.0, arm_near=0.9, arm_far=-1.1, drop=0.05)),
+            (HIT, pose(x=0.05, lean=-0.15, chest=0.2, leg_near=1.05, shin_near=-0.1, arm_near=-1.1, arm_far=0.9, leg_far=-0.1, drop=0.04)),
+            (0.74, pose(x=0.07, lean=-0.22, chest=0.25, leg_near=1.5, shin_near=-0.1, arm_near=-1.2, arm_far=1.0, leg_far=-0.1, drop=0.02)),
+            (1.0, pose(x=0.06, arm_near=0.1)),
+        ],
+    ),
+    "transformation": (
+        [  # arms cross, the figure spins, the arms open to a last pose
+            (0.0, pose(arm_near=0.9, fore_near=1.5, arm_far=0.9, fore_far=1.5, head=0.12)),
+            (0.18, pose(arm_near=1.0, fore_near=1.7, arm_far=1.0, fore_far=1.7, head=0.2, lid=-0.9, widen=-0.9, y=-0.03)),
+            (0.28, pose(arm_near=-1.5, arm_far=1.5, lid=-0.9, y=-0.06)),
+            (0.38, pose(arm_near=-1.7, arm_far=1.7, lid=-0.9, widen=-0.9, y=-0.07, leg_near=0.5, shin_near=-1.0)),
+            (0.48, pose(arm_near=-1.9, arm_far=1.9, lid=-0.9, y=-0.08, leg_near=0.6, shin_near=-1.2)),
+            (HIT, pose(arm_near=-1.5, arm_far=1.5, lid=-0.9, widen=-0.9, y=-0.06, leg_near=0.3, shin_near=-0.6)),
+            (0.7, pose(arm_near=-2.6, fore_near=-0.2, arm_far=0.9, fore_far=1.6, leg_near=-0.3, leg_far=0.25, chest=-0.12, head=-0.08)),
+            (1.0, pose(arm_near=-2.7, fore_near=-0.2, arm_far=0.9, fore_far=1.7, leg_near=-0.3, leg_far=0.25, chest=-0.14, head=-0.1)),
+        ],
+    ),
     "daily_acting": (
         [  # a wave
             (0.0, pose(head=0.05)),

@@ -159,11 +159,21 @@ class Look:
       rendering: value of ``style.rendering``.
       line: value of ``style.line``.
       pixels: height of the head in pixels, for the level of detail.
-      head: size of the head in figure units over that of a full-grown drawing.
+      medium: value of ``style.video_style``.
     """
 
-    def __init__(self, palette: Palette, *, rendering: str, line: str, pixels: float):
+    def __init__(
+        self,
+        palette: Palette,
+        *,
+        rendering: str,
+        line: str,
+        pixels: float,
+        medium: str = "2d_japanese_anime",
+    ):
         self.palette = palette
+        self.medium_style = medium
+        self.solid = medium in ("3d_cel_shaded", "3d_cg")
         self.rendering = rendering
         self.line = line
         self.pixels = pixels
@@ -173,6 +183,8 @@ class Look:
         self.width = width * weight
         self.sketch = rendering in ("rough_genga", "tiedown")
         self.drift = self.width * (0.55 if line in ("tapered", "color_trace") else 0.1)
+        if self.solid:
+            self.drift = 0.0  # a generated outline is the same all round
         self.ops: list[Op] = []
 
     @property
@@ -184,6 +196,14 @@ class Look:
     def medium(self) -> bool:
         """Room for whites of eyes, shine, collars."""
         return self.pixels >= 9.5
+
+    @property
+    def layered(self) -> bool:
+        """Whether a second shadow and lights are painted by hand."""
+        return not self.solid and self.rendering in (
+            "multi_tone_cel",
+            "illustration_look",
+        )
 
     def tone(self, colour: Colour) -> Colour:
         """The local colour under this rendering."""
@@ -204,6 +224,8 @@ class Look:
 
     def paint(self, path: skia.Path, colour: Colour) -> skia.Paint:
         colour = self.tone(colour)
+        if self.solid:
+            return self._solid(path, colour)
         if self.pixels >= 9.5 and self.rendering in ("illustration_look", "watercolor"):
             box = path.getBounds()
             if self.rendering == "illustration_look":
@@ -225,6 +247,37 @@ class Look:
                 [wash, mix(colour, PAPER, 0.34), mix(colour, PAPER, 0.1)],
             )
         return ink.fill(colour)
+
+    def _solid(self, path: skia.Path, colour: Colour) -> skia.Paint:
+        """A part lit as a body in space: in hard steps, or smoothly with a gleam."""
+        box = path.getBounds()
+        dark = self.palette.shade(colour)
+        if colour == self.palette.skin:
+            dark = self.palette.skin_shade  # blood shows through
+        deep = mix(dark, self.palette.shadow_tint, 0.16)
+        light = mix(colour, (1.0, 1.0, 1.0), 0.4)
+        # Lit from above and before: what is low and behind is dark.
+        left = (box.left(), box.bottom())
+        right = (box.right(), box.bottom() - 0.35 * box.width())
+        if self.medium_style == "3d_cel_shaded":
+            if self.rendering == "two_tone_cel":
+                return ink.linear(
+                    left, right, [dark, dark, colour, colour], [0.0, 0.4, 0.4, 1.0]
+                )
+            steps = [deep, deep, dark, dark, colour, colour, light, light]
+            stops = [0.0, 0.2, 0.2, 0.42, 0.42, 0.8, 0.8, 1.0]
+            return ink.linear(left, right, steps, stops)
+        if box.width() < 0.7 * box.height():
+            stops = [0.0, 0.3, 0.62, 0.8, 1.0]
+            return ink.linear(left, right, [deep, colour, light, colour, dark], stops)
+        centre = (
+            0.36 * box.left() + 0.64 * box.right(),
+            0.68 * box.top() + 0.32 * box.bottom(),
+        )
+        radius = 0.78 * max(box.width(), box.height())
+        return ink.radial(
+            centre, radius, [light, colour, dark, deep], [0.0, 0.32, 0.75, 1.0]
+        )
 
     def outline(self, bone: str, path: skia.Path, beside: Colour) -> None:
         """The line around a shape, to be covered by the shape itself."""
@@ -285,7 +338,7 @@ class Look:
 
     def shade(self, bone: str, path: skia.Path, colour: Colour) -> None:
         """A shadow with a hard edge, where the rendering has shadows."""
-        if self.rendering == "flat_cel":
+        if self.rendering == "flat_cel" or self.solid:
             return
         if self.rendering == "tiedown":
             if self.medium:
@@ -304,13 +357,13 @@ class Look:
 
     def deep(self, bone: str, path: skia.Path, colour: Colour) -> None:
         """The second shadow tone of a multi-tone cel."""
-        if self.rendering in ("multi_tone_cel", "illustration_look"):
+        if self.layered:
             second = mix(colour, self.palette.shadow_tint, 0.4)
             self.ops.append(Op(BONE[bone], path, ink.fill(second)))
 
     def light(self, bone: str, path: skia.Path, colour: Colour) -> None:
         """The light tone of a multi-tone cel."""
-        if self.rendering in ("multi_tone_cel", "illustration_look"):
+        if self.layered:
             self.ops.append(
                 Op(BONE[bone], path, ink.fill(mix(colour, (1.0, 1.0, 1.0), 0.45)))
             )

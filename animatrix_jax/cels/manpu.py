@@ -294,6 +294,63 @@ def _nose_bubble(pen: _Pen) -> None:
     pen.draw(light, WHITE, 0.95, "bare")
 
 
+def _nosebleed(pen: _Pen) -> None:
+    """A jet from the nose that falls in drops: the comic kind."""
+    red = pen.palette.light((0.86, 0.08, 0.12))
+    size = 0.5 + 0.5 * pen.boost
+    out = min(1.0, 0.3 + 1.6 * pen.progress)
+    jet, drops = skia.Path(), skia.Path()
+    for side in (-0.12, 0.12):
+        x = 0.1 + side
+        jet.moveTo(x - 0.07 * size, 0.55)
+        jet.quadTo(
+            x + 0.02, 0.55 + 0.5 * out, x - 0.02 * size, 0.62 + 0.75 * out * size
+        )
+        jet.quadTo(x + 0.2 * size, 0.6 + 0.4 * out, x + 0.09 * size, 0.55)
+        jet.close()
+    for i in range(4):
+        fall = (0.22 * i + 0.11 * pen.frame) % 1.0
+        x = 0.1 + (-0.2, 0.16, -0.06, 0.26)[i] * size
+        drops.addCircle(x, 0.75 + 0.9 * fall * out, 0.085 * size * (1.0 - 0.4 * fall))
+    pen.draw(jet, red)
+    pen.draw(drops, red, 1.0, "bare")
+
+
+def _escaping_soul(pen: _Pen) -> None:
+    """A small ghost with a face drifts up out of the mouth on a thread."""
+    rise = min(1.0, 0.25 + 1.1 * pen.progress)
+    sway = 0.14 * math.sin(0.45 * pen.frame)
+    size = 0.36 * (0.55 + 0.45 * pen.boost)
+    x, y = 0.55 + 0.5 * rise + sway, 0.5 - 1.5 * rise
+    ghost, thread, face = skia.Path(), skia.Path(), skia.Path()
+    thread.moveTo(0.12, 0.72)
+    thread.cubicTo(0.5, 0.9, 0.3 + sway, 0.2, x - 0.1 * size, y + 1.3 * size)
+    ghost.moveTo(x - size, y)
+    ghost.cubicTo(x - size, y - 1.35 * size, x + size, y - 1.35 * size, x + size, y)
+    ghost.quadTo(x + 0.9 * size, y + 0.9 * size, x - 0.25 * size, y + 1.7 * size)
+    ghost.quadTo(x + 0.1 * size, y + 0.9 * size, x - 0.4 * size, y + 0.85 * size)
+    ghost.quadTo(x - size, y + 0.7 * size, x - size, y)
+    ghost.close()
+    for side in (-0.38, 0.38):
+        face.addOval(
+            skia.Rect.MakeLTRB(
+                x + (side - 0.13) * size,
+                y - 0.4 * size,
+                x + (side + 0.13) * size,
+                y - 0.02 * size,
+            )
+        )
+    face.addOval(
+        skia.Rect.MakeLTRB(
+            x - 0.12 * size, y + 0.14 * size, x + 0.12 * size, y + 0.34 * size
+        )
+    )
+    pale = pen.palette.light((0.90, 0.95, 1.0))
+    pen.canvas.drawPath(thread, ink.stroke(pale, 0.14 * size + pen.outline, 0.9))
+    pen.draw(ghost, pale, 0.95)
+    pen.draw(face, pen.palette.line, 1.0, "bare")
+
+
 MANPU: dict[str, Callable[[_Pen], None]] = {
     "vein_pop": _vein_pop,
     "sweat_drop": _sweat_drop,
@@ -304,4 +361,6 @@ MANPU: dict[str, Callable[[_Pen], None]] = {
     "flowers": _flowers,
     "shock_bolt": _shock_bolt,
     "nose_bubble": _nose_bubble,
+    "nosebleed": _nosebleed,
+    "escaping_soul": _escaping_soul,
 }

@@ -12,7 +12,9 @@ import re
 from animatrix_jax.cels.backgrounds import preposition
 from animatrix_jax.cels.casting import CharacterSpec
 from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.rarities import ORDINARY
 from animatrix_jax.cels.spec import ClipSpec
+from animatrix_jax.cels.tagging import EFFECTS
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 MAX_WORDS = 60
@@ -69,6 +71,7 @@ class _Writer:
             "vfx": self._vfx(),
             "environment": self._environment() if self.draws.chance(0.5) else "",
         }
+        parts["finish"] = self._finish()
         parts = {name: text for name, text in parts.items() if text}
         # What is too long loses its least important sentence, then its asides.
         if _words(summary, parts) > MAX_WORDS and len(parts) > 3:
@@ -76,8 +79,9 @@ class _Writer:
         for name, mark in (("camera", ";"), ("subject", ","), ("motion", ",")):
             if _words(summary, parts) > MAX_WORDS and mark in parts[name]:
                 parts[name] = parts[name].partition(mark)[0] + "."
-        if _words(summary, parts) > MAX_WORDS:
-            parts.pop("vfx", None)
+        for name in ("finish", "vfx"):
+            if _words(summary, parts) > MAX_WORDS:
+                parts.pop(name, None)
         return Narrative(summary=summary, description=" ".join(parts.values()))
 
     def _summary(self) -> tuple[str, str]:
@@ -154,8 +158,8 @@ class _Writer:
 
     def _vfx(self) -> str:
         phrases = []
-        for key in ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental"):
-            if self.spec.values(key) != ("none",):
+        for key in EFFECTS:
+            if self.spec.values(key) not in ((), ("none",)):
                 phrases += self._phrases(key)
         if phrases:
             opening = self.draws.choice(
@@ -181,6 +185,22 @@ class _Writer:
         phrases = phrases[-2:] or [self._phrase("style.palette")]
         opening = self.draws.choice(("The setting is", "The picture is", "It is all"))
         return f"{opening} drawn {' '.join(phrase for phrase in phrases if phrase)}."
+
+    def _finish(self) -> str:
+        """One thing that is out of the ordinary in how the picture was made."""
+        keys = ("motion.idiom", "style.video_style", "style.era", "vfx.composite")
+        told = [
+            (key, value)
+            for key in keys
+            for value in self.spec.values(key)
+            if value != ORDINARY.get(key)
+        ]
+        draws = self.draws.child("finish")
+        if not told or not draws.chance(0.75):
+            return ""
+        key, value = draws.choice(told)
+        found = self.taxonomy.value(f"{key}={value}")
+        return self.taxonomy.field(key).state(found)
 
     def _colour(self, part: str) -> str:
         if not self.says_colour:

@@ -7,8 +7,8 @@ lean towards some values.
 
 Table = dict[str, int | float]
 
-# Every field and value that is drawn, in the taxonomy's order, with its base weight.
-WEIGHTS: dict[str, Table] = {
+# Fields and values with their base weights; `rarities` has those that came later.
+COMMON: dict[str, Table] = {
     "style.rendering": {
         "flat_cel": 16,
         "two_tone_cel": 28,
@@ -175,6 +175,8 @@ MULTIPLE = (
     "vfx.lines",
     "vfx.manpu",
     "vfx.elemental",
+    "vfx.energy",
+    "vfx.composite",
 )
 STILL_ONLY = {
     "motion.amplitude": "none",
@@ -210,6 +212,23 @@ ACTING: dict[str, dict[str, Table]] = {
         },
         "vfx.impact": {"none": 0.35},
         "vfx.elemental": {"sparks": 3, "debris": 3, "lightning": 2},
+        "vfx.energy": {"slash_trail": 5},
+        "motion.deformation": {"forced_perspective": 3},
+    },
+    "ranged": {
+        "motion.amplitude": {"small": 0.3},
+        "motion.emotion": {"joy": 0.3, "embarrassment": 0.0, "anger": 2, "resolve": 4},
+        "vfx.energy": {"none": 0.5, "beam": 6, "missile_swarm": 3},
+    },
+    "sport": {
+        "motion.amplitude": {"small": 0.2},
+        "motion.speed": {"slow": 0.3},
+        "motion.emotion": {"sorrow": 0.2, "resolve": 3, "embarrassment": 0.2},
+    },
+    "transformation": {
+        "motion.amplitude": {"small": 0.2},
+        "motion.emotion": {"joy": 3, "resolve": 3, "sorrow": 0.1, "fear": 0.1},
+        "vfx.energy": {"none": 0.3, "transformation_glow": 14, "magic_circle": 3},
     },
     "dance": {"motion.emotion": {"joy": 4, "sorrow": 0.3, "fear": 0, "anger": 0.3}},
     "comic_reaction": {

@@ -53,6 +53,17 @@ class Draws:
         raw = self._buffer.pop() if self._buffer else self.raw()
         return low + (high - low) * ((raw >> 11) * 2.0**-53)
 
+    def uniforms(self, count: int) -> list[float]:
+        """The first ``count`` floats of a fresh stream, as ``uniform`` would give them.
+
+        Raises:
+          ValueError: for a stream that has been drawn from.
+        """
+        if self._bits is not None:
+            raise ValueError("expected a fresh stream, got one already drawn from")
+        self._bits = self._make()
+        return ((self._bits.random_raw(count) >> np.uint64(11)) * 2.0**-53).tolist()
+
     def integer(self, low: int, high: int) -> int:
         """An integer in [low, high)."""
         return low + (self.raw() * (high - low) >> 64)

@@ -12,16 +12,18 @@ import numpy as np
 import skia
 from jaxtyping import Float, UInt8
 
-from animatrix_jax.cels import deform, effects, ink
+from animatrix_jax.cels import deform, effects, energy, ink, props
 from animatrix_jax.cels.backgrounds import make_background
 from animatrix_jax.cels.casting import HELD_OUT, USUAL
 from animatrix_jax.cels.elementals import draw_elemental
 from animatrix_jax.cels.figure import Figure, make_figure, smear_ops
+from animatrix_jax.cels.finish import finish
 from animatrix_jax.cels.look import PAPER, Op
 from animatrix_jax.cels.manpu import draw_manpu
 from animatrix_jax.cels.palettes import draw_palette, mix
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
+from animatrix_jax.cels.scenery import Plane
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import (
     Cel,
@@ -35,6 +37,13 @@ MAX_SIDE = 6000
 LINEAR = skia.SamplingOptions(skia.FilterMode.kLinear)
 # How far the set fades to paper, so that the figure's style reaches behind it.
 WASH = {"rough_genga": 0.62, "tiedown": 0.55, "watercolor": 0.28, "mono_manga": 0.25}
+# What a camera makes of a place: less colour, more contrast, a cool cast.
+PHOTO = skia.ColorFilters.Matrix(
+    [0.86, 0.28, 0.06, 0, -0.10]
+    + [0.12, 1.02, 0.06, 0, -0.10]
+    + [0.14, 0.32, 0.74, 0, -0.06]
+    + [0, 0, 0, 1, 0]
+)
 
 
 def render(
@@ -47,7 +56,8 @@ def render(
 ) -> UInt8[np.ndarray, "t h w 3"]:
     """The frames of a clip, or ``only`` one; ``stage`` saves making it again."""
     renderer = Renderer(spec, height=height, width=width, stage=stage)
-    return renderer.frames(range(spec.frames) if only is None else (only,))
+    numbers = range(spec.frames) if only is None else (only,)
+    return renderer.finished(renderer.frames(numbers), numbers)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,6 +105,7 @@ class Renderer:
                             self.palette,
                             pixels=pixels,
                             proportion=model.proportion,
+                            turn=model.turn,
                             defects=tuple(d for d in structural if d.start <= start),
                         ),
                     )
@@ -106,6 +117,8 @@ class Renderer:
         self.array = np.zeros((height, width, 4), np.uint8)
         self.surface = skia.Surface(self.array, colorType=skia.kRGBA_8888_ColorType)
         self.canvas = self.surface.getCanvas()
+        self._own = self.canvas
+        self._still_set: np.ndarray | None = None
         self.draws = Draws(spec.art, "effects")
 
     def figure(self, cel: Cel, frame: int) -> Figure:
@@ -161,8 +174,14 @@ class Renderer:
         canvas = surface.getCanvas()
         canvas.translate(float(offset[0]), float(offset[1]))
         canvas.scale(scale, scale)
+        real = self.spec.values("style.background") == ("photo_based",)
+        if real:
+            canvas.saveLayer(None, skia.Paint(ColorFilter=PHOTO))
         for plane in planes:
-            plane.draw(canvas)
+            self._photograph(canvas, plane, scale)
+        if real:
+            canvas.restore()
+            self._surfaces(canvas)
         to_world = np.array(
             [
                 [1 / scale, 0, -offset[0] / scale],
@@ -172,14 +191,72 @@ class Renderer:
         )
         return Sheet(image=surface.makeImageSnapshot(), matrices=matrices @ to_world)
 
+    def _surfaces(self, canvas: skia.Canvas) -> None:
+        """The grain of real surfaces over all that a sheet shows, and nowhere else."""
+        often = min(max(80.0 / self.height, 0.06), 0.7)
+        seed = Draws(self.spec.art, "photo").integer(0, 1000)
+        noise = skia.PerlinNoiseShader.MakeFractalNoise(often, 0.7 * often, 4, seed)
+        row = [2.4, 0.0, 0.0, 0.0, -0.75]
+        grey = skia.ColorFilters.Matrix([*row, *row, *row, 0, 0, 0, 0, 0.16])
+        canvas.resetMatrix()
+        canvas.drawPaint(
+            skia.Paint(
+                Shader=noise, ColorFilter=grey, BlendMode=skia.BlendMode.kSrcATop
+            )
+        )
+
+    def _photograph(self, canvas: skia.Canvas, plane: Plane, scale: float) -> None:
+        """A plane under the lens: on a multiplane stand the far ones are out of focus."""
+        far = 1.0 - plane.parallax
+        sigma = 0.014 * self.height * far
+        if self.stage.camera.depth != "multiplane" or sigma < 0.3 or far > 0.98:
+            plane.draw(canvas)
+            return
+        soft = skia.ImageFilters.Blur(
+            sigma / scale, sigma / scale, skia.TileMode.kClamp
+        )
+        canvas.saveLayer(None, skia.Paint(ImageFilter=soft))
+        plane.draw(canvas)
+        canvas.restore()
+
+    def _blur(self, frame: int) -> tuple[float, float]:
+        """Sigma of the set's and of the figure's blur, in pixels: a rack of focus."""
+        if "rack_focus" not in self.spec.effects.composite:
+            return 0.0, 0.0
+        u = frame / max(self.spec.frames - 1, 1)
+        s = min(max((u - 0.3) / 0.35, 0.0), 1.0)
+        s = s * s * (3.0 - 2.0 * s)
+        if Draws(self.spec.art, "rack").chance(0.5):
+            s = 1.0 - s
+        return 0.026 * self.height * s, 0.026 * self.height * (1.0 - s)
+
     def draw_set(self, frame: int) -> None:
+        """The set under the camera; one that never moves is photographed once."""
+        if self._still_set is not None and self.canvas is self._own:
+            self.surface.flushAndSubmit()
+            self.array[:] = self._still_set
+            return
+        self._draw_set(frame)
+        still = all(np.ptp(sheet.matrices, axis=0).max() == 0 for sheet in self.sheets)
+        racked = "rack_focus" in self.spec.effects.composite
+        if still and not racked and self.canvas is self._own:
+            self.surface.flushAndSubmit()
+            self._still_set = self.array.copy()
+
+    def _draw_set(self, frame: int) -> None:
         canvas = self.canvas
         canvas.resetMatrix()
         canvas.clear(skia.ColorWHITE)
+        blur = self._blur(frame)[0]
+        if blur > 0.3:
+            soft = skia.ImageFilters.Blur(blur, blur, skia.TileMode.kClamp)
+            canvas.saveLayer(None, skia.Paint(ImageFilter=soft))
         for sheet in self.sheets:
             canvas.setMatrix(to_skia(sheet.matrices[frame]))
             canvas.drawImage(sheet.image, 0, 0, LINEAR)
         canvas.resetMatrix()
+        if blur > 0.3:
+            canvas.restore()
         wash = WASH.get(self.spec.value("style.rendering"), 0.0)
         if wash:
             canvas.drawColor(skia.Color4f(*PAPER, wash))
@@ -204,6 +281,11 @@ class Renderer:
 
     def draw_cel(self, cel: Cel, frame: int) -> None:
         """The figure and what is behind it."""
+        blur = self._blur(frame)[1]
+        if blur > 0.3:
+            self.canvas.resetMatrix()
+            soft = skia.ImageFilters.Blur(blur, blur)
+            self.canvas.saveLayer(None, skia.Paint(ImageFilter=soft))
         self.draw_extras(cel, frame)
         figure = self.figure(cel, frame)
         boiling = [
@@ -215,6 +297,51 @@ class Renderer:
         for defect in boiling:
             ops = _boil(ops, defect.kind, defect.severity, defect.key, frame)
         draw_ops(self.canvas, ops, self.camera[frame] @ cel.bones)
+        if "transformation_glow" in self.spec.effects.energy:
+            self._glow(ops, cel, frame)
+        if blur > 0.3:
+            self.canvas.restore()
+
+    def _glow(self, ops: tuple[Op, ...], cel: Cel, frame: int) -> None:
+        """The figure again, as light."""
+        amount = energy.glow_amount(frame, self.spec.frames)
+        if amount <= 0.0:
+            return
+        hue = self._power(cel, frame).hue
+        tone = mix(hue, (1.0, 1.0, 1.0), 0.66)
+        rows = [0, 0, 0, 0, tone[0], 0, 0, 0, 0, tone[1], 0, 0, 0, 0, tone[2]]
+        light = skia.ColorFilters.Matrix([*rows, 0, 0, 0, 1, 0])
+        self.canvas.resetMatrix()
+        self.canvas.saveLayer(None, skia.Paint(ColorFilter=light, Alphaf=amount))
+        draw_ops(self.canvas, ops, self.camera[frame] @ cel.bones)
+        self.canvas.restore()
+
+    def _power(self, cel: Cel, frame: int) -> energy.Power:
+        """The figure's place on the screen, for what is drawn about it."""
+        placed = self.camera[frame] @ cel.bones
+        x, y, radius, _ = head_on_screen(cel, self.camera[frame], height=self.height)
+
+        def at(*names: str) -> tuple[float, float]:
+            found = placed[[BONE[name] for name in names]][:, :, 2]
+            middle = (found[:, :2] / found[:, 2:]).mean(0) / self.height
+            return float(middle[0]), float(middle[1])
+
+        return energy.Power(
+            canvas=self.canvas,
+            frame=frame,
+            frames=self.spec.frames,
+            aspect=self.aspect,
+            draws=self.draws.child("energy"),
+            palette=self.palette,
+            actor=energy.Actor(
+                head=(x, y),
+                hand=at("hand_near"),
+                feet=at("foot_near", "foot_far"),
+                radius=radius,
+                facing=self.spec.character.facing,
+            ),
+            strength=1.25 if self.spec.effects.level == "dominant" else 0.85,
+        )
 
     def _shadow(self, cel: Cel, camera: np.ndarray, figure: Figure) -> None:
         if self.spec.camera.shot not in ("full", "long", "extreme_long"):
@@ -256,7 +383,12 @@ class Renderer:
                 self.draws,
                 self.palette,
             )
-        self.draw_cel(self.stage.cels[self.stage.sheet[frame]], frame)
+        cel = self.stage.cels[self.stage.sheet[frame]]
+        if set(spec.effects.energy) & set(energy.BEHIND):
+            power = self._power(cel, frame)
+            self._screen()
+            energy.draw_behind(power, spec.effects.energy)
+        self.draw_cel(cel, frame)
 
     def _screen(self) -> None:
         self.canvas.resetMatrix()
@@ -267,7 +399,19 @@ class Renderer:
         spec, canvas = self.spec, self.canvas
         e = spec.effects
         cel = self.stage.cels[self.stage.sheet[frame]]
-        head = head_on_screen(cel, self.camera[frame], height=self.height)
+        head = (0.0, 0.0, 0.0, 0.0)
+        if e.manpu or e.lines or e.impact or "double_exposure" in e.composite:
+            head = head_on_screen(cel, self.camera[frame], height=self.height)
+        if self.attended:
+            power = self._power(cel, frame)
+            self._screen()
+            props.draw_prop(power, spec.action.style, spec.action.variant)
+            energy.draw_over(power, e.energy)
+            # Who stands before the lens is a drawing too, on the same sheet.
+            drawn = dataclasses.replace(power, frame=int(cel.time))
+            props.draw_foreground(drawn, spec.camera.angle)
+        if "double_exposure" in e.composite:
+            self._second_picture(cel, frame, head)
         for value in e.elemental:
             self._screen()
             draw_elemental(
@@ -278,6 +422,7 @@ class Renderer:
                 self.draws,
                 self.palette,
                 self.aspect,
+                e.level,
             )
         for value in e.manpu:
             self._screen()
@@ -297,20 +442,66 @@ class Renderer:
                 self._focus(head),
             )
 
+    def _second_picture(
+        self, cel: Cel, frame: int, head: tuple[float, float, float, float]
+    ) -> None:
+        """The same character again, large, mirrored and half transparent."""
+        h = self.height
+        size = 0.4 / max(head[2], 1e-3)
+        side = 0.3 if self.spec.character.facing < 0 else 0.7
+        drift = 0.03 * (frame / max(self.spec.frames - 1, 1) - 0.5)
+        place = np.array(
+            [
+                [-size, 0.0, (self.aspect * (side + drift) + size * head[0]) * h],
+                [0.0, size, (0.5 - size * head[1]) * h],
+                [0.0, 0.0, 1.0],
+            ]
+        )
+        self.canvas.resetMatrix()
+        self.canvas.saveLayerAlpha(None, 118)
+        ops = self.figure(cel, frame).ops
+        draw_ops(self.canvas, ops, place @ self.camera[frame] @ cel.bones)
+        self.canvas.restore()
+
     def _focus(self, head: tuple[float, float, float, float]) -> tuple[float, float]:
         """Where effects gather: the face, kept inside the picture."""
         x = min(max(head[0], 0.15 * self.aspect), 0.85 * self.aspect)
         return x, min(max(head[1], 0.15), 0.85)
 
+    @property
+    def attended(self) -> bool:
+        """Whether the figure has things, powers or people about it."""
+        return (
+            bool(set(self.spec.effects.energy) & {*energy.OVER, "transformation_glow"})
+            or self.spec.action.style in ("ranged", "sport")
+            or self.spec.camera.angle in ("over_shoulder", "pov")
+        )
+
+    def finished(
+        self, video: UInt8[np.ndarray, "t h w 3"], numbers: Sequence[int]
+    ) -> UInt8[np.ndarray, "t h w 3"]:
+        """Drawn frames as they are delivered: composite, and the period's finish."""
+        era = (self.spec.values("style.era") or ("modern_digital",))[0]
+        composite = self.spec.effects.composite
+        if era == "modern_digital" and not composite:
+            return video
+        draws = Draws(self.spec.art, "finish")
+        frames = [
+            finish(image, composite, era, frame, draws, self.palette)
+            for image, frame in zip(video, numbers, strict=True)
+        ]
+        return np.stack(frames)
+
     def frames(self, numbers: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
-        """The frames of these numbers."""
+        """The frames of these numbers, drawn but not yet finished."""
         spec = self.spec
         e = spec.effects
         video = np.empty((len(numbers), self.height, self.width, 3), np.uint8)
-        flat = bool(e.lines) or any(
-            d.kind in ("boiling_line", "colour_flicker") for d in spec.defects
-        )
-        changing = bool(e.lines or e.impact or e.elemental or e.manpu)
+        flat = bool(e.lines) or "rack_focus" in e.composite
+        flat |= bool(set(e.energy) & {*energy.BEHIND, "transformation_glow"})
+        flat |= any(d.kind in ("boiling_line", "colour_flicker") for d in spec.defects)
+        changing = bool(e.lines or e.impact or e.elemental or e.manpu) or self.attended
+        changing |= "double_exposure" in e.composite
         made: dict[tuple, np.ndarray] = {}
         for place, frame in enumerate(numbers):
             key = (

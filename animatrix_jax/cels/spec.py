@@ -10,6 +10,7 @@ looks at (0, 0). *Screen*: [0, w/h] x [0, 1] with the origin at the top left.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
 from animatrix_jax.cels import backgrounds
@@ -18,6 +19,7 @@ from animatrix_jax.cels.defects import Defect, draw_defects
 from animatrix_jax.cels.keyposes import HIT
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.tagging import (
+    EFFECTS,
     LOCOMOTION,
     Values,
     draw_tags,
@@ -39,6 +41,7 @@ class ActionSpec:
     travel: float  # distance covered over the clip, frame heights
     spacing: str
     variant: int
+    idiom: str = ""  # value of motion.idiom, where it is stated
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,8 @@ class EffectsSpec:
     hold: int  # frames that hitstop freezes
     direction: tuple[float, float]  # unit vector of the motion on the screen
     focus: tuple[float, float]  # x as a fraction of the width, y of the height
+    energy: tuple[str, ...] = ()
+    composite: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,8 +108,16 @@ class ClipSpec:
 
     def values(self, key: str) -> tuple[str, ...]:
         """The values of a field such as ``motion.timing``."""
-        prefix = key + "="
-        return tuple(t[len(prefix) :] for t in self.tags if t.startswith(prefix))
+        return self._table.get(key, ())
+
+    @functools.cached_property
+    def _table(self) -> dict[str, tuple[str, ...]]:
+        """Field to its values."""
+        table: dict[str, tuple[str, ...]] = {}
+        for tag in self.tags:
+            key, _, value = tag.partition("=")
+            table[key] = (*table.get(key, ()), value)
+        return table
 
     def value(self, key: str) -> str:
         """The value of a single-valued field."""
@@ -193,7 +206,7 @@ def _draw_action(draws: Draws, values: Values) -> ActionSpec:
     moves = values["camera.camera_motion"]
     room = (
         1.7
-        if "follow" in moves
+        if {"follow", "follow_pan"} & set(moves)
         else 0.6
         if {"pan_left", "pan_right"} & set(moves)
         else 1.0
@@ -208,6 +221,7 @@ def _draw_action(draws: Draws, values: Values) -> ActionSpec:
         travel=room * travel * min(gain, 1.2),
         spacing=values.get("motion.spacing", ("linear",))[0],
         variant=draws.integer(0, 3),
+        idiom=values.get("motion.idiom", ("",))[0],
     )
 
 
@@ -218,7 +232,8 @@ def _draw_camera(draws: Draws, values: Values) -> CameraSpec:
     dutch = draws.sign() * draws.uniform(0.2, 0.34)
     way = draws.sign()
     side = draws.uniform(-0.1, 0.1)
-    lengths = TRUCK if {"truck_up", "truck_back"} & set(moves) else PAN
+    nearing = {"truck_up", "truck_back", "dolly_zoom"} & set(moves)
+    lengths = TRUCK if nearing else PAN
     return CameraSpec(
         shot=values["camera.shot_size"][0],
         angle=angle,
@@ -237,8 +252,8 @@ def _draw_effects(
     draws: Draws, values: Values, frames: int, facing: int
 ) -> EffectsSpec:
     real = {
-        field: tuple(v for v in values[field] if v != "none")
-        for field in ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental")
+        field: tuple(v for v in values.get(field, ()) if v != "none")
+        for field in (*EFFECTS, "vfx.composite")
     }
     hit = min(round(HIT * (frames - 1)), frames - 1)
     hold = 4 if "hitstop" in real["vfx.impact"] else 0
@@ -251,6 +266,8 @@ def _draw_effects(
         lines=real["vfx.lines"],
         manpu=real["vfx.manpu"],
         elemental=real["vfx.elemental"],
+        energy=real["vfx.energy"],
+        composite=real["vfx.composite"],
         level=values["vfx.vfx_level"][0],
         hit=hit,
         hold=min(hold, max(frames - 1 - hit, 0)),

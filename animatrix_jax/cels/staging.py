@@ -17,13 +17,16 @@ from animatrix_jax.cels.camera import (
     camera_track,
     figure_matrix,
     frame_shot,
+    orbit_progress,
 )
 from animatrix_jax.cels.defects import disturb_bones, disturb_pose
 from animatrix_jax.cels.figure import spec_body
 from animatrix_jax.cels.rig import BONE, CHANNEL, Body, landmarks, solve
 from animatrix_jax.cels.spec import ClipSpec
 
+ORBIT_TURNS = 9  # drawings of a figure that is gone round
 CHIBI_SHOTS = {"close_up": "bust", "bust": "knee", "waist": "full", "knee": "full"}
+LOOKED_AT = {"low": -0.04, "high": 0.045, "worms_eye": -0.085}  # shift of the face
 LEAPS = ("jump_fly", "comic_reaction")  # these need air above the head
 
 
@@ -35,6 +38,7 @@ class Model:
     body: Body
     framing: Framing
     place: Float[np.ndarray, "3 3"]  # figure units to world
+    turn: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,8 @@ class Stage:
 
 def _models(spec: ClipSpec) -> tuple[Model, ...]:
     shot = spec.camera.shot
+    if "orbit" in spec.camera.moves:
+        return _turned_models(spec)
     proportions = [spec.value("style.proportion")]
     if "chibi_shift" in spec.deform.kinds:
         proportions.append("super_deformed")
@@ -76,9 +82,43 @@ def _models(spec: ClipSpec) -> tuple[Model, ...]:
                 body=body,
                 framing=framing,
                 place=figure_matrix(spec, framing),
+                turn=spec.character.turn,
             )
         )
     return tuple(models)
+
+
+def _turned_models(spec: ClipSpec) -> tuple[Model, ...]:
+    """The figure from three quarters on one side to three quarters on the other."""
+    proportion = spec.value("style.proportion")
+    models = []
+    for turn in np.linspace(1.0, -1.0, ORBIT_TURNS):
+        body = spec_body(spec, proportion, abs(float(turn)))
+        framing = frame_shot(spec.camera.shot, body)
+        facing = spec.character.facing * (1 if turn >= 0 else -1)
+        place = figure_matrix(spec, framing, facing)
+        models.append(
+            Model(
+                proportion=proportion,
+                body=body,
+                framing=framing,
+                place=place,
+                turn=abs(float(turn)),
+            )
+        )
+    return tuple(models)
+
+
+def _shown_models(
+    spec: ClipSpec, models: tuple[Model, ...], times: Float[np.ndarray, " d"]
+) -> list[int]:
+    """Which model each drawing is of."""
+    if "orbit" in spec.camera.moves:
+        progress = orbit_progress(spec.frames)[times.astype(int)]
+        return np.round(progress * (len(models) - 1)).astype(int).tolist()
+    if len(models) > 1:
+        return (deform.window(spec.deform, times) >= 0).astype(int).tolist()
+    return [0] * len(times)
 
 
 def _bones(
@@ -94,12 +134,13 @@ def _bones(
     )
     pose = deform.squash(spec, pose, times)
     # A low camera sees the face from below, a high one from above.
-    pose[:, CHANNEL["nod"]] += {"low": -0.04, "high": 0.045}.get(spec.camera.angle, 0)
+    pose[:, CHANNEL["nod"]] += LOOKED_AT.get(spec.camera.angle, 0)
     if defects:
         pose = disturb_pose(pose, spec.defects)
     framing = model.framing
     bones = solve(model.body, pose, view=framing.view, pivot=framing.pivot)
     bones = deform.smear(spec, bones, times, centre=-0.5 * model.body.crown)
+    bones = deform.exaggerate(spec, bones, times, level=framing.pivot)
     return disturb_bones(bones, spec.defects) if defects else bones
 
 
@@ -132,9 +173,7 @@ def make_stage(spec: ClipSpec) -> Stage:
     else:
         shown = sorted(set(spec.exposure))
         times = np.array(shown, float)
-    chibi = np.zeros(len(times), bool)
-    if len(models) > 1:
-        chibi = deform.window(spec.deform, times) >= 0
+    model = _shown_models(spec, models, times)
     placed = [
         model.place @ _bones(spec, model, times, defects=True) for model in models
     ]
@@ -143,8 +182,8 @@ def make_stage(spec: ClipSpec) -> Stage:
         smeared = deform.window(spec.deform, times) >= 0
     cels = tuple(
         Cel(
-            model=int(chibi[i]),
-            bones=placed[int(chibi[i])][:, i],
+            model=model[i],
+            bones=placed[model[i]][:, i],
             time=float(times[i]),
             smeared=bool(smeared[i]),
         )
@@ -156,7 +195,7 @@ def make_stage(spec: ClipSpec) -> Stage:
         for number, frame in enumerate(spec.exposure)
     )
     path = np.zeros(spec.frames)
-    if "follow" in spec.camera.moves:
+    if {"follow", "follow_pan"} & set(spec.camera.moves):
         track = pose_track(
             spec.action,
             models[0].body,
@@ -223,12 +262,12 @@ def measure(spec: ClipSpec, stage: Stage) -> Measures:
 def head_on_screen(
     cel: Cel, camera: Float[np.ndarray, "3 3"], *, height: int
 ) -> tuple[float, float, float, float]:
-    """The head as (x, y, radius, angle) in screen units."""
-    matrix = camera @ cel.bones[BONE["head"]]
-    points = matrix @ np.array([[0.0, 0.0], [-0.5, -0.1], [1.0, 1.0]]) / height
-    (x, top_x), (y, top_y) = points[0], points[1]
-    w = matrix[2] @ np.array([[0.0, 0.0], [-0.5, -0.1], [1.0, 1.0]])
-    x, top_x, y, top_y = x / w[0], top_x / w[1], y / w[0], top_y / w[1]
+    """The head as (x, y, radius, angle) in screen units: its middle, and where up is."""
+    marks = np.array(
+        [[0.0, 0.0], [0.0, -0.4], [1.0, 1.0]]
+    )  # middle and crown, by column
+    points = camera @ cel.bones[BONE["head"]] @ marks
+    (x, top_x), (y, top_y) = points[:2] / points[2] / height
     radius = float(np.hypot(x - top_x, y - top_y)) * 1.25
     angle = float(np.arctan2(x - top_x, y - top_y))
     return float(x), float(y), radius, -angle

@@ -11,20 +11,68 @@ from collections.abc import Iterable
 
 from animatrix_jax.cels.odds import (
     ACTING,
+    COMMON,
     LINE_FOR,
     MANPU,
     MULTIPLE,
     ODDS,
     STILL_ONLY,
-    WEIGHTS,
     Table,
 )
 from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.rarities import (
+    ORDINARY,
+    SAID,
+    SHARE,
+    STATES_ORDINARY,
+    WEIGHTS,
+)
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 Values = dict[str, tuple[str, ...]]
 
 LOCOMOTION = ("walk", "run", "dash", "jump_fly")
+# What counts towards vfx.vfx_level.
+EFFECTS = ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental", "vfx.energy")
+# A 3D picture is shaded in one way and inked in one way; so is a school's timing.
+GOES_WITH: dict[str, dict[str, tuple[str, ...]]] = {
+    "style.video_style=3d_cel_shaded": {
+        "style.rendering": ("two_tone_cel", "multi_tone_cel"),
+        "style.line": ("thin_clean", "bold_clean"),
+    },
+    "style.video_style=3d_cg": {
+        "style.rendering": ("illustration_look",),
+        "style.line": ("lineless",),
+    },
+    "motion.idiom=limited": {
+        "motion.timing": ("threes", "fours_plus"),
+        "motion.deformation": ("none",),
+    },
+    "motion.idiom=full": {"motion.timing": ("ones", "twos")},
+    "motion.idiom=realist": {
+        "style.proportion": ("realistic",),
+        "motion.timing": ("ones", "twos"),
+        "motion.spacing": ("eased",),
+        "motion.deformation": ("none",),
+    },
+    "motion.idiom=kanada": {
+        "motion.timing": ("modulated",),
+        "motion.spacing": ("snap",),
+    },
+}
+# Shots that do not hold what a value shows, and angles that a shot does not hold.
+UNFRAMED: dict[str, tuple[str, ...]] = {
+    "forced_perspective": ("extreme_close_up", "close_up", "extreme_long"),
+    "off_model_exaggeration": ("long", "extreme_long"),
+    "ranged": ("extreme_close_up", "close_up", "extreme_long"),
+    "sport": ("extreme_close_up", "close_up", "bust", "extreme_long"),
+    "transformation": ("extreme_close_up", "close_up", "extreme_long"),
+    "extreme_close_up": ("worms_eye", "over_shoulder", "pov"),
+    "close_up": ("worms_eye",),
+    "long": ("over_shoulder", "pov"),
+    "extreme_long": ("over_shoulder", "pov"),
+}
 
 
 def split_tags(tags: Iterable[str]) -> Values:
@@ -67,19 +115,71 @@ def _leaning(field: str, *leanings: Table) -> Table:
 class _Picker:
     """Fills one field after another: with what is demanded, else with a draw."""
 
-    def __init__(self, draws: Draws, demanded: Values, odds: dict[str, Table]):
+    def __init__(self, draws: Draws, demanded: Values, odds: str):
         self.draws, self.demanded, self.odds = draws, demanded, odds
+        self.factors, self.share = ODDS[odds], SHARE[odds]
         self.tags: Values = {}
+        self.barred: set[str] = set()
+        for field, values in demanded.items():
+            self._bar(field, values)
+
+    def _bar(self, field: str, values: tuple[str, ...]) -> None:
+        """What stands shuts out what the taxonomy says it excludes."""
+        taxonomy = load_taxonomy()
+        for value in values:
+            self.barred.update(taxonomy.value(f"{field}={value}").excludes)
 
     def pick(self, field: str, *leanings: Table, only: tuple[str, ...] = ()) -> str:
         """Draw ``field`` by its weights and factors on them, or among ``only``."""
-        table = _leaning(field, self.odds.get(field, {}), *leanings)
+        self.tags[field] = self.demanded.get(
+            field, (self.draw(field, *leanings, only=only),)
+        )
+        self._bar(field, self.tags[field])
+        return self.tags[field][0]
+
+    def draw(self, field: str, *leanings: Table, only: tuple[str, ...] = ()) -> str:
+        """A value of ``field``, whatever is demanded."""
+        table = _leaning(field, self.factors.get(field, {}), *leanings)
+        only = only or self._goes_with(field)
         if only:
             table = {value: WEIGHTS[field].get(value) or 1 for value in only}
+        for value in table:
+            if f"{field}={value}" in self.barred:
+                table[value] = 0.0
+        common = {v: w for v, w in table.items() if v in COMMON.get(field, {})}
+        rare = {v: w for v, w in table.items() if v not in common and w}
         # Drawn in any case: demanding a tag leaves the stream in step.
-        drawn = self.draws.weighted(table)
-        self.tags[field] = self.demanded.get(field, (drawn,))
-        return self.tags[field][0]
+        drawn = self.draws.weighted(common) if common else ""
+        if not rare:
+            return drawn
+        draws = self.draws.child("rare", field)
+        weight, rest = sum(rare.values()), sum(common.values())
+        if not rest:
+            return self._of_rare(field, rare, draws)
+        weight *= self.share
+        if draws.chance(weight / (weight + rest)):
+            return draws.weighted(rare)
+        return drawn
+
+    def _of_rare(self, field: str, rare: Table, draws: Draws) -> str:
+        """A value of a field that is wholly rare: the ordinary one, or another."""
+        ordinary = ORDINARY.get(field, "")
+        others = {v: w for v, w in rare.items() if v != ordinary}
+        if not others or ordinary not in rare:
+            return draws.weighted(rare)
+        chance = sum(others.values()) / sum(rare.values())
+        if draws.chance(self.share * chance):
+            return draws.weighted(others)
+        return ordinary
+
+    def _goes_with(self, field: str) -> tuple[str, ...]:
+        """The values of ``field`` that suit what stands, or none where all do."""
+        for key, values in (*self.demanded.items(), *self.tags.items()):
+            for value in values:
+                suits = GOES_WITH.get(f"{key}={value}", {}).get(field)
+                if suits:
+                    return suits
+        return ()
 
 
 def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
@@ -93,8 +193,12 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     Raises:
       UserError: where the demanded tags cannot be drawn together.
     """
-    picker = _Picker(draws, demanded, ODDS[odds])
+    picker = _Picker(draws, demanded, odds)
     pick, tags = picker.pick, picker.tags
+
+    pick("style.video_style", _unsuited("style.video_style", demanded))
+    pick("style.era")
+    idiom = _draw_idiom(picker)
 
     # Style: the rendering must allow a demanded line and palette.
     line, palette = demanded.get("style.line"), demanded.get("style.palette")
@@ -106,27 +210,28 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     if palette and palette[0] != "monochrome":
         barred["mono_manga"] = 0.0
     rendering = pick("style.rendering", barred)
-    pick("style.line", only=LINE_FOR.get(rendering, ()))
+    lines = picker._goes_with("style.line") or LINE_FOR.get(rendering, ())
+    pick("style.line", only=lines)
     chibi = "chibi_shift" in demanded.get("motion.deformation", ())
     pick("style.proportion", {"super_deformed": 0.0} if chibi else {})
     pick("style.palette", only=("monochrome",) if rendering == "mono_manga" else ())
     pick("style.background")
 
     # Motion: what is demanded may force a still, or bar it.
-    allowed = _allowed_styles(demanded), ODDS[odds].get("motion.motion_style", {})
-    style = draws.weighted(_leaning("motion.motion_style", *allowed))
-    style = demanded.get("motion.motion_style", (style,))[0]
-    tags["motion.motion_style"] = (style,)
+    style = pick("motion.motion_style", _allowed_styles(demanded))
     lean = ACTING.get(style, {})
     still = style == "still"
     for field, value in STILL_ONLY.items():
         pick(field, lean.get(field, {}), only=(value,) if still else ())
     if still:
         _never(demanded, "motion.spacing")
+        _never(demanded, "motion.idiom")
     else:
         pick("motion.spacing")
     deform_lean = dict(lean.get("motion.deformation", {}))
     if tags["style.proportion"] == ("super_deformed",):
+        deform_lean["chibi_shift"] = 0.0
+    if "orbit" in demanded.get("camera.camera_motion", ()):
         deform_lean["chibi_shift"] = 0.0
     level = demanded.get("motion.deform_level")
     if level == ("0",):
@@ -149,13 +254,17 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
         }
     if tags["style.proportion"] == ("super_deformed",):
         shot_lean["full"] = shot_lean.get("full", 1) * 2.0
-    pick("camera.shot_size", shot_lean)
-    pick("camera.angle")
-    moves = {} if style in LOCOMOTION else {"follow": 0.0}
+    for value in (style, *tags["motion.deformation"]):
+        shot_lean |= dict.fromkeys(UNFRAMED.get(value, ()), 0.0)
+    shot = pick("camera.shot_size", shot_lean)
+    pick("camera.angle", dict.fromkeys(UNFRAMED.get(shot, ()), 0.0))
+    moves = {} if style in LOCOMOTION else {"follow": 0.0, "follow_pan": 0.0}
     if "camera.camera_speed" in demanded or "camera.depth" in demanded:
         moves["fix"] = 0.0
     if style in LOCOMOTION:
-        moves["follow"] = 2.5
+        moves |= {"follow": 2.5, "orbit": 0.0}
+    if "chibi_shift" in tags["motion.deformation"]:
+        moves["orbit"] = 0.0
     move = pick("camera.camera_motion", moves)
     shake_too = draws.chance(0.06)
     if (
@@ -172,10 +281,9 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
         pick("camera.depth")
 
     # Effects.
-    lists = ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental")
     quiet = draws.chance(0.3) and not any(f.startswith("vfx.") for f in demanded)
     level = ("none",) if quiet else demanded.get("vfx.vfx_level")
-    for field in lists:
+    for field in EFFECTS:
         leaning = lean.get(field, {})
         if field == "vfx.manpu":
             leaning = {**MANPU[emotion], **leaning}
@@ -184,9 +292,9 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     free = "vfx.impact" not in demanded and hitstop_too and not still
     if free and tags["vfx.impact"] == ("impact_frame",):
         tags["vfx.impact"] = ("impact_frame", "hitstop")
-    bare = all(tags[field] == ("none",) for field in lists)
+    bare = all(tags[field] == ("none",) for field in EFFECTS)
     if bare and level and level != ("none",):
-        open_fields = [field for field in lists if field not in demanded]
+        open_fields = [field for field in EFFECTS[:-1] if field not in demanded]
         if open_fields:
             field = draws.choice(open_fields)
             table = {v: w for v, w in WEIGHTS[field].items() if v != "none"}
@@ -195,8 +303,43 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
             tags[field] = (draws.weighted(table),)
             bare = False
     pick("vfx.vfx_level", only=("none",) if bare else ())
-    _check(tags, demanded)
+    bare_set = tags["style.background"] == ("white",)
+    pick("vfx.composite", {"rack_focus": 0.0} if bare_set else {})
+    if idiom and still:
+        del tags["motion.idiom"]
+    _check(tags)
+    if not STATES_ORDINARY[odds]:
+        for field, value in ORDINARY.items():
+            if field not in demanded and tags[field] == (value,):
+                del tags[field]
     return tags
+
+
+def _draw_idiom(picker: _Picker) -> str:
+    """The school, where the clip is animated in one that it can state."""
+    field = "motion.idiom"
+    idiom = picker.draw(field, _unsuited(field, picker.demanded))
+    said = picker.draws.child("said", field).chance(SAID[field] * picker.share)
+    still = {"motion.motion_style": "still", **STILL_ONLY}
+    if any(picker.demanded.get(f) == (v,) for f, v in still.items()):
+        said = False
+    if field in picker.demanded:
+        return picker.pick(field)
+    if not said or not idiom:
+        return ""
+    # It stands while the fields that it decides are drawn.
+    picker.tags[field] = (idiom,)
+    return idiom
+
+
+def _unsuited(field: str, demanded: Values) -> Table:
+    """Bars the values of ``field`` that do not go with what is demanded."""
+    return {
+        value: 0.0
+        for value in WEIGHTS[field]
+        for key, suits in GOES_WITH.get(f"{field}={value}", {}).items()
+        if not set(demanded.get(key, suits)) <= set(suits)
+    }
 
 
 def _allowed_styles(demanded: Values) -> Table:
@@ -206,24 +349,26 @@ def _allowed_styles(demanded: Values) -> Table:
     if still:
         return {style: 0.0 for style in styles if style != "still"}
     lean: Table = {}
-    moving = any(field in demanded for field in (*STILL_ONLY, "motion.spacing"))
+    moving = any(
+        field in demanded for field in (*STILL_ONLY, "motion.spacing", "motion.idiom")
+    )
     moving |= demanded.get("motion.deformation", ("none",)) != ("none",)
     moving |= demanded.get("motion.deform_level", ("0",)) != ("0",)
     moving |= "hitstop" in demanded.get("vfx.impact", ())
     if moving:
         lean["still"] = 0.0
-    if "follow" in demanded.get("camera.camera_motion", ()):
+    if {"follow", "follow_pan"} & set(demanded.get("camera.camera_motion", ())):
         lean |= {style: 0.0 for style in styles if style not in LOCOMOTION}
     return lean
 
 
 def _never(demanded: Values, field: str) -> None:
     if field in demanded:
-        why = "a held drawing" if field == "motion.spacing" else "a fixed camera"
+        why = "a held drawing" if field.startswith("motion") else "a fixed camera"
         raise UserError(f"{field} cannot be seen in {why}; leave it out")
 
 
-def _check(tags: Values, demanded: Values) -> None:
+def _check(tags: Values) -> None:
     """Raises UserError for a clip that contradicts itself."""
     style = tags["motion.motion_style"][0]
     for field, value in STILL_ONLY.items():
@@ -238,8 +383,14 @@ def _check(tags: Values, demanded: Values) -> None:
         wrong = f"style.rendering={rendering} with style.line={line}"
     elif rendering == "mono_manga" and tags["style.palette"] != ("monochrome",):
         wrong = f"style.rendering=mono_manga with {tags['style.palette'][0]} colours"
-    elif "follow" in tags["camera.camera_motion"] and style not in LOCOMOTION:
-        wrong = f"camera.camera_motion=follow with motion.motion_style={style}"
+    elif style not in LOCOMOTION and (
+        gone := {"follow", "follow_pan"} & set(tags["camera.camera_motion"])
+    ):
+        wrong = f"camera.camera_motion={min(gone)} with motion.motion_style={style}"
+    elif "orbit" in tags["camera.camera_motion"] and (
+        "chibi_shift" in tags["motion.deformation"]
+    ):
+        wrong = "camera.camera_motion=orbit with motion.deformation=chibi_shift"
     elif _still_deformed(tags):
         wrong = "a deformation in a still, or a deform_level that contradicts it"
     elif "hitstop" in tags["vfx.impact"] and style == "still":
@@ -252,10 +403,13 @@ def _check(tags: Values, demanded: Values) -> None:
         none = "fix" if field == "camera.camera_motion" else "none"
         if none in tags[field] and len(tags[field]) > 1:
             wrong = f"{field}={none} beside another value"
-    bare = all(
-        tags[f] == ("none",)
-        for f in ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental")
-    )
+    for tag, suits in GOES_WITH.items():
+        key, _, value = tag.partition("=")
+        if value in tags.get(key, ()):
+            for other, values in suits.items():
+                if not set(tags.get(other, values)) <= set(values):
+                    wrong = f"{tag} with {other}={tags[other][0]}"
+    bare = all(tags[f] == ("none",) for f in EFFECTS)
     if bare != (tags["vfx.vfx_level"] == ("none",)):
         wrong = f"vfx.vfx_level={tags['vfx.vfx_level'][0]} with the effects given"
     if wrong:

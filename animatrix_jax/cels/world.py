@@ -18,6 +18,7 @@ from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage, measure
+from animatrix_jax.cels.truth import Truth, true_clip
 from animatrix_jax.knowledge.tags import parse_tags
 
 DEFECT_MODES = ("none", "random", "paired")
@@ -38,6 +39,7 @@ class CelClip:
     scores: Float32[np.ndarray, "4"]  # in the order of defects.FAMILIES
     flow: Float[np.ndarray, "s h w 2"] | None = None  # s = t - 1
     visible: Bool[np.ndarray, "s h w"] | None = None
+    truth: Truth | None = None
 
     @property
     def defects(self) -> tuple[Defect, ...]:
@@ -57,6 +59,8 @@ class CelWorld:
       defects: "none"; "random": half of the clips have some; "paired": clips 2j and
         2j+1 are the same but for their defects.
       flow: whether clips carry true optical flow.
+      truth: whether they carry all that is known of their pixels: flow, layers, cadence,
+        deformation, where defects are. It costs several times the drawing.
       tags: demanded of every clip, in any spelling that ``parse_tags`` reads.
       still: a clip is one of its frames, whose number is drawn.
       odds: how often each value is drawn: "broad", or "plain", where a figure fills the
@@ -79,6 +83,7 @@ class CelWorld:
         split: str = "train",
         defects: str = "none",
         flow: bool = False,
+        truth: bool = False,
         tags: Iterable[str] | str = (),
         still: bool = False,
         odds: str = "broad",
@@ -88,8 +93,8 @@ class CelWorld:
             raise ValueError(f"defects must be one of {DEFECT_MODES}, got {defects!r}")
         if odds not in ODDS:
             raise ValueError(f"odds must be one of {tuple(ODDS)}, got {odds!r}")
-        if still and flow:
-            raise ValueError("a still has no flow")
+        if still and (flow or truth):
+            raise ValueError("a still has no flow and no truth of its frames")
         if min(size, height, width, frames) < 1:
             raise ValueError(
                 "size, height, width and frames must be positive, got "
@@ -98,6 +103,7 @@ class CelWorld:
         self.seed, self.size, self.split = seed, size, split
         self.height, self.width, self.frames = height, width, frames
         self.defects, self.flow, self.odds = defects, flow, odds
+        self.truth = truth
         self.still, self.held_out = still, held_out
         self.tags = parse_tags(tags)
 
@@ -140,15 +146,18 @@ class CelWorld:
         if self.still:
             draws = Draws(self.seed, "still", self.split, spec.index)
             only = draws.integer(0, self.frames)
-        truth = (
-            true_flow(spec, height=self.height, width=self.width) if self.flow else None
-        )
+        size = {"height": self.height, "width": self.width}
+        truth = found = None
+        if self.truth:
+            video, truth = true_clip(spec, **size)
+            found = truth
+        elif self.flow:
+            found = true_flow(spec, **size)
+            video = found.video
+        else:
+            video = render(spec, **size, stage=stage, only=only)
         return CelClip(
-            video=truth.video
-            if truth
-            else render(
-                spec, height=self.height, width=self.width, stage=stage, only=only
-            ),
+            video=video,
             tags=spec.tags,
             summary=told.summary,
             description=told.description,
@@ -157,8 +166,9 @@ class CelWorld:
             deformation=measured.deformation,
             style_cluster=style_cluster(spec),
             scores=scores(spec.defects),
-            flow=truth.flow if truth else None,
-            visible=truth.visible if truth else None,
+            flow=found.flow if found else None,
+            visible=found.visible if found else None,
+            truth=truth,
         )
 
 

@@ -44,6 +44,9 @@ flags.DEFINE_integer("num", 1, "How many clips.", lower_bound=1)
 flags.DEFINE_integer(
     "seed", 0, "Of the noise; clip i of a seed is always the same.", 0, 2**32 - 1
 )
+flags.DEFINE_integer(
+    "devices", 1, "Devices of this host that share each clip; 0: all.", lower_bound=0
+)
 flags.DEFINE_integer("steps", None, "Solver steps; the model's own.", lower_bound=1)
 flags.DEFINE_integer("frames", None, "Length of a clip; the model's own.", 1)
 flags.DEFINE_float("guidance_text", None, "Weight of the words; the model's own.")
@@ -160,10 +163,12 @@ def _pipeline(clock: _Clock):
     if is_source(folder):
         from animatrix_jax.convert.to_orbax import open_pipeline
 
-        return open_pipeline(folder, phase=clock)
+        return open_pipeline(folder, phase=clock, devices=FLAGS.devices)
     from animatrix_jax.sampling.pipeline import Pipeline
 
-    return Pipeline.load(FLAGS.checkpoint, FLAGS.stage, phase=clock)
+    return Pipeline.load(
+        FLAGS.checkpoint, FLAGS.stage, phase=clock, devices=FLAGS.devices
+    )
 
 
 def _tags(texts: list[str]) -> tuple[str, ...]:

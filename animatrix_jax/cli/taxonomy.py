@@ -1,4 +1,4 @@
-"""Look up and check production tags: list, search, explain, validate, reference.
+"""Look up and check production tags.
 
 animatrix taxonomy list                           the axes and their fields
 animatrix taxonomy list camera                    the values of an axis
@@ -6,10 +6,15 @@ animatrix taxonomy list camera.camera_motion      the values of a field, explain
 animatrix taxonomy search smear                   every value that speaks of a word
 animatrix taxonomy explain motion.deformation=smear
 animatrix taxonomy validate labels.jsonl          exit code 2 if any line is bad
+animatrix taxonomy coverage                       what Cel World draws of it
 animatrix taxonomy reference --out=docs/taxonomy.md
+
+`reference` puts the pictures beside the page, in images/taxonomy.
 """
 
+import dataclasses
 import difflib
+import io
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +28,8 @@ from animatrix_jax.knowledge.labels import parse_label
 from animatrix_jax.knowledge.schema import Field, Taxonomy, Value, normalise
 from animatrix_jax.knowledge.tags import nearest, parse_tags
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
+
+PICTURES = "images/taxonomy"  # beside the reference page
 
 # Other verbs have an --out too; only one of them runs in a process.
 flags.DEFINE_string(
@@ -102,18 +109,16 @@ def _explain(taxonomy: Taxonomy, args: list[str]) -> None:
 def _validate(taxonomy: Taxonomy, args: list[str]) -> int | None:
     path = pathlib.Path(_one(args, "validate FILE.jsonl"))
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 at byte {error.start}") from None
     bad: list[dict[str, Any]] = []
     good = 0
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            parse_label(line, taxonomy)
+            parse_label(_decoded(line), taxonomy)
             good += 1
         except UserError as error:
             bad.append({"line": number, "error": str(error)})
@@ -123,14 +128,43 @@ def _validate(taxonomy: Taxonomy, args: list[str]) -> int | None:
     return 2 if bad else None
 
 
+def _decoded(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"not UTF-8 at byte {error.start + 1} of the line") from None
+
+
+def _coverage(taxonomy: Taxonomy, args: list[str]) -> None:
+    if args:
+        raise UserError(f"expected: coverage, got also {args[0]!r}")
+    # Cel World needs skia, which the other actions do not.
+    from animatrix_jax.cels.coverage import coverage
+
+    found = coverage()
+    print(found)
+    for tag in found.undrawn:
+        print(f"  not drawn: {tag}")
+    app.print_json(dataclasses.asdict(found))
+
+
 def _reference(taxonomy: Taxonomy, args: list[str]) -> None:
     if args:
         raise UserError(f"expected: reference --out=FILE.md, got also {args[0]!r}")
-    page = reference_page.reference(taxonomy)
+    from animatrix_jax.cels.coverage import coverage
+
+    undrawn = frozenset(coverage().undrawn)
+    pictures = {
+        field.key: f"{PICTURES}/{field.key}.webp"
+        for field in taxonomy.fields
+        if not all(value.tag in undrawn for value in field.values)
+    }
+    page = reference_page.reference(taxonomy, pictures, undrawn)
     out = flags.FLAGS["out"].value
     counts = f"{taxonomy.num_fields} fields, {taxonomy.num_values} values"
     if out:
-        _write(pathlib.Path(out), page)
+        _write(pathlib.Path(out), page.encode("utf-8"))
+        _draw(pathlib.Path(out).parent, pictures)
         print(f"wrote {out}: {counts}")
     else:
         print(page)
@@ -143,10 +177,23 @@ def _reference(taxonomy: Taxonomy, args: list[str]) -> None:
     )
 
 
-def _write(path: pathlib.Path, text: str) -> None:
+def _draw(folder: pathlib.Path, pictures: dict[str, str]) -> None:
+    """Writes the pictures of a page that lies in ``folder``."""
+    from PIL import Image
+    from tqdm import tqdm
+
+    from animatrix_jax.cels.strips import strip
+
+    for key, path in tqdm(pictures.items(), desc="drawing", mininterval=1.0):
+        stream = io.BytesIO()
+        Image.fromarray(strip(key)).save(stream, "WEBP", quality=82, method=6)
+        _write(folder / path, stream.getvalue())
+
+
+def _write(path: pathlib.Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(data)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
 
@@ -165,6 +212,7 @@ def _speaks_of(field: Field, value: Value, word: str) -> bool:
         value.meaning,
         value.appearance,
         value.placement,
+        value.scenes,
         value.phrase,
         field.meaning,
         *value.paraphrases,
@@ -178,6 +226,7 @@ _ACTIONS: dict[str, Callable[[Taxonomy, list[str]], int | None]] = {
     "search": _search,
     "explain": _explain,
     "validate": _validate,
+    "coverage": _coverage,
     "reference": _reference,
 }
 

@@ -107,7 +107,7 @@ def open_pipeline(folder: pathlib.Path, **options: Any) -> Pipeline:
 
     Args:
       folder: of diffusers.
-      options: further attributes of the pipeline.
+      options: as of `Pipeline.from_components`.
 
     Raises:
       UserError: if the folder is not whole, or a part is of another family.
@@ -119,7 +119,7 @@ def open_pipeline(folder: pathlib.Path, **options: Any) -> Pipeline:
         parts[weights.name] = dataclasses.replace(made, params=params)
     if "generator" not in parts:
         raise UserError(f"{folder} has no {PLACES['generator']}")
-    return dataclasses.replace(Pipeline.from_components(parts), **options)
+    return Pipeline.from_components(parts, **options)
 
 
 def component(weights: Weights, *, preset: str | None = None) -> Component:

@@ -44,9 +44,13 @@ def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:
     """
     taxonomy = load_taxonomy() if taxonomy is None else taxonomy
     try:
-        label = json.loads(line)
+        label = json.loads(line, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise UserError(f"not JSON: {error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise UserError("not a label: nested too deep") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"not JSON: {error}") from None
     if not isinstance(label, dict):
         raise UserError(f"expected a JSON object, got {type(label).__name__}")
     for key in label.keys() - set(_KEYS):
@@ -67,6 +71,16 @@ def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:
         summary=_text(label, "summary"),
         description=_text(label, "description"),
     )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, in which a key that is given twice is a mistake."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [key for key, _ in pairs]
+        twice = next(key for key in names if names.count(key) > 1)
+        raise UserError(f"key {twice!r} is given twice")
+    return found
 
 
 def _text(label: dict[str, Any], key: str) -> str:

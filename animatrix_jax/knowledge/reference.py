@@ -1,6 +1,8 @@
 """The taxonomy as people read it: one entry as text, and all of it as Markdown."""
 
 import dataclasses
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from animatrix_jax.knowledge.schema import NONE, Field, Taxonomy, Value
@@ -15,6 +17,11 @@ A tag is `axis.field=value`. Where a field takes several values, the field is re
 `vfx.elemental=fire,vfx.elemental=smoke`. Aliases and Japanese terms may stand for the
 value. `unknown` is legal in every field and claims nothing; `none` claims that nothing
 of the field shows.
+"""
+_PICTURED = """\
+Under a field stands a picture of every value that Cel World draws, {drawn} of the
+{num_values}: clips that differ in that value alone, as far as the taxonomy lets them,
+frames from left to right. `animatrix taxonomy coverage` lists what is not drawn.
 """
 
 
@@ -32,6 +39,7 @@ def explain(field: Field, value: Value) -> str:
         f"  meaning     {value.meaning}",
         f"  appearance  {value.appearance}",
         f"  placement   {value.placement}",
+        f"  scenes      {value.scenes}",
         f'  in prose    "{value.phrase}"',
     ]
     if value.aliases:
@@ -44,8 +52,18 @@ def explain(field: Field, value: Value) -> str:
     return "\n".join(lines)
 
 
-def reference(taxonomy: Taxonomy) -> str:
-    """The whole taxonomy as a Markdown page."""
+def reference(
+    taxonomy: Taxonomy,
+    pictures: Mapping[str, str] | None = None,
+    undrawn: AbstractSet[str] = frozenset(),
+) -> str:
+    """The whole taxonomy as a Markdown page.
+
+    Args:
+      taxonomy: what to write.
+      pictures: path of the picture of a field, by its key; none where there are none.
+      undrawn: tags that no picture shows.
+    """
     parts = [
         _HEADER.format(
             version=taxonomy.version,
@@ -53,19 +71,28 @@ def reference(taxonomy: Taxonomy) -> str:
             num_values=taxonomy.num_values,
         )
     ]
+    if pictures:
+        drawn = taxonomy.num_values - len(undrawn)
+        parts.append(_PICTURED.format(drawn=drawn, num_values=taxonomy.num_values))
     for axis, meaning in zip(taxonomy.axes, taxonomy.axis_meanings, strict=True):
         parts.append(f"## {axis}\n\n{meaning}\n")
         for field in taxonomy.fields:
             if field.axis == axis:
-                parts.append(_section(field))
+                picture = (pictures or {}).get(field.key, "")
+                parts.append(_section(field, picture, undrawn))
     return "\n".join(parts)
 
 
-def _section(field: Field) -> str:
+def _section(field: Field, picture: str, undrawn: AbstractSet[str]) -> str:
     takes = "Several values at once." if field.multiple else "One value."
     lines = [f"### {field.key}", "", f"{field.meaning} {takes}", ""]
-    lines += ["| value | meaning | what one sees | where and when | also called |"]
-    lines += ["|---|---|---|---|---|"]
+    if picture:
+        lines += [f"![{field.key}, value by value]({picture})", ""]
+        missing = [f"`{v.name}`" for v in field.values if v.tag in undrawn]
+        if missing:
+            lines += [f"Not drawn: {', '.join(missing)}.", ""]
+    heads = "value", "meaning", "what one sees", "where and when", "typical scenes"
+    lines += [f"| {' | '.join(heads)} | also called |", "|---|---|---|---|---|---|"]
     for value in field.values:
         called = [*value.aliases, *([_studio(value)] if value.japanese else [])]
         cells = (
@@ -73,6 +100,7 @@ def _section(field: Field) -> str:
             value.meaning,
             value.appearance,
             value.placement,
+            value.scenes,
             ", ".join(called),
         )
         lines.append(

@@ -41,6 +41,7 @@ class Value:
     meaning: str
     appearance: str
     placement: str
+    scenes: str
     phrase: str
     paraphrases: tuple[str, ...]
     aliases: tuple[str, ...]

@@ -11,9 +11,8 @@ products of matrices as they lie, which XLA's CPU kernels take much faster than 
 
     dv_j = sum_i p_ij do_i,   ds_ij = p_ij (do_i v_j - do_i o_i + dl_i)
 
-"splash" and "cudnn" are the fused kernels of TPUs and NVIDIA GPUs; "splash_fused" has a
-faster backward pass that takes more memory. Scores and softmax are
-fp32 in all of them. "auto" takes the accelerator's own for long clips, and on a CPU
+"splash" and "cudnn" are the fused kernels of TPUs and NVIDIA GPUs; gradients of splash want
+`parallel.mesh.COMPILER_OPTIONS`. Scores and softmax are fp32 in all of them. "auto" takes the accelerator's own for long clips, and on a CPU
 "plain" or "blocked" by the number of scores.
 
 Keys may come in parts, each attended to on its own and joined by o = sum_a w_a o_a,
@@ -101,7 +100,7 @@ def whole_blocks(tokens: int, implementation: AttentionImplementation) -> int:
     """The length to which a clip's tokens are best padded, once for all layers: on a TPU
     to whole blocks of its kernel, on each of the devices that share a clip."""
     resolved = _resolve(implementation, tokens * tokens, jnp.bfloat16)
-    if resolved not in ("splash", "splash_fused"):
+    if resolved != "splash":
         return tokens
     multiple = math.lcm(TPU_BLOCK, TPU_LANES * sequence_shards())
     return -(-tokens // multiple) * multiple
@@ -112,11 +111,11 @@ def _choose(
 ) -> Kernel:
     scores = q.shape[1] * sum(part.k.shape[1] for part in parts)
     implementation = _resolve(implementation, scores, q.dtype)
-    if implementation in ("splash", "splash_fused"):
+    if implementation == "splash":
         # Only who needs it waits for Pallas to be imported.
         from animatrix_jax.models.attention_splash import Splash
 
-        return Splash(fused=implementation == "splash_fused")
+        return Splash()
     return CuDNN() if implementation == "cudnn" else XLA(implementation=implementation)
 
 

@@ -2,7 +2,8 @@
 
 The kernel (jax.experimental.pallas.ops.tpu.splash_attention) takes one sample's heads,
 [g n e], in whole blocks. Lengths are padded to them, and padded or masked keys belong to
-another segment than the queries. Its own backward pass takes o and l from outside
+another segment than the queries. All gradients are of one kernel, five products where two
+kernels would make seven. That pass takes o and l from outside
 (`backward`), which is what a ring over devices needs: with the l of all keys, a part's
 gradients are exact.
 """
@@ -26,9 +27,10 @@ from jaxtyping import Array
 from animatrix_jax.models.config import TPU_BLOCK, TPU_LANES
 from animatrix_jax.parallel.attention import ATTENTION_OUTPUT, Keys
 
-# Of keys at a time within a block, and the most in a block of the fused backward pass: what
-# 16 MiB of VMEM hold.
-_COMPUTE, _FUSED_BLOCK = 512, 2048
+# Of keys at a time within a block, and the most in a block of the backward pass, which takes
+# more VMEM than XLA gives a kernel by itself: a program that differentiates it is compiled
+# with `COMPILER_OPTIONS`.
+_COMPUTE, _GRADIENT_BLOCK = 512, 9472
 # l of a query that sees no key: joins with a weight of 0.
 _MASKED = -1e30
 
@@ -38,23 +40,20 @@ class Splash:
     """The kernel.
 
     Attributes:
-      fused: one kernel for all gradients: five products where two kernels make seven, for
-        the memory of several times the queries.
       interpret: on a CPU, slowly.
     """
 
-    fused: bool = False
     interpret: bool = False
 
     def __call__(self, q: Array, parts: Sequence[Keys]) -> Array:
         keys = Keys.concatenate(parts)
-        laid = _Layout.of(q, keys, fused=self.fused)
+        laid = _Layout.of(q, keys)
         kernel = laid.kernel(residuals=False, interpret=self.interpret)
         out = jax.vmap(kernel)(*laid.queries_and_keys(q, keys), laid.segments(q, keys))
         return laid.tokens(out, q, keys)
 
     def forward(self, q: Array, keys: Keys) -> tuple[Array, Array]:
-        laid = _Layout.of(q, keys, fused=self.fused)
+        laid = _Layout.of(q, keys)
         kernel = laid.kernel(residuals=True, interpret=self.interpret)
         inputs = laid.queries_and_keys(q, keys)
         out, (log_total,) = jax.vmap(kernel)(*inputs, laid.segments(q, keys))
@@ -67,7 +66,7 @@ class Splash:
     def backward(
         self, q: Array, keys: Keys, out: Array, log_total: Array, d_out: Array
     ) -> tuple[Array, Array, Array]:
-        laid = _Layout.of(q, keys, fused=self.fused)
+        laid = _Layout.of(q, keys)
         kernel = laid.kernel(residuals=False, interpret=self.interpret)
         queries, k, v = laid.queries_and_keys(q, keys)
         out, d_out = (laid.by_head(x, laid.n) for x in (out, d_out.astype(q.dtype)))
@@ -96,14 +95,11 @@ class _Layout:
     m: int
     block_q: int
     block_k: int
-    fused: bool
 
     @classmethod
-    def of(cls, q: Array, keys: Keys, *, fused: bool) -> "_Layout":
+    def of(cls, q: Array, keys: Keys) -> "_Layout":
         (block_q, n), (block_k, m) = map(_blocks, (q.shape[1], keys.k.shape[1]))
-        return cls(
-            heads=q.shape[2], n=n, m=m, block_q=block_q, block_k=block_k, fused=fused
-        )
+        return cls(heads=q.shape[2], n=n, m=m, block_q=block_q, block_k=block_k)
 
     def kernel(
         self, *, residuals: bool, interpret: bool
@@ -126,18 +122,12 @@ class _Layout:
         )
 
     def _gradient_blocks(self) -> dict[str, Any]:
-        """Sizes of the backward pass's kernels, or of its one kernel."""
-        if not self.fused:
-            return {
-                "block_q_dkv": self.block_q,
-                "block_kv_dkv": self.block_k,
-                "block_kv_dkv_compute": math.gcd(self.block_k, _COMPUTE),
-                "block_q_dq": self.block_q,
-                "block_kv_dq": self.block_k,
-            }
-        # It gives the gradient of queries for each block of keys apart, to be summed: so
-        # few blocks, large ones.
-        blocks = range(TPU_LANES, min(self.m, _FUSED_BLOCK) + 1, TPU_LANES)
+        """Sizes of the backward pass's kernel.
+
+        It gives the gradient of queries for each block of keys apart, to be summed: so
+        few blocks, large ones.
+        """
+        blocks = range(TPU_LANES, min(self.m, _GRADIENT_BLOCK) + 1, TPU_LANES)
         block = max(block for block in blocks if self.m % block == 0)
         return {
             "block_q_dkv": self.block_q,

@@ -32,6 +32,7 @@ from animatrix_jax.models.layers import (
     RMSNorm,
     gelu_tanh,
     layer_norm,
+    modulate,
     zeros,
 )
 from animatrix_jax.models.rope import Rotary, rotate
@@ -185,7 +186,7 @@ class Block(nnx.Module):
             modulation = modulation + delta[:, :, :6]
         shift_s, scale_s, gate_s, shift_f, scale_f, gate_f = _unstack(modulation, clean)
 
-        h = layer_norm(x, self.eps) * (1 + scale_s) + shift_s
+        h = modulate(layer_norm(x, self.eps), shift_s, scale_s)
         h = self.self_attention(
             h.astype(x.dtype), rotary=rotary, mask=mask, gate=gate_s
         )
@@ -196,11 +197,11 @@ class Block(nnx.Module):
             x = x + self.cross_attention(h.astype(x.dtype), context, None)
         else:
             shift_c, scale_c, gate_c = _unstack(delta[:, :, 6:], clean)
-            h = h * (1 + scale_c) + shift_c
+            h = modulate(h, shift_c, scale_c)
             h = self.cross_attention(h.astype(x.dtype), context, 1 + gate_c)
             x = (x.astype(jnp.float32) + h).astype(x.dtype)
 
-        h = layer_norm(x, self.eps) * (1 + scale_f) + shift_f
+        h = modulate(layer_norm(x, self.eps), shift_f, scale_f)
         h = self.ffn.gated(h.astype(x.dtype), gate_f)
         x = (x.astype(jnp.float32) + h).astype(x.dtype)
         return constrain(x, *TOKENS)

@@ -13,9 +13,7 @@ from typing import Any, Literal, TypeVar
 
 ComputeDtype = Literal["float32", "bfloat16"]
 Remat = Literal["none", "block", "attention", "dots", "offload"]
-AttentionImplementation = Literal[
-    "auto", "plain", "blocked", "splash", "splash_fused", "cudnn"
-]
+AttentionImplementation = Literal["auto", "plain", "blocked", "splash", "cudnn"]
 FrameConditioning = Literal["clean", "concat"]
 Downsample = Literal["spatial", "spacetime", "time"]
 Norm = Literal["rms", "none"]
@@ -48,9 +46,9 @@ class DiTConfig:
       tag_rank: rank of each block's tag modulation.
       attention: the implementation of `attention.attention`.
       remat: what the backward pass computes again: nothing ("none"), whole blocks
-        ("block"), all of a block but what its attention gave ("attention") or but its
-        matrix products ("dots"). "offload" is "block" with the blocks' inputs waiting in
-        the host's memory.
+        ("block"), all of a block but what its attention gave ("attention"), or but that
+        and its matrix products ("dots"). "offload" is "block" with the blocks' inputs
+        waiting in the host's memory.
       dtype: of activations and matrix products. Parameters, norms, softmax and
         modulation are fp32 always.
     """

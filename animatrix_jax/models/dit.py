@@ -31,6 +31,7 @@ from animatrix_jax.models.layers import (
     gelu_exact,
     gelu_tanh,
     layer_norm,
+    modulate,
     normal_002,
     scan_layers,
     stack,
@@ -148,7 +149,7 @@ class DiT(nnx.Module):
                 hidden.time[:, :, None] + self.head_modulation[...], axis=2
             )
         )
-        h = layer_norm(hidden.tokens, self.config.eps) * (1 + scale) + shift
+        h = modulate(layer_norm(hidden.tokens, self.config.eps), shift, scale)
         patches = self.head(h.astype(hidden.tokens.dtype))
         patches = patches[:, : math.prod(hidden.grid)]
         return unpatch(patches.astype(jnp.float32), hidden.grid, self.config.patch)

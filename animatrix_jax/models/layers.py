@@ -5,6 +5,7 @@ compute in fp32 whatever comes. `stack` gives a module whose every parameter has
 leading layer axis, and `scan_layers` runs it with one compiled body, unless it is small.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -28,13 +29,13 @@ COLUMNS, ROWS = ("fsdp", "tensor"), ("tensor", "fsdp")
 
 # Stacks of fewer parameters are unrolled: on a CPU the loop around them, which copies what
 # the backward pass needs, takes a fifth of a step of pico.
-_UNROLLED = 8_000_000
+_UNROLLED = 40_000_000
 
-_LAYER_INPUT = "layer_input"
+_LAYER_INPUT, _PRODUCT = "layer_input", "product"
 _POLICIES = {
     "block": None,
     "attention": jax.checkpoint_policies.save_only_these_names(ATTENTION_OUTPUT),
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "dots": jax.checkpoint_policies.save_only_these_names(_PRODUCT, ATTENTION_OUTPUT),
     "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
         names_which_can_be_saved=[],
         names_which_can_be_offloaded=[_LAYER_INPUT],
@@ -71,8 +72,8 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((out_dim,))) if bias else None
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
-        y = matmul(x, self._whole(x.dtype))
-        return y if self.bias is None else y + self.bias[...].astype(x.dtype)
+        y = checkpoint_name(matmul(x, self._whole(x.dtype)), _PRODUCT)
+        return y if self.bias is None else y + spread(self.bias[...].astype(x.dtype), y)
 
     def gated(
         self, x: Float[Array, "b n i"], gate: Float[Array, "b m o"]
@@ -84,13 +85,14 @@ class Linear(nnx.Module):
         compute `x W` again, as it must to have the sum over tokens of dy (x W).
         """
         if gate.shape[1] > 1 or clips_a_device(len(x)) > 1:
-            return self(x) * gate
+            y = self(x)
+            return y * spread(gate, y)
         kernel = (self._whole(x.dtype) * gate).astype(x.dtype)
         if len(x) == 1 and platform() == "cpu":
             y = matmul(x, kernel[0])
         else:
             y = jnp.einsum("bni,bio->bno", x, kernel)
-        return y if self.bias is None else y + self.bias[...] * gate
+        return y if self.bias is None else y + spread(self.bias[...] * gate, y)
 
     def heads(
         self, x: Float[Array, "b n i"], shape: tuple[int, ...]
@@ -104,9 +106,10 @@ class Linear(nnx.Module):
         y = matmul(x, self._whole(x.dtype)).reshape(*x.shape[:2], *shape)
         if platform() == "tpu":
             y = lax.optimization_barrier(y)
+        y = checkpoint_name(y, _PRODUCT)
         if self.bias is None:
             return y
-        return y + self.bias[...].reshape(shape).astype(x.dtype)
+        return y + spread(self.bias[...].reshape(shape).astype(x.dtype), y)
 
     def _whole(self, dtype: jnp.dtype) -> Array:
         return gathered(jnp.asarray(self.kernel[...], dtype), self.split)
@@ -147,6 +150,54 @@ def _matmul_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Arra
 _narrow_matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
+def modulate(
+    h: Float[Array, "b n d"], shift: Float[Array, "b m d"], scale: Float[Array, "b m d"]
+) -> Float[Array, "b n d"]:
+    """`(1 + scale) h + shift`."""
+    return h * spread(1 + scale, h) + spread(shift, h)
+
+
+def spread(vector: Float[Array, "..."], x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The vector as it is, to be broadcast over x; on a CPU, one whose gradient is quick.
+
+    The gradient is a sum over tokens, in XLA for CPU a loop on one thread. There it is a
+    product with ones.
+
+    Args:
+      vector: of x's last axes; or with as many as x, those of x or 1.
+    """
+    if platform() != "cpu" or vector.size == x.size:
+        return vector
+    return _spread(
+        vector.reshape((1,) * (x.ndim - vector.ndim) + vector.shape), x.shape
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _spread(vector: Array, shape: tuple[int, ...]) -> Array:
+    return jnp.broadcast_to(vector, shape)
+
+
+def _spread_forward(vector: Array, shape: tuple[int, ...]) -> tuple[Array, tuple]:
+    return jnp.broadcast_to(vector, shape), vector.shape
+
+
+def _spread_backward(shape: tuple[int, ...], own: tuple, dy: Array) -> tuple[Array]:
+    # Runs of leading axes that the vector shares with x, then of those it lacks.
+    shared = next((i for i, n in enumerate(own) if n != shape[i]), len(shape))
+    lacking = next((i for i in range(shared, len(own)) if own[i] != 1), len(own))
+    if own[lacking:] != shape[lacking:]:
+        axes = tuple(i for i, n in enumerate(own) if n != shape[i])
+        return (dy.sum(axes, keepdims=True),)
+    rows, summed = math.prod(shape[:shared]), math.prod(shape[shared:lacking])
+    dy = dy.reshape(rows, summed, -1)
+    ones = jnp.ones((rows, summed), dy.dtype)
+    return (jnp.einsum("rs,rsd->rd", ones, dy).reshape(own),)
+
+
+_spread.defvjp(_spread_forward, _spread_backward)
+
+
 def layer_norm(x: Float[Array, "... d"], eps: float) -> Float[Array, "... d"]:
     """Zero mean and unit variance over the last axis, in and to fp32."""
     x = x.astype(jnp.float32)
@@ -163,7 +214,8 @@ class LayerNorm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((dim,)))
 
     def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
-        return layer_norm(x, self.eps) * self.scale[...] + self.bias[...]
+        y = layer_norm(x, self.eps)
+        return y * spread(self.scale[...], y) + spread(self.bias[...], y)
 
 
 class RMSNorm(nnx.Module):
@@ -180,7 +232,7 @@ class RMSNorm(nnx.Module):
         axes = tuple(range(-count, 0))
         y = x.astype(jnp.float32)
         y = y * lax.rsqrt(jnp.square(y).mean(axes, keepdims=True) + self.eps)
-        return (y * scale.reshape(x.shape[-count:])).astype(x.dtype)
+        return (y * spread(scale.reshape(x.shape[-count:]), y)).astype(x.dtype)
 
 
 class MLP(nnx.Module):

@@ -23,6 +23,9 @@ from animatrix_jax.errors import UserError
 
 AXES = ("data", "fsdp", "sequence", "tensor")
 BATCH_AXES = ("data", "fsdp")
+# What XLA is told, by platform. A TPU kernel gets 16 MiB of VMEM by default, of the 64 that a
+# v5p has and the 128 of v5e and v6e.
+COMPILER_OPTIONS = {"tpu": {"xla_tpu_scoped_vmem_limit_kib": "49152"}}
 # What the dimensions of an activation are split over, by what they are.
 _ACTIVATIONS = {"batch": BATCH_AXES, "sequence": ("sequence",), "tensor": ("tensor",)}
 

@@ -34,12 +34,12 @@ RULES: tuple[tuple[str, Axes], ...] = (
     (r"(^|/)image/patch_embed/kernel$", (None, "tensor")),
     # Vectors: norms, biases, type and null vectors, modulation tables.
     (r"/(bias|scale|(head_)?modulation|text_type|tag_type|null|cls)$", ()),
-    # The taxonomy's tables: small, replicated.
-    (r"/tags/encoder/(field|value)$", ()),
+    # The taxonomy's tables, and a bias of each head: small, replicated.
+    (r"/tags/encoder/(field|value)$|/relative_bias$", ()),
     # What makes tag deltas, channels apart: 236M parameters at 14B.
     (r"/tags/modulation/expand$", (None, "fsdp")),
     # Embedding tables: rows whole, so that a lookup gathers nothing.
-    (r"/(embedding|position|relative_bias)$", (None, "fsdp")),
+    (r"/(embedding|position)$", (None, "fsdp")),
     # Projections back to the residual stream: inputs on tensor, outputs on fsdp.
     (r"/(out|down|wo)/kernel$", ("tensor", "fsdp")),
     # Every other matrix: inputs on fsdp, outputs on tensor.

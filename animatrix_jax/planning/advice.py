@@ -98,13 +98,20 @@ def advise(
                 saves_gib=activations / 2 / GIB,
             )
         )
-    names = {field.name: field for field in dataclasses.fields(optimizer)}
-    if "moments" in names and optimizer.moments == "float32":
+    if optimizer.moments == "float32":
         found.append(
             Advice(
                 change="keep Adam's moments in bf16",
                 flag="--config.optimizer.moments=bfloat16",
                 saves_gib=items.get("optimizer", 0.0) / 2 / GIB,
+            )
+        )
+    if optimizer.masters == "float32":
+        found.append(
+            Advice(
+                change="keep parameters in bf16 too, rounded by chance",
+                flag="--config.optimizer.masters=bfloat16",
+                saves_gib=items.get("parameters", 0.0) / 2 / GIB,
             )
         )
     if inputs == "config" and items.get("frozen", 0.0) > 0:

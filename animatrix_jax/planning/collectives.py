@@ -12,6 +12,10 @@ and w bytes a second that a chip can send (over its links, or into a switch; chi
 (Rings: "How to Scale Your Model", jax-ml.github.io/scaling-book, "Sharded matrices".)
 A group that reaches beyond the slice or the node goes through the network there.
 
+On a whole torus XLA for TPU writes an all-gather as an all-reduce of parts that each chip
+wrote into their place among zeros. The compiler has a reader for that form (its symbol is
+`TryParseAllGatherFusion`), so it is taken to send what a gather sends; no chip was asked.
+
 Between TPU slices a collective is a `send` to the network and a `recv` from it. Within one,
 on TPU, an all-gather may stand in many fusions: it is started in one, carried through
 matrix products, and ended in another. It is counted where it starts.
@@ -33,6 +37,7 @@ KINDS = (
     "all-to-all",
     "collective-permute",
 )
+_PLACED = "dynamic-update-slice"
 _STARTED, _CARRIED = "AsyncCollectiveStart", re.compile(r'"flag_start":"(\d+)"')
 
 
@@ -61,6 +66,10 @@ def find(
     kind, started = _kind(instruction.op)
     if kind:
         types = module.types[computation]
+        if kind == "all-reduce" and all(
+            _is_placed(module, types.get(name)) for name in instruction.operands
+        ):
+            kind = "all-gather"
         return _collective(kind, instruction, types, links, starts=started)
     called = instruction.called
     if instruction.op == "send":
@@ -169,6 +178,19 @@ def _of_mesh(axes: str, over: str) -> np.ndarray:
     rest = [i for i in range(len(dims)) if i not in chosen]
     devices = np.arange(math.prod(dims)).reshape(dims).transpose(rest + chosen)
     return devices.reshape(-1, math.prod(dims[i] for i in chosen))
+
+
+def _is_placed(module: hlo.Module, operand: hlo.Instruction | None) -> bool:
+    """Whether it is a chip's part, written into its place among zeros."""
+    if operand is None:
+        return False
+    if operand.op != "fusion":
+        return operand.op == _PLACED
+    body = module.computations.get(operand.called, ())
+    root = next((inner for inner in body if inner.root), None)
+    if root is not None and root.op in ("bitcast", "copy", "transpose"):
+        root = module.types[operand.called].get(root.operands[0])
+    return root is not None and root.op == _PLACED
 
 
 def _kind(op: str) -> tuple[str, bool]:

@@ -51,9 +51,7 @@ def train_step(
       ValueError: if a parameter does not.
     """
     tx = make_optimizer(optimizer)
-    state = placement.abstract_state(
-        stage, tx, mesh, seed=0, average=optimizer.ema_decay > 0
-    )
+    state = placement.abstract_state(stage, tx, mesh, 0, optimizer)
     inputs = placement.abstract_inputs(shapes, mesh)
     step = placement.jit_train_step(stage, tx, optimizer, placement.shardings_of(state))
     rate = jax.ShapeDtypeStruct((), jnp.float32)
@@ -112,7 +110,10 @@ def sample_step(model: ModelPreset, mesh: Mesh, *, clips: int) -> Subject:
     build = functools.partial(
         init_params, lambda rngs: Generator(model.dit, model.tags, rngs=rngs)
     )
-    params = jax.eval_shape(lambda key: {"generator": build(key)}, jax.random.key(0))
+    params = jax.eval_shape(
+        lambda key: {"generator": programs.as_computed(model, build(key))},
+        jax.random.key(0),
+    )
     placed = jax.tree.map(
         lambda s, at: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=at),
         params,

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from animatrix_jax.data.tokenizer import Tokenizer
@@ -28,6 +29,8 @@ from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.config import from_dict
 from animatrix_jax.models.functional import Params
 from animatrix_jax.models.presets import EXPERTS, ModelPreset
+from animatrix_jax.parallel import sharding
+from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.sampling import programs
 from animatrix_jax.sampling.conditioning import Given, first_frame
 from animatrix_jax.sampling.guidance import ORDERS, branch_weights
@@ -80,6 +83,8 @@ class Pipeline:
       max_batch: clips sampled at once; more are done in turns of this many.
       phase: called with the name of each phase ("compile", "text", "sample", "decode"),
         gives a context manager held while it lasts.
+      devices: of this host, that share each clip's tokens and hold the parameters
+        together; see `on_devices`.
     """
 
     preset: ModelPreset
@@ -87,6 +92,7 @@ class Pipeline:
     tokenizer: Tokenizer
     max_batch: int = 8
     phase: programs.Phase = contextlib.nullcontext
+    devices: int = 1
 
     @classmethod
     def load(
@@ -95,6 +101,7 @@ class Pipeline:
         stage: str = "",
         *,
         phase: programs.Phase = contextlib.nullcontext,
+        devices: int = 1,
     ) -> "Pipeline":
         """The model of a checkpoint: a packaged name, a run, or a folder.
 
@@ -102,9 +109,11 @@ class Pipeline:
           checkpoint: "pico", or a folder as `training/weights.py` describes.
           stage: of a run, the stage whose generator to take; empty for the latest.
           phase: see the attribute.
+          devices: as of `on_devices`.
 
         Raises:
-          UserError: if there is no such model or a part of it is missing.
+          UserError: if there is no such model or a part of it is missing, or devices are
+            too few or do not divide it.
         """
         parts = {"generator": load_component(checkpoint, "generator", stage=stage)}
         model = from_dict(ModelPreset, parts["generator"].config["model"])
@@ -112,10 +121,16 @@ class Pipeline:
             parts[name] = _other_expert(checkpoint, name, stage)
         for name in model.towers:
             parts[name] = parts["generator"].tower(name)
-        return dataclasses.replace(cls.from_components(parts), phase=phase)
+        return cls.from_components(parts, phase=phase, devices=devices)
 
     @classmethod
-    def from_components(cls, parts: Mapping[str, Component]) -> "Pipeline":
+    def from_components(
+        cls,
+        parts: Mapping[str, Component],
+        *,
+        phase: programs.Phase = contextlib.nullcontext,
+        devices: int = 1,
+    ) -> "Pipeline":
         """The model of loaded parts: each part's sizes come from its own config.
 
         Raises:
@@ -141,25 +156,73 @@ class Pipeline:
                 "text": parts["text"].params["encoder"],
             },
             tokenizer=Tokenizer.from_file(path),
-        ).on_device()
+            phase=phase,
+        ).on_devices(devices)
 
-    def on_device(self) -> "Pipeline":
-        """The same, its parameters put on the default device once."""
-        return self.with_networks(self.params)
+    def on_devices(self, count: int) -> "Pipeline":
+        """The same, its parameters put on so many devices of this host once; 0: all.
+
+        Several share each clip's tokens, as `mesh.sequence` has it in training, and hold
+        the parameters together.
+
+        Raises:
+          UserError: if there are fewer, or a parameter does not divide by their number.
+        """
+        here = jax.local_device_count()
+        if not 0 <= count <= here:
+            raise UserError(f"expected 0 to {here} devices, got {count}")
+        pipeline = dataclasses.replace(self, devices=count or here)
+        return pipeline.with_networks(self.params)
+
+    @property
+    def mesh(self) -> Mesh | None:
+        """Of several devices; None of one."""
+        if self.devices == 1:
+            return None
+        config = MeshConfig(fsdp=1, sequence=self.devices)
+        return make_mesh(config, jax.local_devices()[: self.devices])
 
     def with_networks(self, params: Mapping[str, Params]) -> "Pipeline":
         """The same with other parameters of some networks, of the same shapes.
 
-        They may lie on a training mesh; here they are brought to one device.
+        They may lie on a training mesh; here they are brought to this pipeline's devices.
         """
         in_turns = self.preset.generators if self.preset.experts else ()
         placed = {
             name: jax.tree.map(_off_device, tree)
             if name in in_turns
-            else jax.device_put(jax.device_get(loaded(tree)))
+            else self._placed(name, jax.tree.map(_off_device, tree))
             for name, tree in params.items()
         }
         return dataclasses.replace(self, params={**self.params, **placed})
+
+    def _placed(self, name: str, tree: Params) -> Params:
+        """A network's parameters on the devices: split by the sharding table, and a
+        generator's as it computes with them."""
+        if name in self.preset.generators:
+            tree = programs.as_computed(self.preset, tree)
+        mesh = self.mesh
+        if mesh is None:
+            return jax.device_put(loaded(tree))
+        places = sharding.tree_shardings({name: tree}, mesh)[name]
+        return sharding.put(tree, places)
+
+    def _run(
+        self,
+        program: programs.Program,
+        static: Any,
+        network: str,
+        *arrays: Any,
+        name: str,
+    ) -> Any:
+        """The program on the devices, with the parameters of a network."""
+        params, mesh = self.params[network], self.mesh
+        if mesh is None:
+            return program(static, params, *arrays, name=name, phase=self.phase)
+        if any(not isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(params)):
+            params = self._placed(network, params)
+        with jax.set_mesh(mesh):
+            return program(static, params, *arrays, name=name, phase=self.phase)
 
     def generate(self, request: GenerateRequest) -> UInt8[np.ndarray, "n T H W 3"]:
         """The clips of a request.
@@ -282,9 +345,10 @@ class Pipeline:
             noise = programs.clip_noise(seed, jnp.asarray(indices[rows]), shape=shape)
             at = begin(noise, config)
             for turn in turns(config, self.preset.experts):
-                at = programs.sample(
+                at = self._run(
+                    programs.sample,
                     (self.preset, unguided, turn.steps),
-                    self.params[turn.generator],
+                    turn.generator,
                     at,
                     _take(conditioning, rows),
                     _broadcast(null, size),
@@ -292,7 +356,6 @@ class Pipeline:
                     _take(given.frames, rows),
                     branch_weights(turn.guidance),
                     name="sample",
-                    phase=self.phase,
                 )
             parts.append(np.asarray(at.xt)[: count - start])
         return np.concatenate(parts)
@@ -316,13 +379,13 @@ class Pipeline:
         vectors = []
         for i in range(len(unique)):  # one shape whatever the number of texts
             vectors.append(
-                programs.encode_text(
+                self._run(
+                    programs.encode_text,
                     self.preset,
-                    self.params["text"],
+                    "text",
                     tokens.tokens[i : i + 1],
                     tokens.mask[i : i + 1],
                     name="text",
-                    phase=self.phase,
                 )
             )
         rows = np.asarray([unique.index(text) for text in texts])
@@ -333,9 +396,7 @@ class Pipeline:
     ) -> Float[np.ndarray, "b t h w c"]:
         """Normalised latents of pixels."""
         return np.asarray(
-            programs.encode_frames(
-                self.preset, self.params["vae"], video, name="image", phase=self.phase
-            )
+            self._run(programs.encode_frames, self.preset, "vae", video, name="image")
         )
 
     def given(
@@ -366,13 +427,13 @@ class Pipeline:
                 "a last frame is for models without an image branch (Wan 2.2 A14B), and "
                 "for clips of more than one frame"
             )
-        reference = programs.refer(
+        reference = self._run(
+            programs.refer,
             (self.preset, self.preset.frames if frames is None else frames),
-            self.params["vae"],
+            "vae",
             images,
             last_images,
             name="image",
-            phase=self.phase,
         )
         return Given(reference=reference, image=self._seen(images))
 
@@ -382,12 +443,12 @@ class Pipeline:
         """What CLIP sees of pictures, for a model that takes it."""
         if self.preset.image is None:
             return None
-        return programs.see(
+        return self._run(
+            programs.see,
             self.preset,
-            self.params["image"],
+            "image",
             preprocess(images, self.preset.image),
             name="image",
-            phase=self.phase,
         )
 
     def decode(
@@ -395,12 +456,8 @@ class Pipeline:
     ) -> UInt8[np.ndarray, "n T H W 3"]:
         """Pixels of normalised latents, clip by clip."""
         clips = [
-            programs.decode(
-                self.preset,
-                self.params["vae"],
-                latents[i : i + 1],
-                name="decode",
-                phase=self.phase,
+            self._run(
+                programs.decode, self.preset, "vae", latents[i : i + 1], name="decode"
             )
             for i in range(len(latents))
         ]

@@ -288,7 +288,7 @@ def _begin(
     done = checkpoints.latest or 0
     tx = make_optimizer(optimizer)
     with ledger.on("prepare"):
-        placed = _Placed(stage, tx, mesh, config.seed, average=optimizer.ema_decay > 0)
+        placed = _Placed(stage, tx, mesh, config.seed, optimizer)
         feed = Feed(iter(stage.batches()), placed.batch)
     step_fn = StepProgram(
         jit_train_step(stage, tx, optimizer, placed.shardings),
@@ -341,11 +341,13 @@ def _falls_on(step: int, every: int) -> bool:
 class _Placed:
     """The train state on the mesh: shapes, shardings, and how to fill them."""
 
-    def __init__(self, stage: Stage, tx: Any, mesh: Mesh, seed: int, *, average: bool):
+    def __init__(
+        self, stage: Stage, tx: Any, mesh: Mesh, seed: int, optimizer: OptimizerConfig
+    ):
         self._stage, self._mesh = stage, mesh
-        self._init = functools.partial(init_state, tx=tx, seed=seed, average=average)
-        self._fresh = fresh_state(stage, tx, seed, average=average)
-        self.abstract = abstract_state(stage, tx, mesh, seed, average=average)
+        self._init = functools.partial(init_state, tx=tx, seed=seed, config=optimizer)
+        self._fresh = fresh_state(stage, tx, seed, optimizer)
+        self.abstract = abstract_state(stage, tx, mesh, seed, optimizer)
         self.shardings = shardings_of(self.abstract)
         self._frozen = stage.frozen()
         self._frozen_shardings = sharding.tree_shardings(self._frozen, mesh)

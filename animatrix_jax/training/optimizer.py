@@ -14,7 +14,7 @@ run one compiled program.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import numpy as np
@@ -38,6 +38,8 @@ class OptimizerConfig:
       ema_decay: 0 keeps no average: what is validated and shipped is the parameters.
       moments: the dtype that moments are kept in between steps; "bfloat16" takes half the
         memory, and every update is computed in fp32 all the same.
+      masters: the dtype that kernels are kept in between steps; "bfloat16" takes half the
+        memory, and rounds by chance (`rounding.py`).
     """
 
     kind: str = "adamw"
@@ -53,14 +55,17 @@ class OptimizerConfig:
     ema_decay: float = 0.999
     accumulation: int = 1
     moments: ComputeDtype = "float32"
+    masters: ComputeDtype = "float32"
 
     def __post_init__(self):
         if self.kind not in ("adamw", "muon"):
             raise ValueError(f"optimizer.kind {self.kind!r} is not 'adamw' or 'muon'")
-        if self.moments not in ("float32", "bfloat16"):
-            raise ValueError(
-                f"optimizer.moments {self.moments!r} is not 'float32' or 'bfloat16'"
-            )
+        for name in ("moments", "masters"):
+            if getattr(self, name) not in get_args(ComputeDtype):
+                raise ValueError(
+                    f"optimizer.{name} {getattr(self, name)!r} is not 'float32' or"
+                    " 'bfloat16'"
+                )
 
 
 def make_schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:

@@ -20,13 +20,16 @@ from animatrix_jax.training.step import TrainState, init_state, make_train_step
 
 
 def fresh_state(
-    stage: Stage, tx: optax.GradientTransformation, seed: int, *, average: bool = True
+    stage: Stage,
+    tx: optax.GradientTransformation,
+    seed: int,
+    config: OptimizerConfig | None = None,
 ) -> Any:
     """A function of nothing that gives the state before the first step, to be jitted."""
 
     def fresh() -> TrainState:
         params = stage.init(jax.random.key(seed))
-        return init_state(params, tx, seed, average=average)
+        return init_state(params, tx, seed, config)
 
     return fresh
 
@@ -36,15 +39,14 @@ def abstract_state(
     tx: optax.GradientTransformation,
     mesh: Mesh,
     seed: int,
-    *,
-    average: bool = True,
+    config: OptimizerConfig | None = None,
 ) -> TrainState:
     """The train state as shapes with their shardings.
 
     Raises:
       ValueError: if a leaf has no rule, or does not divide by its mesh axes.
     """
-    shapes = jax.eval_shape(fresh_state(stage, tx, seed, average=average))
+    shapes = jax.eval_shape(fresh_state(stage, tx, seed, config))
     return _placed(shapes, sharding.tree_shardings(shapes, mesh))
 
 
@@ -74,10 +76,12 @@ def jit_train_step(
     Args:
       shardings: of the state, which is donated and comes back in the same places.
     """
+    device = next(iter(jax.tree.leaves(shardings)[0].device_set))
     return jax.jit(
         make_train_step(stage, tx, config),
         donate_argnums=0,
         out_shardings=(shardings, None),
+        compiler_options=mesh_lib.COMPILER_OPTIONS.get(device.platform),
     )
 
 

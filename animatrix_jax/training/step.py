@@ -19,13 +19,14 @@ import optax
 from jaxtyping import Array
 
 from animatrix_jax.training.optimizer import OptimizerConfig
+from animatrix_jax.training.rounding import mixed, narrowed, rounded_like, widened
 from animatrix_jax.training.stage import Batch, Metrics, Params, Stage
 
 
 @flax.struct.dataclass
 class TrainState:
-    """All that a step changes. Master weights and EMA are fp32; `ema` is None where
-    `ema_decay` is 0.
+    """All that a step changes. EMA and, unless `masters` says bf16, parameters are fp32;
+    `ema` is None where `ema_decay` is 0.
 
     Typed loosely, since a pytree's leaves are at times shapes or shardings.
     """
@@ -48,19 +49,19 @@ def init_state(
     params: Params,
     tx: optax.GradientTransformation,
     seed: int,
-    *,
-    average: bool = True,
+    config: OptimizerConfig | None = None,
 ) -> TrainState:
     """The state before the first step; pure, so it runs under jit.
 
     Args:
-      average: keep an EMA of the parameters.
+      config: whether there is an EMA, and what dtype parameters are kept in.
     """
+    config, params = config or OptimizerConfig(), widened(params)
     zero = jnp.zeros((), jnp.int32)
     return TrainState(
         step=zero,
-        params=params,
-        ema=jax.tree.map(jnp.copy, params) if average else None,
+        params=narrowed(params) if config.masters == "bfloat16" else params,
+        ema=jax.tree.map(jnp.copy, params) if config.ema_decay > 0 else None,
         optimizer=tx.init(params),
         key=jax.random.key_data(jax.random.key(seed)),
         skipped=zero,
@@ -80,16 +81,20 @@ def make_train_step(
         loss, metrics, grads = _gradients(
             stage, state.params, frozen, batch, key, config.accumulation
         )
+        grads, masters = widened(grads), widened(state.params)
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-        updates, optimizer = tx.update(grads, state.optimizer, state.params)
+        updates, optimizer = tx.update(grads, state.optimizer, masters)
         updates = jax.tree.map(lambda update: rate * update, updates)
-        params = optax.apply_updates(state.params, updates)
+        params = optax.apply_updates(masters, updates)
         count = state.step.astype(jnp.float32)
         decay = jnp.minimum(config.ema_decay, (1.0 + count) / (10.0 + count))
         ema = state.ema
         if ema is not None:
             ema = jax.tree.map(lambda e, p: decay * e + (1.0 - decay) * p, ema, params)
+        params = rounded_like(
+            params, state.params, mixed(state.step.astype(jnp.uint32))
+        )
 
         def keep(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
@@ -144,6 +149,7 @@ def _gradients(
         grad_fn, params, frozen, jax.tree.map(lambda x: x[0], micro), keys[0]
     )
     (loss, metrics), grads = shapes
+    grads = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, jnp.float32), grads)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (loss, metrics, grads))
     total, _ = jax.lax.scan(body, zeros, (micro, keys))
     return jax.tree.map(lambda x: x / accumulation, total)

@@ -12,13 +12,15 @@ FRAMES = 17
 PALETTE = draw_palette(Draws(1, "palette"), "natural", "flat_cel")
 
 
-def shoot(value, frame, *, size=32, seed=2, aspect=1.0, palette=PALETTE):
+def shoot(
+    value, frame, *, size=32, seed=2, aspect=1.0, palette=PALETTE, level="accent"
+):
     surface = skia.Surface(round(aspect * size), size)
     canvas = surface.getCanvas()
     canvas.clear(skia.Color4f(0.45, 0.55, 0.5, 1.0))
     canvas.scale(size, size)
     draws = Draws(seed, "elemental")
-    draw_elemental(canvas, value, frame, FRAMES, draws, palette, aspect)
+    draw_elemental(canvas, value, frame, FRAMES, draws, palette, aspect, level)
     return surface.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3].astype(int)
 
 
@@ -32,6 +34,17 @@ def test_elements_show_in_most_of_the_clip(value):
     cover = np.array([marks(value, frame).mean() for frame in range(FRAMES)])
     assert (cover > 0.015).mean() > 0.7
     assert cover.max() < 0.75  # the character must still be seen
+
+
+@pytest.mark.parametrize("value", sorted(ELEMENTALS))
+def test_what_dominates_covers_more_than_an_accent(value):
+    if value in ("lightning", "wind"):
+        return  # a bolt and a gust are as long as the frame in any case
+    cover = {
+        level: np.mean([marks(value, f, level=level).mean() for f in range(FRAMES)])
+        for level in ("accent", "dominant")
+    }
+    assert cover["dominant"] > 1.25 * cover["accent"]
 
 
 @pytest.mark.parametrize("value", sorted(ELEMENTALS))

@@ -18,9 +18,16 @@ CASES = [
 ]
 
 
+PLAIN = (
+    "vfx.vfx_level=none",
+    "vfx.composite=none",
+    "style.era=modern_digital",
+)
+
+
 @pytest.mark.parametrize("index, tags", list(enumerate(CASES)))
 def test_warping_by_the_flow_explains_the_frame(index, tags):
-    spec = draw_spec(seed=0, index=index, tags=("vfx.vfx_level=none", *tags), frames=9)
+    spec = draw_spec(seed=0, index=index, tags=(*PLAIN, *tags), frames=9)
     truth = true_flow(spec, height=SIZE, width=SIZE)
     video = truth.video.astype(np.float32)
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
@@ -38,7 +45,8 @@ def test_warping_by_the_flow_explains_the_frame(index, tags):
 
 def test_effects_hide_what_they_cover():
     tags = ("vfx.impact=flash", "camera.camera_motion=fix", "vfx.elemental=none")
-    spec = draw_spec(seed=0, index=1, tags=(*tags, "vfx.lines=none", "vfx.manpu=none"))
+    tags += ("vfx.lines=none", "vfx.manpu=none", "vfx.energy=none")
+    spec = draw_spec(seed=0, index=1, tags=(*tags, *PLAIN[1:]))
     truth = true_flow(spec, height=48, width=48)
     hit = spec.effects.hit
     assert truth.visible[hit].mean() < 0.1

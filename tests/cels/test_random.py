@@ -44,3 +44,10 @@ def test_choice_follows_its_weights():
 
 def test_sample_draws_different_things():
     assert sorted(Draws(0).sample("abcd", 4)) == list("abcd")
+
+
+def test_many_uniforms_are_the_same_stream():
+    one = Draws(5, "table")
+    assert Draws(5, "table").uniforms(150) == [one.uniform() for _ in range(150)]
+    with pytest.raises(ValueError, match="fresh"):
+        one.uniforms(2)

@@ -20,6 +20,9 @@ QUIET = (
     "style.background=painted",
     "style.rendering=two_tone_cel",
     "motion.deformation=none",
+    "style.video_style=2d_japanese_anime",
+    "style.era=modern_digital",
+    "vfx.composite=none",
 )
 
 
@@ -159,13 +162,15 @@ def test_a_still_under_a_fixed_camera_is_one_picture():
 def test_amplitude_and_speed_raise_the_measured_motion():
     def motion(*tags):
         marks = []
-        for index in range(8):
+        for index in range(12):
             spec = draw_spec(
                 seed=0,
                 index=index,
                 tags=("motion.motion_style=dance", "camera.camera_motion=fix")
                 + ("camera.shot_size=full", *QUIET, *tags),
             )
+            if spec.action.idiom:
+                continue  # a school holds or adds motion of its own
             marks.append(measure(spec, make_stage(spec)).motion)
         return np.mean(marks)
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
@@ -87,19 +88,55 @@ def test_validate(capsys, tmp_path):
     assert f"{path}:2: unknown tag" in text
 
 
-def test_validate_bytes(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"\xff\xfe{}", "not UTF-8 at byte 1 of the line"),
+        (b'{"tags": ["motion.tempo=fast"]}', "unknown tag 'motion.tempo=fast'"),
+        (b'{"tags": ["fast"]}', "a tag is axis.field=value"),
+        (b'{"tags": [], "confidence": {"motion.tempo": 1}}', "no field 'motion.tempo'"),
+        (b'{"tags": [], "confidnce": {}}', "unknown key 'confidnce'"),
+        (b'{"tags": [], "tags": []}', "key 'tags' is given twice"),
+        (b'{"tags": "motion.timing=twos"}', "expected a list of axis.field=value"),
+        (b'{"tags": ["motion.timing=twos", "motion.timing=ones"]}', "contradictory"),
+        (b'{"tags": [], "start": 2, "end": 1}', "end must come after start"),
+        (b'{"tags": [], "start": NaN}', "expected seconds from 0 on"),
+        (b'{"tags": [], "start": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b"[" * 100000, "nested too deep"),
+        (b'["motion.timing=twos"]', "expected a JSON object"),
+        (b"{'tags': []}", "not JSON"),
+    ],
+)
+def test_a_bad_line_is_told_with_its_reason_and_the_rest_is_read(
+    capsys, tmp_path, line, reason
+):
     path = tmp_path / "labels.jsonl"
-    path.write_bytes(b"\xff\xfe{}")
-    with pytest.raises(UserError, match="not UTF-8 at byte 0"):
-        call(capsys, "validate", str(path))
+    good = b'{"tags": ["motion.timing=twos", "vfx.manpu=unknown"], "note": 3}'
+    path.write_bytes(b"\n".join([good, line, good]))
+    code, text, data = call(capsys, "validate", str(path))
+    assert code == 2 and data["good"] == 2
+    [bad] = data["bad"]
+    assert bad["line"] == 2 and reason in bad["error"] and "\n" not in bad["error"]
+    assert f"{path}:2: " in text
 
 
-def test_reference(capsys, tmp_path):
+def test_coverage(capsys):
+    code, text, data = call(capsys, "coverage")
+    assert code is None and data["fields"] == 28 and not data["undrawn_fields"]
+    assert data["drawn"] + len(data["undrawn"]) == data["values"] == 192
+    assert "not drawn: motion.motion_style=creature" in text
+
+
+def test_reference(capsys, tmp_path, monkeypatch):
+    blank = np.zeros((8, 8, 3), np.uint8)
+    monkeypatch.setattr("animatrix_jax.cels.strips.strip", lambda key: blank)
     out = tmp_path / "deep" / "taxonomy.md"
     _, _, data = call(capsys, "reference", out=str(out))
     assert data == {"out": str(out), "fields": 28, "values": 192}
     page = out.read_text(encoding="utf-8")
-    assert page.startswith("# Taxonomy 1.0\n")
+    assert page.startswith("# Taxonomy 1.1\n")
+    pictures = sorted(path.stem for path in out.parent.glob(f"{verb.PICTURES}/*.webp"))
+    assert pictures == sorted(field.key for field in load_taxonomy().fields)
     _, text, data = call(capsys, "reference", out=None)
     assert text.startswith(page) and data["out"] is None
     with pytest.raises(UserError, match="cannot write"):

@@ -3,14 +3,40 @@
 import json
 import pathlib
 
+from PIL import Image
+
+from animatrix_jax.cels.coverage import coverage
+from animatrix_jax.cli.taxonomy import PICTURES
 from animatrix_jax.knowledge.reference import describe, explain, reference
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "taxonomy.md"
 
 
+def _page():
+    taxonomy = load_taxonomy()
+    pictures = {field.key: f"{PICTURES}/{field.key}.webp" for field in taxonomy.fields}
+    return reference(taxonomy, pictures, frozenset(coverage().undrawn))
+
+
 def test_docs_are_up_to_date():
-    assert DOCS.read_text(encoding="utf-8") == reference(load_taxonomy())
+    assert DOCS.read_text(encoding="utf-8") == _page()
+
+
+def test_every_field_has_its_picture_and_they_are_small():
+    total = 0
+    for field in load_taxonomy().fields:
+        path = DOCS.parent / PICTURES / f"{field.key}.webp"
+        total += path.stat().st_size
+        with Image.open(path) as picture:
+            assert picture.width <= 900 and picture.height > 90
+    assert total < 1.5e6
+
+
+def test_what_no_picture_shows_is_told():
+    page = _page()
+    assert "Not drawn: `mecha`, `creature`, `fx_only`." in page
+    assert "Not drawn" not in reference(load_taxonomy())
 
 
 def test_everything_is_in_it():
@@ -28,7 +54,7 @@ def test_everything_is_in_it():
 def test_tables_are_rectangular():
     for line in reference(load_taxonomy()).splitlines():
         if line.startswith("|"):
-            assert line.count("|") == 6
+            assert line.count("|") == 7
 
 
 def test_explain_and_describe():

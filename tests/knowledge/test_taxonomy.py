@@ -29,7 +29,7 @@ def taxonomy():
 
 def small() -> dict:
     """A sound taxonomy of one field, to be broken."""
-    text = {"meaning": "m", "appearance": "a", "placement": "p"}
+    text = {"meaning": "m", "appearance": "a", "placement": "p", "scenes": "s"}
     values = {"fix": dict(text, aliases=["locked"]), "pan": dict(text)}
     field = {"meaning": "How it moves.", "multiple": True, "values": values}
     camera = {"meaning": "The camera.", "fields": {"camera_motion": field}}
@@ -44,7 +44,7 @@ def load(tmp_path, data):
 
 
 def test_axes_fields_and_values(taxonomy):
-    assert taxonomy.version == "1.0"
+    assert taxonomy.version == "1.1"
     assert taxonomy.axes == ("style", "motion", "camera", "vfx")
     assert taxonomy.num_fields == 28
     assert taxonomy.num_values == 192
@@ -58,7 +58,7 @@ def test_axes_fields_and_values(taxonomy):
 
 def test_every_value_is_described(taxonomy):
     for value in taxonomy.by_index:
-        for text in (value.meaning, value.appearance, value.placement):
+        for text in (value.meaning, value.appearance, value.placement, value.scenes):
             assert text.endswith("."), value.tag
         assert value.phrase[0].islower() and not value.phrase.endswith("."), value.tag
         assert value.paraphrases and value.aliases, value.tag

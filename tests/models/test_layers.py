@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 from jax import numpy as jnp
 
-from animatrix_jax.models.layers import Linear, RMSNorm
+from animatrix_jax.models.layers import Linear, RMSNorm, spread
 
 
 @pytest.mark.parametrize("batch,tokens", [(1, 1), (2, 1), (1, 5)])
@@ -47,3 +47,26 @@ def test_rms_norm_over_heads_is_over_all_their_channels():
     for shape in ((2, 3, 4, 2), (2, 3, 2, 2, 2)):
         got = norm(x.reshape(shape)).reshape(x.shape)
         np.testing.assert_allclose(got, norm(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "vector,x",
+    [
+        ((5,), (2, 3, 5)),
+        ((1, 1, 5), (2, 3, 5)),
+        ((2, 1, 5), (2, 3, 5)),
+        ((4, 5), (2, 3, 4, 5)),
+        ((2, 3, 5), (2, 3, 5)),
+        ((2, 1, 4, 1), (2, 3, 4, 5)),
+    ],
+)
+def test_what_is_spread_has_the_gradient_of_a_broadcast(vector, x):
+    """By automatic differentiation of the same product, in float64 by numpy's sums."""
+    draw = np.random.default_rng(0)
+    v, h, dy = (draw.standard_normal(shape).astype("f") for shape in (vector, x, x))
+    value, pull = jax.vjp(lambda v: h * spread(v, jnp.asarray(h)), jnp.asarray(v))
+    np.testing.assert_array_equal(value, h * v)
+    full = (1,) * (len(x) - len(vector)) + vector
+    axes = tuple(i for i, n in enumerate(full) if n != x[i])
+    expected = (h.astype("d") * dy).sum(axes, keepdims=True).reshape(vector)
+    np.testing.assert_allclose(pull(dy)[0], expected, rtol=1e-5, atol=1e-6)

@@ -3,12 +3,15 @@
 import collections
 import contextlib
 import dataclasses
+import json
+import pathlib
 import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
+from tiny_model import write_model
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.functional import bind
@@ -189,9 +192,9 @@ def test_a_program_compiles_once_for_each_shape_and_static():
         phases.append(name)
         return contextlib.nullcontext()
 
-    double = Program(lambda static, x: static * x)
+    double = Program(lambda static, params, x: static * x)
     for static, size in [(2, 3), (2, 3), (2, 4), (5, 3), (5, 3)]:
-        got = double(static, np.ones(size, np.float32), name="run", phase=phase)
+        got = double(static, {}, np.ones(size, np.float32), name="run", phase=phase)
         np.testing.assert_array_equal(got, np.full(size, static))
     assert phases == [
         "compile",
@@ -203,3 +206,36 @@ def test_a_program_compiles_once_for_each_shape_and_static():
         "run",
         "run",
     ]
+
+
+def test_a_bf16_model_keeps_its_blocks_in_bf16_and_its_clips(pipeline):
+    """The blocks would cast their matrices themselves."""
+    dit = dataclasses.replace(pipeline.preset.dit, dtype="bfloat16")
+    wide = dataclasses.replace(
+        pipeline, preset=dataclasses.replace(pipeline.preset, dit=dit)
+    )
+    narrow = wide.on_devices(1)
+    kinds = {
+        leaf.dtype.name for leaf in jax.tree.leaves(narrow.params["generator"]["dit"])
+    }
+    assert kinds == {"float32", "bfloat16"}
+    np.testing.assert_array_equal(_latents(narrow), _latents(wide))
+
+
+def test_several_devices_sample_what_one_does(tmp_path):
+    """In a process of its own, since device counts are fixed at start-up."""
+    script = pathlib.Path(__file__).parent / "sample_over_devices.py"
+    done = subprocess.run(
+        [sys.executable, script, write_model(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout)
+    assert told["devices"] == 4
+    assert told["latents"] < 2e-3  # as between batches of other sizes, above
+    assert told["pixels"] <= 1
+    assert told["held"] < 0.5, "kernels are split; norms and tables are not"
+    assert told["refusal"] == "expected 0 to 4 devices, got 5"

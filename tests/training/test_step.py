@@ -42,7 +42,7 @@ def test_ema_warms_up():
 def test_without_an_average_the_parameters_stand_for_it():
     stage, config = LeastSquares(10), OptimizerConfig(ema_decay=0, warmup_steps=1)
     tx = make_optimizer(config)
-    state = init_state(stage.init(jax.random.key(0)), tx, 0, average=False)
+    state = init_state(stage.init(jax.random.key(0)), tx, 0, config)
     batch = make_batch(0, range(0))
     batch.pop("clip_id")
     step = jax.jit(make_train_step(stage, tx, config))
