@@ -1,5 +1,6 @@
-"""The three stages by the one loop, and the labeller that comes of them."""
+"""The stages by the one loop, and the labeller that comes of them."""
 
+import dataclasses
 import json
 
 import jax
@@ -23,13 +24,29 @@ def labeller(trained):
     return load_labeller(str(trained))
 
 
-def test_a_stage_starts_from_the_one_before(trained):
-    experts = load_component(str(trained), "caption", stage="caption_experts").params
+@pytest.mark.usefixtures("quick_compile")
+def test_all_together_starts_from_the_experts(trained, monkeypatch):
+    whole = load_component(str(trained), "caption", stage="caption")
+    experts = dataclasses.replace(whole, params={"reader": whole.params["reader"]})
     stage = CaptionStage(tiny_config("caption"), workdir=trained)
+    monkeypatch.setattr(stage, "component", lambda name: experts)
     start = stage.initial()["caption"]
-    assert set(start) == {"reader", "writer"} and set(experts) == {"reader"}
-    for a, b in zip(jax.tree.leaves(experts), jax.tree.leaves(start["reader"])):
+    assert jax.tree.structure(start) == jax.tree.structure(whole.params)
+    for a, b in zip(
+        jax.tree.leaves(experts.params["reader"]), jax.tree.leaves(start["reader"])
+    ):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_experts_stage_has_a_reader_alone(trained):
+    stage = CaptionStage(tiny_config("caption_experts"), workdir=trained)
+    params = jax.eval_shape(stage.init, jax.random.key(0))
+    assert set(params["caption"]) == {"reader"}
+    shapes = stage.step_shapes().batch
+    loss, metrics = jax.eval_shape(
+        lambda p, b, k: stage.loss(p, {}, b, k), params, shapes, jax.random.key(0)
+    )
+    assert loss.shape == () and set(metrics) == {"fields", "accuracy", "shown"}
 
 
 def test_shapes_are_those_of_batches(trained):
@@ -80,8 +97,6 @@ def test_clips_of_any_length_and_size_get_a_caption(labeller, shape):
 
 
 def test_what_is_not_sure_is_unknown(trained):
-    import dataclasses
-
     sure = dataclasses.replace(load_anicaption(str(trained)), threshold=1.01)
     caption = sure.label(np.zeros((3, 16, 16, 3), np.uint8), 12)
     assert caption.tags == () and set(caption.unknown) == set(WEIGHTS)
