@@ -59,7 +59,7 @@ def write(
     *,
     length: int,
     key: Array | None = None,
-    temperature: float = 1.0,
+    temperature: float | Float[Array, ""] = 1.0,
 ) -> Int[Array, "b n"]:
     """Tokens of each clip up to `</s>`: the likeliest, or with a `key` drawn."""
     count = source.shape[0]
