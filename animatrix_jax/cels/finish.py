@@ -274,7 +274,7 @@ def _retro(image: Frame) -> Frame:
     warm = np.array([255.0, 214.0, 160.0], np.float32)
     cool = np.array([46.0, 84.0, 92.0], np.float32)
     picture = 0.66 * picture + 0.34 * (cool + (warm - cool) * luma)
-    return (picture * _mask(height, width)).astype(np.uint8)
+    return np.clip(picture * _mask(height, width), 0, 255).astype(np.uint8)
 
 
 @functools.lru_cache(maxsize=16)
