@@ -79,15 +79,24 @@ def _lights(
 
 
 def _bloom(canvas: skia.Canvas, array: np.ndarray, height: int) -> None:
-    """The picture out of focus, screened over itself: halos, and milk in the blacks."""
+    """The picture out of focus, screened over itself: halos, and milk in the blacks.
+
+    What is so soft is blurred small: a quarter of the lines loses nothing of it.
+    """
+    width = array.shape[1]
     picture = skia.Image.fromarray(array, colorType=skia.kRGBA_8888_ColorType)
-    sigma = 0.035 * height
-    soft = skia.Paint(
-        ImageFilter=skia.ImageFilters.Blur(sigma, sigma),
-        BlendMode=skia.BlendMode.kScreen,
-        Alphaf=0.62,
-    )
-    canvas.drawImage(picture, 0, 0, skia.SamplingOptions(), soft)
+    small = skia.Surface(max(width // 4, 1), max(height // 4, 1))
+    page = skia.Rect.MakeWH(small.width(), small.height())
+    smooth = skia.SamplingOptions(skia.FilterMode.kLinear, skia.MipmapMode.kLinear)
+    sigma = 0.035 * small.height()
+    blur = skia.ImageFilters.Blur(sigma, sigma, skia.TileMode.kClamp)
+    with small as reduced:
+        reduced.saveLayer(None, skia.Paint(ImageFilter=blur))
+        reduced.drawImageRect(picture, page, smooth)
+        reduced.restore()
+    screen = skia.Paint(BlendMode=skia.BlendMode.kScreen, Alphaf=0.62)
+    whole = skia.Rect.MakeWH(width, height)
+    canvas.drawImageRect(small.makeImageSnapshot(), whole, smooth, screen)
     canvas.drawColor(skia.Color4f(1.0, 0.97, 0.94, 0.1))
 
 
