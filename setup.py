@@ -38,8 +38,8 @@ TRAIN = [
 ]
 # Headless: opencv-python beside the base's opencv-python-headless would overwrite it.
 DATA = ["apache-beam>=2.70", "scenedetect-headless>=0.7"]
-# Of the rooms that come next: captions by a VLM, the web page.
-VLM = ["torch==2.13.0", "transformers>=4.57"]
+# Captions by a VLM; the web page comes next.
+VLM = ["jsonschema>=4.20", "torch==2.13.0", "transformers>=4.57"]
 WEB = ["gradio>=6.0"]
 # The compilers of chips that need not be here (`animatrix plan`), of the versions that jax
 # needs; the rest of CUDA is what compiling alone takes.
@@ -61,6 +61,7 @@ TEST = [
     "diffusers>=0.35",
     "hypothesis>=6.100",
     "ipykernel>=6.29",
+    "jsonschema>=4.20",
     "jax[tpu]>=0.10.2",
     "krippendorff>=0.8",
     "nbclient>=0.10",

@@ -11,6 +11,7 @@ import pathlib
 
 from absl import flags
 
+from animatrix_jax.caption.stages import RECORD
 from animatrix_jax.cli import app
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
@@ -40,6 +41,8 @@ def export(
             params = {"encoder": params["encoder"]}
         weights.save_component(folder, name, params)
         sizes[name] = (folder / f"{name}.safetensors").stat().st_size
+        if name == "caption":
+            _export_caption(component, folder)
         if name == "text" and component.tokenizer is not None:
             Tokenizer.from_file(component.tokenizer).save(folder / "tokenizer.json")
         trained = component.config["model"]
@@ -59,6 +62,22 @@ def export(
         }
     path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     return sizes
+
+
+def _export_caption(component: weights.Component, folder: pathlib.Path) -> None:
+    """What AniCaption needs beside its weights; it shares the text tower's tokenizer."""
+    record = pathlib.Path(component.source) / RECORD
+    if not record.is_file() or component.tokenizer is None:
+        raise UserError(f"{component.source} has not come to its end: no {RECORD}")
+    shared = folder / "tokenizer.json"
+    text = component.tokenizer.read_text(encoding="utf-8")
+    if shared.exists() and shared.read_text(encoding="utf-8") != text:
+        raise UserError(
+            f"{shared} is not the tokenizer that {component.source} was trained with:"
+            " train it with --config.init.text of the model it ships in"
+        )
+    shared.write_text(text, encoding="utf-8")
+    (folder / RECORD).write_bytes(record.read_bytes())
 
 
 def main(argv: list[str]) -> None:

@@ -8,7 +8,16 @@ import sys
 
 from animatrix_jax.cli import app
 
-VERBS = ("train", "sample", "prepare", "evaluate", "convert", "plan", "taxonomy")
+VERBS = (
+    "train",
+    "sample",
+    "caption",
+    "prepare",
+    "evaluate",
+    "convert",
+    "plan",
+    "taxonomy",
+)
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from animatrix_jax.caption.preference import CaptionPreferenceStage
+from animatrix_jax.caption.stages import CaptionStage
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
@@ -35,6 +37,9 @@ STAGES: dict[str, Callable[..., Stage]] = {
     "vae": VAEStage,
     "text": TextStage,
     "probe": ProbeStage,
+    "caption_experts": CaptionStage,
+    "caption": CaptionStage,
+    "caption_preference": CaptionPreferenceStage,
     "ct": FlowStage,
     "sft": FlowStage,
     "qt": FlowStage,

@@ -71,8 +71,7 @@ class Encoders:
     def schema(self) -> Any:
         """The features of a cache's rows."""
         video = np.zeros((1, *(self.shape[k] for k in _SHAPE[:3]), 3), np.uint8)
-        vectors = self.texts([""])[0]
-        return prepared.features(self.latents(video).shape[1:], vectors.shape[-1])
+        return prepared.features(self.latents(video).shape[1:])
 
     def latents(self, videos: np.ndarray) -> np.ndarray:
         """uint8 [b t h w 3] to float16 latents, in the one batch that is compiled."""
@@ -171,10 +170,10 @@ def _fill(
             row = {name: record[name] for name in _COPIED} | {
                 "tags": list(record["tags"]),
                 "latents": coded,
-                "short_text": next(vectors),
-                "whole_text": next(vectors),
+                "short_text": next(vectors).tobytes(),
+                "whole_text": next(vectors).tobytes(),
             }
-            writer.write(schema.serialize_example(schema.encode_example(row)))
+            writer.write(schema.serialize_example(row))
             kept.append(place)
     writer.close()
     partial.replace(target)

@@ -83,8 +83,7 @@ class FillShards:
             writer = array_record_module.ArrayRecordWriter(made, "group_size:1")
             for row in rows:
                 example = _example(row, self._video(row["clip_id"]))
-                encoded = schema.encode_example(example)
-                writer.write(schema.serialize_example(encoded))
+                writer.write(schema.serialize_example(example))
             writer.close()
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.parent / f".{target.name}"

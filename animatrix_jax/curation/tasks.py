@@ -7,6 +7,7 @@ is there already is not done again.
 
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
 import shutil
@@ -30,6 +31,8 @@ from animatrix_jax.curation.technical import cut
 from animatrix_jax.data import video
 
 Item = dict[str, Any]
+# No file's fault: the run ends, and goes on when there is room again.
+_MACHINES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENOMEM)
 
 
 @dataclasses.dataclass
@@ -183,7 +186,9 @@ def _reason() -> Iterator[list[str]]:
         reasons.append(" ".join(str(error).split()))
     except (MemoryError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001  one file must not end a long run
+    except Exception as error:
+        if getattr(error, "errno", None) in _MACHINES_FAULT:
+            raise
         logging.warning("%s", traceback.format_exc())
         text = " ".join(str(error).split())[:200]
         reasons.append(f"failed: {type(error).__name__}: {text}")

@@ -52,7 +52,7 @@ def draw_records(
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
             # Any submit may start a process.
-            with _plain_main():
+            with plain_main():
                 pending.append(pool.submit(_draw_in_worker, chunk, seed))
         while pending:
             yield from pending.popleft().result()
@@ -78,7 +78,7 @@ def _draw(source: Source, chunk: range, seed: int) -> list[Record]:
 
 
 @contextlib.contextmanager
-def _plain_main() -> Iterator[None]:
+def plain_main() -> Iterator[None]:
     """Hides the main module while processes start.
 
     A spawned process imports its parent's main module anew. The workers need nothing

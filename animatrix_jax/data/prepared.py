@@ -89,11 +89,12 @@ class PreparedLatents:
         if not self._with_text:
             return record
         short, whole = texts_of(record)
-        record["text_vectors"] = {
-            whole: row["whole_text"],
-            short: row["short_text"],
-            "": self._empty,
+        width = self._empty.shape[-1]
+        vectors = {
+            text: np.frombuffer(row[name], np.float16).reshape(-1, width)
+            for name, text in (("whole_text", whole), ("short_text", short))
         }
+        record["text_vectors"] = vectors | {"": self._empty}
         return record
 
     def narrative(self, index: int) -> Record:
@@ -118,11 +119,11 @@ def texts_of(record: Record) -> tuple[str, str]:
     return parts[0], " ".join(filter(None, parts))
 
 
-def features(shape: Sequence[int], width: int) -> Any:
-    """Of a cache's rows: latents of `shape`, text vectors of `width`."""
+def features(shape: Sequence[int]) -> Any:
+    """Of a cache's rows: latents of `shape`, and text vectors as the bytes of float16."""
     f = import_tfds().features
     text, number = f.Text(), f.Scalar(np.float32)
-    vectors = f.Tensor(shape=(None, width), dtype=np.float16, encoding="bytes")
+    vectors = f.Scalar(np.object_)
     return f.FeaturesDict(
         {
             "latents": f.Tensor(shape=shape, dtype=np.float16, encoding="bytes"),

@@ -22,18 +22,17 @@ from animatrix_jax.data.measures import measure
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation import dimensions
 from animatrix_jax.evaluation.dimensions import Evidence, Reading
-from animatrix_jax.evaluation.probes import (
+from animatrix_jax.evaluation.probes import Probe, ProbeConfig
+from animatrix_jax.evaluation.suite import Suite
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
+from animatrix_jax.models.functional import Params, bind
+from animatrix_jax.objectives.fields import (
     FieldTable,
-    Probe,
-    ProbeConfig,
     field_agreement,
     predict,
     stated_fields,
     truth_matrix,
 )
-from animatrix_jax.evaluation.suite import Suite
-from animatrix_jax.knowledge.taxonomy import load_taxonomy
-from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.training.weights import Component, load_component
 
 

@@ -14,14 +14,10 @@ from flax import nnx
 from jaxtyping import Array
 
 from animatrix_jax.evaluation.instruments import probe_config
-from animatrix_jax.evaluation.probes import (
-    FieldTable,
-    Probe,
-    probe_loss,
-    truth_matrix,
-)
+from animatrix_jax.evaluation.probes import Probe
 from animatrix_jax.judge.stages import whole_videos
 from animatrix_jax.models.functional import Params, bind, init_params
+from animatrix_jax.objectives.fields import FieldTable, field_loss, truth_matrix
 from animatrix_jax.training.stage import Batch, Metrics, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
@@ -68,7 +64,7 @@ class ProbeStage:
             num_values=self._probe.num_values,
         )
         output = bind(self.build, params["probe"])(jnp.asarray(batch["video"]))
-        terms = probe_loss(output.logits, truth, table=self._table)
+        terms = field_loss(output.logits, truth, table=self._table)
         return terms.loss, {"accuracy": terms.accuracy}
 
     def batches(self) -> grain.IterDataset:

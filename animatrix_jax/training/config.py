@@ -92,6 +92,7 @@ class InitConfig:
     generator_low: str = ""
     judge: str = ""
     probe: str = ""
+    caption: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,10 @@ PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
 # the dtype that they are stored in. Of the last two, a packaged one's are in memory all
 # the same.
 Form = Literal["loaded", "lazy", "stored"]
-STAGE_ORDER = ("vae", "text", "probe", "ct", "sft", "qt", "judge", "preference")
+STAGE_ORDER = (
+    *("vae", "text", "probe", "caption_experts", "caption", "caption_preference"),
+    *("ct", "sft", "qt", "judge", "preference"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

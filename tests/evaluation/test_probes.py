@@ -7,18 +7,17 @@ import optax
 import pytest
 
 from animatrix_jax.evaluation.instruments import agreement_with, truth_of
-from animatrix_jax.evaluation.probes import (
+from animatrix_jax.evaluation.probes import Probe, ProbeConfig
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
+from animatrix_jax.models.functional import bind, init_params
+from animatrix_jax.objectives.fields import (
     FieldTable,
-    Probe,
-    ProbeConfig,
     field_agreement,
+    field_loss,
     predict,
-    probe_loss,
     stated_fields,
     truth_matrix,
 )
-from animatrix_jax.knowledge.taxonomy import load_taxonomy
-from animatrix_jax.models.functional import bind, init_params
 
 TAXONOMY = load_taxonomy()
 TABLE = FieldTable.drawn()
@@ -76,7 +75,7 @@ def test_prediction_and_agreement():
 
 def test_perfect_logits_have_no_loss_and_full_agreement():
     truth = jnp.asarray(truth_of(TAGS))
-    terms = probe_loss(jnp.where(truth, 30.0, -30.0), truth, table=TABLE)
+    terms = field_loss(jnp.where(truth, 30.0, -30.0), truth, table=TABLE)
     assert float(terms.loss) < 1e-6
     assert float(terms.accuracy) == 1.0
     agreement = field_agreement(truth, truth, table=TABLE)
@@ -85,7 +84,7 @@ def test_perfect_logits_have_no_loss_and_full_agreement():
 
 def test_fields_that_are_not_stated_get_no_gradient():
     truth = jnp.asarray(truth_of(TAGS))
-    gradient = jax.grad(lambda x: probe_loss(x, truth, table=TABLE).loss)(
+    gradient = jax.grad(lambda x: field_loss(x, truth, table=TABLE).loss)(
         jnp.zeros(truth.shape)
     )
     touched = np.asarray(jnp.abs(gradient) > 0)
@@ -150,7 +149,7 @@ def test_it_learns_which_way_a_square_goes(params):
 
     def loss(params, videos, truth):
         probe = bind(build, params)
-        return probe_loss(probe(videos).logits, truth, table=TABLE)
+        return field_loss(probe(videos).logits, truth, table=TABLE)
 
     @jax.jit
     def step(params, state, videos, truth):

@@ -1,0 +1,1 @@
+"""AniCaption: what a clip shows, read from its pixels as production tags and prose."""

@@ -1,0 +1,322 @@
+"""Stages `caption_experts` and `caption`: AniCaption on looked-at clips of Cel World.
+
+caption_experts   eyes and one expert an axis, no field knowing of another axis
+caption           all together: the editor, and the writer told of the true tags
+
+    L = L_fields + a L_shown [+ c L_prose]          (objectives/captioning.py)
+
+A step sees two pictures of each clip, an even one and an unusual one, drawn anew; labels
+are read from all. At its end a stage fits the calibration, on clips of a stream of their
+own, and writes all that a labeller needs beside the weights to caption.json.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from typing import Any
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array
+
+from animatrix_jax.caption import calibration
+from animatrix_jax.caption.model import AniCaption, CaptionConfig, Looked
+from animatrix_jax.caption.prose import encode_prose, shifted
+from animatrix_jax.caption.reading import Programs, flags, table_of
+from animatrix_jax.caption.sights import Sights, SightsConfig
+from animatrix_jax.cels.tagging import WEIGHTS
+from animatrix_jax.data.pipeline import batches_of_steps
+from animatrix_jax.data.tokenizer import Tokenizer
+from animatrix_jax.errors import UserError
+from animatrix_jax.models.functional import Params, bind, init_params
+from animatrix_jax.objectives.captioning import (
+    CaptioningConfig,
+    shown_loss,
+    token_log_probs,
+)
+from animatrix_jax.objectives.fields import field_loss
+from animatrix_jax.parallel import distributed
+from animatrix_jax.training.config import BatchConfig, SourceConfig, section
+from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.weights import Component, load_component
+
+_HELD_OUT_SEED, _CALIBRATION_SEED = 7919, 104_729
+RECORD = "caption.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CaptionDataConfig:
+    """What AniCaption's stages add to the `data` section.
+
+    Attributes:
+      height: of the drawn clips, pixels.
+      calibration: clips that the calibration is fitted on.
+      chunk: clips that are drawn and written at a time.
+    """
+
+    height: int = 128
+    calibration: int = 512
+    chunk: int = 128
+
+
+class CaptionStage:
+    """Reading fields, and with `caption` writing prose."""
+
+    def __init__(self, config: Any, *, workdir: pathlib.Path):
+        self.name = config.stage
+        self.together = config.stage != "caption_experts"
+        self.model = section(CaptionConfig, config.caption)
+        self.losses = section(CaptioningConfig, config.captioning)
+        self.table = table_of(self.model)
+        self.drawn = np.array([key in WEIGHTS for key in self.model.fields])
+        self.data = section(SourceConfig, config.data)
+        self._more = section(CaptionDataConfig, config.caption_data)
+        if self.data.source != "cels":
+            raise UserError(
+                f"stage {self.name!r} trains on Cel World: data.source must be 'cels'"
+            )
+        self.size = section(BatchConfig, config.batch).size
+        self.steps, self.seed = config.loop.steps, config.seed
+        self._init, self._workdir = config.init, workdir
+        self._folder = workdir / self.name
+
+    # Parameters.
+
+    def build(self, rngs: nnx.Rngs) -> AniCaption:
+        """Builds the networks that this stage trains."""
+        return AniCaption(self.model, writes=self.together, rngs=rngs)
+
+    def init(self, key: Array) -> Params:
+        return {"caption": init_params(self.build, key)}
+
+    def initial(self) -> Params | None:
+        before = self.component("caption")
+        if before is None:
+            return None
+        given = before.params
+        if self.together and "writer" not in given:
+            fresh = jax.jit(self.init)(jax.random.key(self.seed))["caption"]
+            given = given | {"writer": jax.tree.map(np.asarray, fresh["writer"])}
+        return {"caption": given}
+
+    def frozen(self) -> Params:
+        return {}
+
+    def component(self, name: str) -> Component | None:
+        """What `config.init` names, or None."""
+        ref = self._init[name]
+        return load_component(ref, name, workdir=self._workdir) if ref else None
+
+    # The loss.
+
+    def step_shapes(self) -> StepShapes:
+        batch = self._batch(np.zeros(1, np.int64), None, np.random.default_rng(0))
+        shapes = {
+            name: jax.ShapeDtypeStruct((self.size, *value.shape[1:]), value.dtype)
+            for name, value in batch.items()
+            if name != "clip_id"
+        }
+        return StepShapes(frozen={}, batch=shapes)
+
+    def loss(
+        self, params: Params, frozen: Params, batch: Batch, key: Array
+    ) -> tuple[Array, Metrics]:
+        model = bind(self.build, params["caption"])
+        truth = jnp.asarray(batch["tags"])
+        reading = model.reader(Looked.of(batch), together=self.together)
+        terms = field_loss(reading.logits, truth, table=self.table)
+        shown = shown_loss(reading.shown, truth, table=self.table, drawn=self.drawn)
+        loss = terms.loss + self.losses.shown * shown
+        metrics = {"fields": terms.loss, "accuracy": terms.accuracy, "shown": shown}
+        if self.together:
+            told = self._told(truth, key)
+            prose = self._prose(model, reading, told, batch)
+            loss = loss + self.losses.prose * prose
+            metrics["prose"] = prose
+        return loss, metrics
+
+    def _told(self, truth: Array, key: Array) -> Array:
+        """The tags that the writer is told of: fields are left out at random."""
+        shape = (truth.shape[0], len(self.model.fields))
+        kept = jax.random.bernoulli(key, 1.0 - self.losses.tag_drop, shape)
+        return truth & kept[:, self.model.owner]
+
+    def _prose(
+        self, model: AniCaption, reading: Any, told: Array, batch: Batch
+    ) -> Array:
+        tokens, mask = jnp.asarray(batch["tokens"]), jnp.asarray(batch["token_mask"])
+        source = model.writer.source(reading, told)
+        logits = model.writer(source, shifted(tokens), mask)
+        found = token_log_probs(logits, tokens, mask)
+        return -found.sum() / jnp.maximum(mask.sum(), 1)
+
+    # The data.
+
+    def batches(self) -> grain.IterDataset:
+        self.tokenizer.save(self._folder / "tokenizer.json")
+        return batches_of_steps(self._step, self.steps, workers=self.data.workers)
+
+    def held_out(self) -> list[Batch]:
+        sights = self._held_out
+        count = max(len(sights) // self.size, 1)
+        rng = np.random.default_rng(_HELD_OUT_SEED)
+        host, hosts = distributed.batch_share()
+        rows = np.arange(count * self.size) % len(sights)
+        return [
+            self._batch(own, sights, rng)
+            for own in np.split(rows, count * hosts)[host::hosts]
+        ]
+
+    def counts(self) -> dict[str, int]:
+        return {}
+
+    def finish(self, params: Params, folder: pathlib.Path) -> None:
+        """Fits the calibration and writes caption.json."""
+        params = distributed.fetch(params)
+        if not distributed.is_first():
+            return
+        with distributed.apart():
+            self.record(params["caption"], folder)
+
+    def record(self, params: Params, folder: pathlib.Path) -> dict[str, Any]:
+        """Writes caption.json: the config, the calibration, and its error."""
+        sights = self.sights("calibration", self._more.calibration, _CALIBRATION_SEED)
+        programs = Programs(config=self.model, params=params, together=self.together)
+        logits, shown = programs.logits(sights.take(range(len(sights))))
+        truth = flags(self.model, [tuple(label["tags"]) for label in sights.labels])
+        drawn = [k for k, d in zip(self.model.fields, self.drawn, strict=True) if d]
+        fitted = calibration.fit(logits, shown, truth, table=self.table, fields=drawn)
+        read = calibration.read(logits, shown, table=self.table, calibration=fitted)
+        right = calibration.right(read.values, truth, table=self.table)
+        error = calibration.expected_calibration_error(
+            read.confidence[:, self.drawn].ravel(), right[:, self.drawn].ravel()
+        )
+        record = {
+            "config": dataclasses.asdict(self.model),
+            "together": self.together,
+            "calibration": dataclasses.asdict(fitted),
+            "ece_of_the_fit": error,
+        }
+        path = folder / RECORD
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        return record
+
+    def sights(self, split: str, count: int, seed: int) -> Sights:
+        """Looked-at clips of a stream; those that are missing are drawn now."""
+        config = SightsConfig(
+            count=count,
+            seed=seed,
+            split=split,
+            height=self._more.height,
+            demand=split == "train",
+            chunk=self._more.chunk,
+            sight=self.model.sight,
+        )
+        make = functools.partial(
+            Sights, self._workdir / "cache", config, workers=self.data.workers
+        )
+        return distributed.in_turn(make)  # hosts share the folder
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """That of the text tower which `config.init.text` names."""
+        text = self.component("text")
+        if text is None or text.tokenizer is None:
+            raise UserError(
+                f"stage {self.name!r} writes: name a text tower with a tokenizer.json "
+                "by --config.init.text"
+            )
+        tokenizer = Tokenizer.from_file(text.tokenizer)
+        if tokenizer.vocab_size != self.model.vocab_size:
+            raise UserError(
+                f"caption.vocab_size is {self.model.vocab_size}, and the tokenizer of "
+                f"{self._init.text} has {tokenizer.vocab_size}"
+            )
+        return tokenizer
+
+    @functools.cached_property
+    def train_sights(self) -> Sights:
+        """The training clips."""
+        return self.sights("train", self.data.clips, self.seed)
+
+    @functools.cached_property
+    def _held_out(self) -> Sights:
+        return self.sights("test", self.data.held_out, _HELD_OUT_SEED)
+
+    def _step(self, step: int) -> Batch:
+        """This host's clips of a step: epoch after epoch, each in an order of its own."""
+        host, hosts = distributed.batch_share()
+        local = self.size // hosts
+        start = int(step) * self.size + host * local
+        slots = np.arange(start, start + local)
+        count = len(self.train_sights)
+        rows = [shuffled(count, int(slot), self.seed) for slot in slots]
+        rng = np.random.default_rng((self.seed, int(step), host))
+        return self._batch(np.array(rows), self.train_sights, rng)
+
+    def _batch(
+        self, rows: np.ndarray, sights: Sights | None, rng: np.random.Generator
+    ) -> Batch:
+        """Without sights, a batch of nothing, for its shapes."""
+        if sights is None:
+            taken, labels = blank(self.model, len(rows)), [{}] * len(rows)
+            words = [""] * len(rows), [""] * len(rows)
+        else:
+            taken, labels = sights.take(rows), [sights.labels[i] for i in rows]
+            words = (
+                [label["summary"] for label in labels],
+                [label["description"] for label in labels],
+            )
+        sight = self.model.sight
+        picked = np.stack(
+            [
+                [rng.integers(sight.even), sight.even + rng.integers(sight.strikes)]
+                for _ in rows
+            ]
+        )
+        each = np.arange(len(rows))[:, None]
+        batch = taken | {
+            name: taken[name][each, picked] for name in ("pictures", "times")
+        }
+        batch["tags"] = flags(
+            self.model, [tuple(label.get("tags", ())) for label in labels]
+        )
+        batch["clip_id"] = rows.astype(np.int64)
+        if not self.together:
+            return batch
+        length = self.model.text_length
+        if sights is None:
+            batch["tokens"] = np.zeros((len(rows), length), np.int32)
+            batch["token_mask"] = np.zeros((len(rows), length), bool)
+            return batch
+        tokens = encode_prose(*words, tokenizer=self.tokenizer, length=length)
+        return batch | {"tokens": tokens.tokens, "token_mask": tokens.mask}
+
+
+def blank(config: CaptionConfig, count: int) -> dict[str, np.ndarray]:
+    """Sights of nothing, for their shapes."""
+    s = config.sight
+    shapes = {
+        "pictures": ((s.pictures, s.size, s.size, 3), np.uint8),
+        "times": ((s.pictures,), np.float32),
+        "thumbs": ((s.frames, s.thumb, s.thumb, 3), np.uint8),
+        "motion": ((s.frames, s.motion), np.float16),
+        "seen": ((s.frames,), np.bool_),
+        "whole": ((s.whole,), np.float32),
+    }
+    return {k: np.zeros((count, *shape), kind) for k, (shape, kind) in shapes.items()}
+
+
+@functools.lru_cache(maxsize=8)
+def _order(count: int, epoch: int, seed: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def shuffled(count: int, slot: int, seed: int) -> int:
+    """Row of the slot-th draw: a permutation of all rows an epoch."""
+    epoch, place = divmod(slot, count)
+    return int(_order(count, epoch, seed)[place])

@@ -1,0 +1,135 @@
+"""`animatrix caption`: one line a shot, only what is missing, bad files set aside."""
+
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from animatrix_jax.caption.labeller import Caption
+from animatrix_jax.cli.caption import caption, find_videos
+from animatrix_jax.data.video import write_video
+from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.labels import parse_label
+
+
+@dataclasses.dataclass
+class Counting:
+    """A labeller that tells what it has seen."""
+
+    digest: str = "0123456789abcdef0123"
+    threshold: float = 0.5
+    fail_after: int = 10**6
+    seen: list = dataclasses.field(default_factory=list)
+
+    def label(self, video, fps):
+        if len(self.seen) >= self.fail_after:
+            raise KeyboardInterrupt
+        self.seen.append((video.shape, fps))
+        return Caption(
+            tags=("motion.timing=twos",),
+            confidence={"motion.timing": 0.9, "style.line": 0.1},
+            summary=f"clip {len(self.seen)}",
+        )
+
+
+def scene(seed, frames, height=48, width=64):
+    """A smooth picture, panned over."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    size = (width + frames, height)
+    wide = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
+    return np.stack([wide[:, t : t + width] for t in range(frames)])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two shots in one file, one in another, and a file that is none."""
+    root = tmp_path / "videos"
+    (root / "sub").mkdir(parents=True)
+    write_video(root / "a.mp4", np.concatenate([scene(1, 30), scene(2, 30)]), 24)
+    write_video(root / "sub" / "b.mp4", scene(3, 30), 24)
+    (root / "broken.mp4").write_bytes(b"not a video")
+    return root
+
+
+def run(root, out, labeller):
+    return caption(root, find_videos(root), out, labeller=labeller)
+
+
+def labels(out):
+    return [parse_label(line) for line in out.read_text().splitlines()]
+
+
+def test_a_line_a_shot_and_bad_files_set_aside(folder, tmp_path):
+    out, labeller = tmp_path / "labels.jsonl", Counting()
+    summary = run(folder, out, labeller)
+    assert summary == {"files": 3, "shots": 3, "new": 3, "set_aside": 1}
+    found = labels(out)
+    assert [x.video for x in found] == ["a.mp4", "a.mp4", "sub/b.mp4"]
+    assert found[0].start == 0.0 and found[0].end == pytest.approx(1.25, abs=0.1)
+    assert found[0].end == found[1].start and found[1].end == pytest.approx(2.5)
+    assert {len(shape) for shape, _ in labeller.seen} == {4}
+    assert {fps for _, fps in labeller.seen} == {24.0}
+    record = [json.loads(x) for x in (tmp_path / "labels.files.jsonl").open()]
+    reasons = {e["video"]: e["reason"] for e in record if "reason" in e}
+    assert set(reasons) == {"broken.mp4"} and reasons["broken.mp4"]
+
+
+def test_a_second_call_does_only_what_is_new(folder, tmp_path):
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    before = out.read_text()
+    again = Counting()
+    assert run(folder, out, again)["new"] == 0
+    assert again.seen == [] and out.read_text() == before
+    write_video(folder / "c.mp4", scene(4, 30), 24)
+    write_video(folder / "sub" / "b.mp4", scene(5, 40), 24)  # has changed
+    later = Counting()
+    summary = run(folder, out, later)
+    assert len(later.seen) == summary["new"] == 2 and summary["shots"] == 4
+    assert sorted(x.video for x in labels(out)) == [
+        *("a.mp4", "a.mp4", "c.mp4", "sub/b.mp4")
+    ]
+
+
+def test_a_call_that_was_stopped_goes_on(folder, tmp_path):
+    out = tmp_path / "labels.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, out, Counting(fail_after=2))
+    with out.open("a") as file:  # cut off while it wrote a line
+        file.write('{"video": "sub/b.mp4", "tags": ["mot')
+    rest = Counting()
+    assert run(folder, out, rest)["shots"] == 3
+    assert len(rest.seen) == 1
+    assert [x.video for x in labels(out)] == ["a.mp4", "a.mp4", "sub/b.mp4"]
+
+
+def test_labels_of_another_labeller_are_not_mixed(folder, tmp_path):
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    for other in (Counting(digest="f" * 20), Counting(threshold=0.7)):
+        with pytest.raises(UserError, match="another labeller"):
+            run(folder, out, other)
+
+
+def test_a_label_file_of_a_persons_own_is_not_touched(folder, tmp_path):
+    out = tmp_path / "labels.jsonl"
+    out.write_text('{"video": "a.mp4", "tags": []}\n')
+    with pytest.raises(UserError, match="not of this verb"):
+        run(folder, out, Counting())
+    assert out.read_text() == '{"video": "a.mp4", "tags": []}\n'
+
+
+def test_a_link_out_of_the_folder_is_set_aside(folder, tmp_path):
+    write_video(tmp_path / "secret.mp4", scene(6, 30), 24)
+    (folder / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    assert run(folder, tmp_path / "labels.jsonl", Counting())["set_aside"] == 2
+
+
+def test_a_folder_of_nothing_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no video file"):
+        find_videos(tmp_path)
+    with pytest.raises(UserError, match="no such folder"):
+        find_videos(tmp_path / "nowhere")
