@@ -15,7 +15,7 @@ from animatrix_jax.cels.random import Draws
 
 WHITE: Colour = (1.0, 1.0, 1.0)
 # An accent leaves most of the frame to the figure; what dominates fills it.
-COUNTS = {"accent": 0.9, "dominant": 1.8}
+COUNTS = {"dominant": 1.8}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ y in [0, 1]. Lines that boil do so as in a studio: a cycle of three drawings on 
 not fresh noise on every frame; lines that run travel along the motion.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -167,27 +168,37 @@ def _focus_lines(
     """Wedges that converge on `focus` and stop at an open oval around it."""
     scale = ink.pixels_per_unit(canvas)
     x, y = focus
-    outer = math.hypot(max(x, aspect - x), max(y, 1.0 - y)) + 0.05
-    count = round((20 if scale < 100 else 52) * (0.6 + 0.4 * _strength(effects)))
-    drawing = frame // 2 % 3
-    light, dark = skia.Path(), skia.Path()
-    for i, row in enumerate(ink.table(draws, f"focus{hollow}{drawing}", count, 4)):
-        angle = math.tau * (i + 0.7 * row[0]) / count
-        inner = hollow * (1.0 + 0.55 * row[1]) / _strength(effects)
-        half = (0.2 + 0.8 * row[2]) * math.pi / count * 0.74
-        half = max(half, 0.6 / (scale * outer))
-        cos, sin = math.cos(angle), math.sin(angle)
-        path = light if i % 4 == 0 else dark
-        path.moveTo(x + inner * cos, y + inner * sin)
-        path.lineTo(
-            x + outer * math.cos(angle - half), y + outer * math.sin(angle - half)
-        )
-        path.lineTo(
-            x + outer * math.cos(angle + half), y + outer * math.sin(angle + half)
-        )
-        path.close()
+    # Beyond the corners, by tenths, so that a focus that drifts keeps its drawing.
+    outer = math.ceil(10 * math.hypot(max(x, aspect - x), max(y, 1.0 - y)) + 0.5) / 10
+    strength = _strength(effects)
+    count = round((20 if scale < 100 else 52) * (0.6 + 0.4 * strength))
+    rows = ink.table(draws, f"focus{hollow}{frame // 2 % 3}", count, 4)
+    light, dark = _wedges(rows, hollow / strength, outer, 0.6 / (scale * outer))
+    canvas.save()
+    canvas.translate(x, y)
     canvas.drawPath(dark, ink.fill(_pen(palette), 0.88))
     canvas.drawPath(light, ink.fill(WHITE, 0.92))
+    canvas.restore()
+
+
+@functools.lru_cache(maxsize=64)
+def _wedges(
+    rows: tuple[ink.Row, ...], hollow: float, outer: float, thinnest: float
+) -> tuple[skia.Path, skia.Path]:
+    """Light and dark wedges about the origin, of `thinnest` half angle and more."""
+    light, dark = skia.Path(), skia.Path()
+    count = len(rows)
+    for i, row in enumerate(rows):
+        angle = math.tau * (i + 0.7 * row[0]) / count
+        inner = hollow * (1.0 + 0.55 * row[1])
+        half = (0.2 + 0.8 * row[2]) * math.pi / count * 0.74
+        half = max(half, thinnest)
+        path = light if i % 4 == 0 else dark
+        path.moveTo(inner * math.cos(angle), inner * math.sin(angle))
+        for edge in (angle - half, angle + half):
+            path.lineTo(outer * math.cos(edge), outer * math.sin(edge))
+        path.close()
+    return light, dark
 
 
 def _streaks(

@@ -19,7 +19,7 @@ from animatrix_jax.cels.random import Draws
 
 WHITE = (1.0, 1.0, 1.0)
 # How large an element is by level; and which are sized: also in breadth, about what y.
-SIZES = {"accent": 0.86, "dominant": 1.4}
+SIZES = {"dominant": 1.4}
 SIZED: dict[str, tuple[bool, float]] = {
     "fire": (False, 1.0),
     "liquid": (False, 1.0),

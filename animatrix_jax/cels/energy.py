@@ -234,7 +234,7 @@ def _beam(power: Power) -> None:
 def _slash(power: Power) -> None:
     """A crescent of white that opens at the blow, thins from its tail and breaks."""
     age = power.frame - power.hit
-    if not -1 <= age <= 6:
+    if not 0 <= age <= 6:
         return
     actor, hue = power.actor, power.hue
     middle = 0.5 * power.aspect
@@ -246,10 +246,9 @@ def _slash(power: Power) -> None:
     canvas.scale(actor.facing, 1.0)
     canvas.rotate(-18.0 + 36.0 * power.draws.child("slash").uniform())
     reach = 0.38 * power.strength
-    start = -2.2 + 0.24 * max(age, 0)
-    sweep = 3.0 if age >= 0 else 1.3
+    start, sweep = -2.2 + 0.24 * age, 3.0
     for grow, tone, alpha in ((1.0, hue, 0.8), (0.62, WHITE, 1.0)):
-        thick = 0.15 * grow * (1.0 - 0.12 * max(age, 0))
+        thick = 0.15 * grow * (1.0 - 0.12 * age)
         path = skia.Path()
         steps = 14
         for i in range(steps + 1):

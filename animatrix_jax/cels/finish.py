@@ -79,15 +79,24 @@ def _lights(
 
 
 def _bloom(canvas: skia.Canvas, array: np.ndarray, height: int) -> None:
-    """The picture out of focus, screened over itself: halos, and milk in the blacks."""
+    """The picture out of focus, screened over itself: halos, and milk in the blacks.
+
+    What is so soft is blurred small: a quarter of the lines loses nothing of it.
+    """
+    width = array.shape[1]
     picture = skia.Image.fromarray(array, colorType=skia.kRGBA_8888_ColorType)
-    sigma = 0.035 * height
-    soft = skia.Paint(
-        ImageFilter=skia.ImageFilters.Blur(sigma, sigma),
-        BlendMode=skia.BlendMode.kScreen,
-        Alphaf=0.62,
-    )
-    canvas.drawImage(picture, 0, 0, skia.SamplingOptions(), soft)
+    small = skia.Surface(max(width // 4, 1), max(height // 4, 1))
+    page = skia.Rect.MakeWH(small.width(), small.height())
+    smooth = skia.SamplingOptions(skia.FilterMode.kLinear, skia.MipmapMode.kLinear)
+    sigma = 0.035 * small.height()
+    blur = skia.ImageFilters.Blur(sigma, sigma, skia.TileMode.kClamp)
+    with small as reduced:
+        reduced.saveLayer(None, skia.Paint(ImageFilter=blur))
+        reduced.drawImageRect(picture, page, smooth)
+        reduced.restore()
+    screen = skia.Paint(BlendMode=skia.BlendMode.kScreen, Alphaf=0.62)
+    whole = skia.Rect.MakeWH(width, height)
+    canvas.drawImageRect(small.makeImageSnapshot(), whole, smooth, screen)
     canvas.drawColor(skia.Color4f(1.0, 0.97, 0.94, 0.1))
 
 
@@ -274,7 +283,7 @@ def _retro(image: Frame) -> Frame:
     warm = np.array([255.0, 214.0, 160.0], np.float32)
     cool = np.array([46.0, 84.0, 92.0], np.float32)
     picture = 0.66 * picture + 0.34 * (cool + (warm - cool) * luma)
-    return (picture * _mask(height, width)).astype(np.uint8)
+    return np.clip(picture * _mask(height, width), 0, 255).astype(np.uint8)
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,7 +1,7 @@
 """Values and fields that Cel World learned to draw later, and how often it does.
 
-Each is drawn from a stream of its own (``Draws.child("rare", field)``), beside the draw
-that `odds.COMMON` decides, so that a clip which has none of them is the clip it was
+They are drawn from a stream of their own (``Draws.child("rare")``), beside the draw that
+`odds.COMMON` decides, so that a clip which has none of them is the clip it was
 before. Weights are on the scale of the field's common weights.
 """
 

@@ -119,6 +119,11 @@ ROWS: tuple[tuple[int, str], ...] = (
         ),
     ),
 )
+# What every row is but for its own tags.
+ORDINARY = (
+    "style.video_style=2d_japanese_anime,style.era=modern_digital,"
+    "vfx.composite=none,vfx.energy=none"
+)
 LABELLED = (
     "style.rendering",
     "style.line",
@@ -135,6 +140,8 @@ LABELLED = (
     "vfx.lines",
     "vfx.manpu",
     "vfx.elemental",
+    "vfx.energy",
+    "vfx.composite",
 )
 INK, PAPER, GREY = (34, 34, 40), (250, 249, 246), (140, 138, 146)
 
@@ -197,7 +204,9 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=200, help="clips for --speed")
     args = parser.parse_args()
     if args.out:
-        rows = ROWS if not args.random else tuple((i, "") for i in range(args.random))
+        rows = tuple((i, f"{ORDINARY},{tags}") for i, tags in ROWS)
+        if args.random:
+            rows = tuple((i, "") for i in range(args.random))
         specs = [
             draw_spec(seed=args.seed, index=i, tags=filter(None, tags.split(",")))
             for i, tags in rows

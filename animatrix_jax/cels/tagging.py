@@ -112,6 +112,16 @@ def _leaning(field: str, *leanings: Table) -> Table:
     return table
 
 
+def _at(table: Table, place: float) -> str:
+    """The value of a table of weights at a place in [0, 1)."""
+    mark = place * sum(table.values())
+    for value, weight in table.items():
+        mark -= weight
+        if mark < 0:
+            return value
+    return list(table)[-1]
+
+
 class _Picker:
     """Fills one field after another: with what is demanded, else with a draw."""
 
@@ -120,6 +130,12 @@ class _Picker:
         self.factors, self.share = ODDS[odds], SHARE[odds]
         self.tags: Values = {}
         self.barred: set[str] = set()
+        # Two numbers a field, from one stream beside the clip's own.
+        numbers = draws.child("rare").uniforms(2 * len(WEIGHTS) + 1)
+        self.said = numbers.pop()
+        self.rare = dict(
+            zip(WEIGHTS, zip(numbers[::2], numbers[1::2], strict=True), strict=True)
+        )
         for field, values in demanded.items():
             self._bar(field, values)
 
@@ -152,25 +168,22 @@ class _Picker:
         drawn = self.draws.weighted(common) if common else ""
         if not rare:
             return drawn
-        draws = self.draws.child("rare", field)
+        chance, place = self.rare[field]
         weight, rest = sum(rare.values()), sum(common.values())
         if not rest:
-            return self._of_rare(field, rare, draws)
+            return self._of_rare(field, rare)
         weight *= self.share
-        if draws.chance(weight / (weight + rest)):
-            return draws.weighted(rare)
-        return drawn
+        return _at(rare, place) if chance < weight / (weight + rest) else drawn
 
-    def _of_rare(self, field: str, rare: Table, draws: Draws) -> str:
+    def _of_rare(self, field: str, rare: Table) -> str:
         """A value of a field that is wholly rare: the ordinary one, or another."""
+        chance, place = self.rare[field]
         ordinary = ORDINARY.get(field, "")
         others = {v: w for v, w in rare.items() if v != ordinary}
         if not others or ordinary not in rare:
-            return draws.weighted(rare)
-        chance = sum(others.values()) / sum(rare.values())
-        if draws.chance(self.share * chance):
-            return draws.weighted(others)
-        return ordinary
+            return _at(rare, place)
+        share = self.share * sum(others.values()) / sum(rare.values())
+        return _at(others, place) if chance < share else ordinary
 
     def _goes_with(self, field: str) -> tuple[str, ...]:
         """The values of ``field`` that suit what stands, or none where all do."""
@@ -319,7 +332,7 @@ def _draw_idiom(picker: _Picker) -> str:
     """The school, where the clip is animated in one that it can state."""
     field = "motion.idiom"
     idiom = picker.draw(field, _unsuited(field, picker.demanded))
-    said = picker.draws.child("said", field).chance(SAID[field] * picker.share)
+    said = picker.said < SAID[field] * picker.share
     still = {"motion.motion_style": "still", **STILL_ONLY}
     if any(picker.demanded.get(f) == (v,) for f, v in still.items()):
         said = False

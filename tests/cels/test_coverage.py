@@ -90,6 +90,17 @@ def test_finish_is_the_same_for_a_frame_alone():
         assert (first == again).all() and (first != other).any()
 
 
+def test_no_finish_turns_white_into_another_colour():
+    white = np.full((48, 48, 3), 255, np.uint8)
+    draws = Draws(4, "finish")
+    for era in ("modern_digital", *finish.ERAS):
+        for composite in ((), ("bloom_diffusion",), ("grain",), ("lens_flare",)):
+            done = finish.finish(white, composite, era, 3, draws, PALETTE)
+            middle = done[12:36, 12:36].reshape(-1, 3)
+            assert np.median(middle, axis=0).min() > 120, (era, composite)
+            assert np.ptp(np.median(middle, axis=0)) < 90, (era, composite)
+
+
 def test_hands_and_napes_stay_out_of_the_middle():
     for angle in ("pov", "over_shoulder"):
         surface = skia.Surface(96, 96)

@@ -46,6 +46,7 @@ def test_warping_by_the_flow_explains_the_frame(index, tags):
 def test_effects_hide_what_they_cover():
     tags = ("vfx.impact=flash", "camera.camera_motion=fix", "vfx.elemental=none")
     tags += ("vfx.lines=none", "vfx.manpu=none", "vfx.energy=none")
+    tags += ("style.background=painted",)  # white stays white under a flash
     spec = draw_spec(seed=0, index=1, tags=(*tags, *PLAIN[1:]))
     truth = true_flow(spec, height=48, width=48)
     hit = spec.effects.hit

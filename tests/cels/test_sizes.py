@@ -11,6 +11,9 @@ CLEAN = (
     "style.era=modern_digital",
     "style.video_style=2d_japanese_anime",
     "vfx.composite=none",
+    "style.rendering=two_tone_cel",
+    "style.palette=vivid",
+    "style.background=painted",
 )
 BUSY = (
     ("camera.shot_size=bust", "vfx.lines=focus_lines", "vfx.elemental=none"),
@@ -33,16 +36,17 @@ def test_a_clip_is_the_same_picture_at_every_size(tags):
     spec = draw_spec(seed=1, index=3, tags=(*CLEAN, *tags))
     large = frame(spec, 720, 1280)
     assert large.shape == (720, 1280, 3)
-    for height in (32, 90, 180):
-        small = frame(spec, height, round(height * 16 / 9)).astype(float)
-        other = shrunk(large, height)[:, : small.shape[1]]
-        small = small[:, : other.shape[1]]
-        error = np.abs(small - other).mean()
-        mirrored = np.abs(small - other[:, ::-1]).mean()
-        # Details come with size, and small effects have fewer and bigger shapes; what is
-        # where does not change.
-        limit = 40 if height < 50 else 30
-        assert error < limit and error < 0.6 * mirrored, (height, error, mirrored)
+    coarse = shrunk(large, 16)
+    # Effect lines are fewer and bigger below 100 pixels: other lines, on purpose.
+    sizes = (128, 180) if "vfx.lines=focus_lines" in tags else (32, 90, 180)
+    for height in sizes:
+        # Details come with size; what is where, and how dark, does not change.
+        small = shrunk(frame(spec, height, round(height * 16 / 9)), 16)
+        columns = min(small.shape[1], coarse.shape[1])
+        small, other = small[:, :columns], coarse[:, :columns]
+        alike = np.corrcoef(small.ravel(), other.ravel())[0, 1]
+        mirrored = np.corrcoef(small.ravel(), other[:, ::-1].ravel())[0, 1]
+        assert alike > 0.85 and alike > mirrored + 0.1, (height, alike, mirrored)
 
 
 def test_lines_keep_their_share_of_the_picture():
@@ -51,7 +55,7 @@ def test_lines_keep_their_share_of_the_picture():
         seed=1,
         index=3,
         tags=(
-            *CLEAN,
+            *CLEAN[:3],
             "style.rendering=flat_cel",
             "style.line=bold_clean",
             "style.palette=pastel",
@@ -81,8 +85,8 @@ def test_lines_keep_their_share_of_the_picture():
 def test_any_aspect_is_filled(size):
     """Rain falls to both edges, and the set reaches them."""
     height, width = size
-    tags = (*CLEAN, "vfx.elemental=rain", "style.background=painted")
-    plain = (*CLEAN, "vfx.vfx_level=none", "style.background=painted")
+    tags = (*CLEAN, "vfx.elemental=rain")
+    plain = (*CLEAN, "vfx.vfx_level=none")
     wet, dry = (
         render(draw_spec(seed=1, index=3, frames=9, tags=t), height=height, width=width)
         for t in (tags, plain)

@@ -17,7 +17,7 @@ from animatrix_jax.knowledge.tags import parse_tags
 
 # A clip of a seed must never change: data sets, caches and papers lean on it. If it
 # has to, say so in the changelog and record the digest anew.
-DIGEST = "c91ca71d29771714fe706ddb812dc8267e405c9c05af9b3e4573010345a59783"
+DIGEST = "d7ef8aad258b8ea883d8d573c883ca2dbece0f155dbc01bff186ecfabb3ea5e1"
 
 
 def _plain(spec) -> str:
@@ -151,4 +151,5 @@ def test_defects_come_to_half_of_the_clips_and_leave_the_tags_alone():
     assert 0.35 < share < 0.65
     assert all(len({d.family for d in s.defects}) <= 2 for s in with_defects)
     deformed = [bool(s.deform.kinds) for s in with_defects if s.defects]
-    assert abs(sum(deformed) / len(deformed) - 0.5) < 0.2
+    usual = np.mean([bool(s.deform.kinds) for s in clean])
+    assert 0.25 < usual < 0.75 and abs(np.mean(deformed) - usual) < 0.2
