@@ -36,8 +36,9 @@ TRAIN = [
     "tensorflow-cpu>=2.20",
     "tensorflow-datasets>=4.9.9",
 ]
-# Of the rooms that come next: curation, captions by a VLM, the web page.
-DATA = ["apache-beam>=2.70", "scenedetect>=0.6.6"]
+# Headless: opencv-python beside the base's opencv-python-headless would overwrite it.
+DATA = ["apache-beam>=2.70", "scenedetect-headless>=0.7"]
+# Captions by a VLM; the web page comes next.
 VLM = ["jsonschema>=4.20", "torch==2.13.0", "transformers>=4.57"]
 WEB = ["gradio>=6.0"]
 # The compilers of chips that need not be here (`animatrix plan`), of the versions that jax
@@ -51,9 +52,12 @@ PLAN = [
     "nvidia-cuda-runtime",
     "nvidia-cudnn-cu13>=9.8",
 ]
-TEST = TRAIN + [
+TEST = [
+    *TRAIN,
+    *DATA,
     # Without it diffusers loads no transformer of Wan from a folder.
     "accelerate>=1.0",
+    "dask[distributed]>=2024.5",
     "diffusers>=0.35",
     "hypothesis>=6.100",
     "ipykernel>=6.29",

@@ -107,7 +107,11 @@ def _trainer(
             f"plan is for the generator's stages (ct, sft, qt), got {config.stage!r}"
         )
     stage = stages.build(config, workdir=pathlib.Path("plan"))
-    shapes = inputs_lib.resized(stage.step_shapes(), clips)
+    shapes = stage.step_shapes()
+    if config.batch.buckets:  # the largest, which has clips of its own size
+        size = next(iter(shapes.batch.values())).shape[0]
+        clips = max(1, size * clips // config.batch.size)
+    shapes = inputs_lib.resized(shapes, clips)
     if inputs == "encoded":
         shapes = inputs_lib.encoded(shapes, model)
     return subject.train_step(stage, optimizer, mesh, shapes)

@@ -2,6 +2,7 @@
 
     animatrix prepare --videos=DIR --out=DATASET --workers=4
     animatrix prepare --videos=DIR --out=DATASET --captioner=nano
+    animatrix prepare --videos=DIR --out=DATASET --checkpoint=pico
     animatrix prepare --videos=DIR --out=DATASET --set=min_side=128,max_seconds=10
     animatrix prepare --videos=gs://B/videos --out=gs://B/dataset --runner=dataflow -- \\
         --project=P --region=R --temp_location=gs://B/temp     # the rest is Beam's
@@ -13,6 +14,7 @@ why. docs/data.md goes from a folder of clips to a trained step.
 
 import dataclasses
 import difflib
+import functools
 import typing
 from typing import Any
 
@@ -23,16 +25,17 @@ from animatrix_jax.errors import UserError
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("videos", None, "The folder of videos, and of zips and tars.")
-flags.DEFINE_string("out", None, "The dataset's folder.", allow_override=True)
-flags.DEFINE_string("labels", None, "A label file; labels.jsonl in the folder.")
-flags.DEFINE_string(
+# Other verbs have some of these too; only one of them runs in a process.
+_define = functools.partial(flags.DEFINE_string, allow_override=True)
+_define("videos", None, "The folder of videos, and of zips and tars.")
+_define("out", None, "The dataset's folder.")
+_define("labels", None, "A label file; labels.jsonl in the folder.")
+_define(
     "runner", "local", "local, dask, flink, dataflow, spark, portable, or Beam's name."
 )
+_define("captioner", "none", "Who labels: a checkpoint, vlm:MODEL, or none.")
+_define("checkpoint", "", "Whose VAE and text tower encode the clips ahead.")
 flags.DEFINE_integer("workers", 1, "Processes of --runner=local or dask.", 1)
-flags.DEFINE_string(
-    "captioner", "none", "Who labels: a checkpoint, vlm:MODEL, or none."
-)
 flags.DEFINE_list("set", [], "name=value of curation/settings.py, any of its fields.")
 
 
@@ -59,6 +62,12 @@ def main(argv: list[str]) -> None:
         print(f"{sum(places.values())} {kind}s: {told}")
     tiers = ", ".join(f"{n} {tier}" for tier, n in summary["tiers"].items())
     print(f"{summary['clips']} clips ({tiers}) in {summary['out']}")
+    if FLAGS.checkpoint:
+        from animatrix_jax.curation.cached import cache
+
+        summary["encoded"] = cache(FLAGS.out, FLAGS.checkpoint)
+        encoded = summary["encoded"]
+        print(f"latents of {encoded['clips']} clips in {encoded['folder']}")
     app.print_json(summary)
 
 

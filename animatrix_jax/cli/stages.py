@@ -101,7 +101,11 @@ def _train(
     if isinstance(stage, (FlowStage, PreferenceStage)):
         callbacks.append(_samples(config, run_config, workdir=workdir))
     optimizer = section(OptimizerConfig, config.optimizer)
-    check_batch(config.batch.size, mesh, accumulation=optimizer.accumulation)
+    accumulation = optimizer.accumulation
+    check_batch(config.batch.size, mesh, accumulation=accumulation)
+    if config.batch.buckets:
+        name = "batch.multiple"
+        check_batch(config.batch.multiple, mesh, accumulation=accumulation, name=name)
     # What places activations and shares out attention.
     with jax.set_mesh(mesh):
         return loop.train(

@@ -54,9 +54,10 @@ class Findings:
 
     def __init__(self, work: epath.Path, looking: Looking, rules: Rules):
         self._work, self.looking, self._rules = work, looking, rules
-        mark = digest(looking)
-        self.films = Journal(work / "films" / mark)
-        self.looks = Journal(work / "clips" / mark)
+        # Where films are cut does not depend on how clips are looked at.
+        cutting = (looking.cut_ratio, looking.cut_change, looking.max_seconds)
+        self.films = Journal(work / "films" / digest(cutting))
+        self.looks = Journal(work / "clips" / digest(looking))
 
     def digest(
         self, inputs: list[Input], labels: Labels

@@ -84,10 +84,14 @@ class Digests:
           OSError: if it cannot be read.
         """
         key = os.fspath(path)
-        stat = os.stat(path) if os.path.exists(path) else None
-        mark = [stat.st_size, stat.st_mtime_ns] if stat else [0, 0]
+        if "://" in key:
+            stat = epath.Path(path).stat()
+            mark = [stat.length, stat.mtime]
+        else:
+            stat = os.stat(path)
+            mark = [stat.st_size, stat.st_mtime_ns]
         known = self._known.get(key)
-        if known is None or known[:2] != mark or not stat:
+        if known is None or known[:2] != mark:
             known = [*mark, sha256(path)]
         self._seen[key] = known
         return known[2]
@@ -100,10 +104,11 @@ class Digests:
 def _members(
     name: str, path: epath.Path, unpacked: epath.Path, root: epath.Path
 ) -> Iterable[Input]:
-    if not _is_inside(path, root):
-        yield Input(
-            name=name, path=os.fspath(path), refused="it is a link out of the folder"
-        )
+    refused = "" if _is_inside(path, root) else "it is a link out of the folder"
+    if "://" in os.fspath(unpacked):
+        refused = "archives are unpacked beside a local dataset only"
+    if refused:
+        yield Input(name=name, path=os.fspath(path), refused=refused)
         return
     folder = unpacked / hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     for member in archives.unpack(path, folder):

@@ -55,7 +55,7 @@ def look(
         "technical": dataclasses.asdict(technical),
         "change": frames.change,
         "signature": [f"{bits:016x}" for bits in signature(grey)],
-        "measures": dataclasses.asdict(found),
+        "measures": _rounded(dataclasses.asdict(found)),
         "measured": measured_tags(found, looking.measure_fps),
         "caption": None,
     }
@@ -73,7 +73,7 @@ def look(
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Frames:
     samples: UInt8[np.ndarray, "t h w 3"]
-    middle: UInt8[np.ndarray, "t h w 3"]
+    middle: UInt8[np.ndarray, "n i j 3"]
     change: float
 
 
@@ -104,6 +104,14 @@ def _frames(
     if len(middle) < 2 or not samples:
         raise video.VideoError(f"{len(middle)} frames decode from {start:g} s on")
     return _Frames(samples=_stack(samples), middle=_stack(middle), change=change.share)
+
+
+def _rounded(found: dict[str, Any]) -> dict[str, Any]:
+    # OpenCV's flow differs in its last bits from run to run; a dataset should not.
+    return {
+        name: round(value, 5) if isinstance(value, float) else value
+        for name, value in found.items()
+    }
 
 
 def _lower(image: np.ndarray, height: int) -> np.ndarray:

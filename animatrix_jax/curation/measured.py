@@ -1,4 +1,4 @@
-"""The tags that a clip's measures alone support: timing and amplitude.
+"""The tags that a clip's measures alone support: timing, amplitude and camera motion.
 
 They stand in where no label and no captioner says anything of a field. Amplitude is m(x)
 in frame heights a second, cut at values that were set by eye.
@@ -18,4 +18,8 @@ _AMPLITUDES = (
 def measured_tags(found: Measures, fps: float) -> list[str]:
     """Tags of a clip measured at `fps` frames a second."""
     amplitude = next(name for most, name in _AMPLITUDES if found.motion * fps <= most)
-    return [f"motion.amplitude={amplitude}", f"motion.timing={found.cadence}"]
+    return [
+        f"motion.amplitude={amplitude}",
+        f"motion.timing={found.cadence}",
+        *(f"camera.camera_motion={move}" for move in found.camera),
+    ]

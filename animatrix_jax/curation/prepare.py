@@ -12,7 +12,9 @@ what is not there yet; and what the dataset holds is a function of the folder an
 settings alone, not of how many calls made it.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -35,7 +37,7 @@ from animatrix_jax.curation.rules import TIERS, rank
 from animatrix_jax.curation.runner import Runner, write_lines
 from animatrix_jax.curation.settings import Encoding, Looking, Rules, digest
 from animatrix_jax.data import measures
-from animatrix_jax.data.dataset import COLUMNS
+from animatrix_jax.data.dataset import COLUMNS, features
 from animatrix_jax.errors import UserError
 
 
@@ -71,10 +73,10 @@ def prepare(
     Raises:
       UserError: if there is nothing to prepare, or nothing is kept.
     """
-    with (runner or Runner()).ready() as running:
-        preparation = _Preparation(
-            _absolute(videos), _absolute(out), settings or Settings(), running, labels
-        )
+    settings = _with_captioner(settings or Settings())
+    folder = _absolute(out)
+    with _alone(folder / ".work"), (runner or Runner()).ready() as running:
+        preparation = _Preparation(_absolute(videos), folder, settings, running, labels)
         return preparation.run()
 
 
@@ -90,7 +92,6 @@ class _Preparation:
         self._videos, self._out, self._label_path = videos, out, labels
         self._settings, self._runner = settings, runner
         self._work = out / ".work"
-        self._work.mkdir(parents=True, exist_ok=True)
         finish(self._work)
         self._found = Findings(self._work, settings.looking, settings.rules)
         encoding = digest(settings.encoding)
@@ -313,7 +314,7 @@ class _Preparation:
             }
             for n, p in made.items()
         )
-        self._map("shards", task, todo, "writing shards")
+        self._map("shards", task, todo, "writing shards", light=True)
         ordered = [lists / f"{n:05d}.jsonl" for n in range(total)]
         table = rows_of.columns(
             row for path in ordered for row in shards.read_list(path)
@@ -335,8 +336,8 @@ class _Preparation:
         info.mkdir(exist_ok=True)
         shards.write_info(
             info,
+            schema=features(kinds),
             lengths=lengths,
-            kinds=kinds,
             sizes=sizes,
             metadata=metadata,
         )
@@ -381,10 +382,12 @@ class _Preparation:
                 found.add(int(row["clip_id"], 16))
         return frozenset(found)
 
-    def _map(self, name: str, task: Any, todo: Any, title: str) -> None:
+    def _map(
+        self, name: str, task: Any, todo: Any, title: str, *, light: bool = False
+    ) -> None:
         lines = self._work / f"{name}.todo"
         if write_lines(lines, todo):
-            self._done[name] = self._runner.map(task, lines, title=title)
+            self._done[name] = self._runner.map(task, lines, title=title, light=light)
             logging.info("%s: %d", title, self._done[name])
         lines.unlink(missing_ok=True)
 
@@ -398,6 +401,33 @@ class _Preparation:
 
     def _save_state(self, path: epath.Path | None = None) -> None:
         (path or self._work / "state.json").write_text(json.dumps(self._state))
+
+
+@contextlib.contextmanager
+def _alone(work: epath.Path) -> Iterator[None]:
+    """Keeps a second call out of the same work, where the file system can tell."""
+    work.mkdir(parents=True, exist_ok=True)
+    if "://" in os.fspath(work):
+        yield
+        return
+    with open(work / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another call is at work in {work.parent}") from error
+        yield
+
+
+def _with_captioner(settings: Settings) -> Settings:
+    """With the digest of the captioner's weights, so that others look anew."""
+    looking = settings.looking
+    if looking.captioner == "none":
+        return settings
+    from animatrix_jax.caption.labeller import load_labeller
+
+    found = load_labeller(looking.captioner).digest
+    looking = dataclasses.replace(looking, captioner_digest=found)
+    return dataclasses.replace(settings, looking=looking)
 
 
 def _absolute(path: Path) -> epath.Path:

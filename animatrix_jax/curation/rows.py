@@ -93,6 +93,7 @@ def row(
         "start": clip["start"],
         "end": clip["end"],
         "fps": clip["fps"],
+        "aspect": clip["width"] / clip["height"],
         "tier": tier(clip, sure, rules, fps=looking.measure_fps),
         "labelled_by": told.by,
         "tags": list(told.tags),
@@ -111,7 +112,8 @@ def row(
 def columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """What sampling must know of all clips, in the order of the shards."""
     motion, deformation = array.array("f"), array.array("f")
-    seconds, tiers = array.array("f"), array.array("b")
+    seconds, aspects = array.array("f"), array.array("f")
+    tiers = array.array("b")
     tags: list[tuple[str, ...]] = []
     clusters: list[str] = []
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -119,6 +121,7 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         motion.append(each["motion"])
         deformation.append(each["deformation"])
         seconds.append(each["end"] - each["start"])
+        aspects.append(each["aspect"])
         tiers.append(TIERS.index(each["tier"]))
         # Equal ones are one object: there are far fewer kinds of clips than clips.
         found = tuple(each["tags"])
@@ -134,6 +137,7 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         "deformation": tables.deformation,
         "weight": long_tail_weights(tables).astype(np.float32),
         "seconds": np.asarray(seconds, np.float32),
+        "aspect": np.asarray(aspects, np.float32),
         "tier": np.asarray(tiers, np.int8),
     }
 
@@ -147,7 +151,9 @@ def _joined(claims: Sequence[Sequence[Tag]]) -> tuple[Tag, ...]:
     taxonomy = load_taxonomy()
     kept: list[Tag] = []
     for some in claims:
-        fields = {_field(tag) for tag in kept}
+        fields = {
+            _field(tag) for tag in kept
+        }  # of better claims: this one's may repeat
         for tag in some:
             _, value = taxonomy.values_by_tag[tag]
             if _field(tag) not in fields and not set(value.excludes) & set(kept):

@@ -15,7 +15,7 @@ import json
 from animatrix_jax.errors import UserError
 
 # Raised by hand when the code finds other numbers under the same settings.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Looking:
       measure_height: the height they are scaled down to.
       measure_frames: of its middle, at most, are measured and captioned.
       captioner: a name of `caption.labeller.load_labeller`, or "none".
+      captioner_digest: names its weights; found out, not set.
     """
 
     cut_ratio: float = 3.0
@@ -46,6 +47,7 @@ class Looking:
     measure_height: int = 256
     measure_frames: int = 97
     captioner: str = "none"
+    captioner_digest: str = ""
 
     def __post_init__(self):
         if not 0 < self.min_seconds < self.max_seconds:

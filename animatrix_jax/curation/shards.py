@@ -9,12 +9,14 @@ held before, or that another shard held, from there, and those that are new from
 folder: a clip is encoded once.
 """
 
+import collections
 import dataclasses
-import functools
 import hashlib
+import io
 import json
 import math
 import os
+import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -44,9 +46,9 @@ def shard_of(name: str, shards: int) -> int:
     return int(name, 16) * shards >> 64
 
 
-def shard_name(shard: int) -> str:
+def shard_name(shard: int, name: str = NAME) -> str:
     """The file of a shard."""
-    return f"{NAME}-{SPLIT}.{_SUFFIX}-{shard:05d}"
+    return f"{name}-{SPLIT}.{_SUFFIX}-{shard:05d}"
 
 
 @dataclasses.dataclass
@@ -68,7 +70,7 @@ class FillShards:
     kinds: dict[str, str]
 
     def setup(self) -> None:
-        pass
+        self._places: dict[int, dict[str, int]] = {}
 
     def __call__(self, item: dict[str, Any]) -> None:
         target = epath.Path(item["out"])
@@ -81,8 +83,7 @@ class FillShards:
             writer = array_record_module.ArrayRecordWriter(made, "group_size:1")
             for row in rows:
                 example = _example(row, self._video(row["clip_id"]))
-                encoded = schema.encode_example(example)
-                writer.write(schema.serialize_example(encoded))
+                writer.write(schema.serialize_example(example))
             writer.close()
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.parent / f".{target.name}"
@@ -97,27 +98,24 @@ class FillShards:
         if path.exists():
             return path.read_bytes()
         shard = shard_of(name, self.shards)
-        return _old_videos(self.dataset, self.lists, shard, tuple(self.kinds.items()))(
-            name
-        )
-
-
-@functools.lru_cache(maxsize=4)
-def _old_videos(
-    dataset: str, lists: str, shard: int, kinds: tuple[tuple[str, str], ...]
-) -> Any:
-    """A shard of the last call, as a function from a clip's id to its video."""
-    places = {row["clip_id"]: n for n, row in enumerate(read_list(_list(lists, shard)))}
-    path = os.fspath(epath.Path(dataset) / shard_name(shard))
-    reader = array_record_module.ArrayRecordReader(path)
-    schema = features(dict(kinds))
-
-    def read(name: str) -> bytes:
-        place = places[name]
+        if shard not in self._places:
+            rows = enumerate(read_list(_list(self.lists, shard)))
+            self._places = {shard: {row["clip_id"]: place for place, row in rows}}
+        place = self._places[shard][name]
+        reader = _reader(self.dataset, shard)
         (record,) = reader.read(place, place + 1)
-        return schema.deserialize_example_np(record)["video"]
+        return features(self.kinds).deserialize_example_np(record)["video"]
 
-    return read
+
+def _reader(dataset: Path, shard: int) -> Any:
+    path = epath.Path(dataset) / shard_name(shard)
+    if "://" not in os.fspath(path):
+        return array_record_module.ArrayRecordReader(os.fspath(path))
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, path.name)
+        path.copy(copy)
+        # Open, it outlives its name.
+        return array_record_module.ArrayRecordReader(copy)
 
 
 def _list(lists: Path, shard: int) -> epath.Path:
@@ -137,40 +135,38 @@ def write_lists(
     """Writes the list of every shard, sorted; returns the sha256 of each."""
     folder = epath.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    waiting: dict[int, list[str]] = {}
-    for path in folder.glob("*.jsonl"):
-        path.unlink()
-    held = 0
-    for row in rows:
-        shard = shard_of(row["clip_id"], shards)
-        # The id first: lines sort by it.
-        line = json.dumps({"clip_id": row["clip_id"]} | row, sort_keys=False)
-        waiting.setdefault(shard, []).append(line)
-        held += 1
-        if held >= 4 * SHARD_CLIPS:
-            _flush(waiting, folder)
-            held = 0
-    _flush(waiting, folder)
     digests = {}
-    for shard in range(shards):
-        path = _list(folder, shard)
-        lines = sorted(path.read_text().splitlines()) if path.exists() else []
-        text = "".join(line + "\n" for line in lines)
-        path.write_text(text)
-        digests[shard] = hashlib.sha256(text.encode()).hexdigest()
+    with tempfile.TemporaryDirectory() as local:  # a bucket does not append
+        _spread(rows, pathlib.Path(local), shards)
+        for shard in range(shards):
+            path = _list(local, shard)
+            # The id is first, so lines sort by it.
+            lines = sorted(path.read_text().splitlines()) if path.exists() else []
+            text = "".join(line + "\n" for line in lines)
+            _list(folder, shard).write_text(text)
+            digests[shard] = hashlib.sha256(text.encode()).hexdigest()
     return digests
 
 
-def _flush(waiting: dict[int, list[str]], folder: epath.Path) -> None:
-    for shard, lines in waiting.items():
-        with open(_list(folder, shard), "a") as file:
-            file.writelines(line + "\n" for line in lines)
-    waiting.clear()
+def _spread(rows: Iterable[dict[str, Any]], folder: pathlib.Path, shards: int) -> None:
+    """Appends each row to its shard's list, some thousand at a time."""
+    waiting: dict[int, list[str]] = collections.defaultdict(list)
+
+    def flush() -> None:
+        for shard, lines in waiting.items():
+            with open(_list(folder, shard), "a") as file:
+                file.writelines(line + "\n" for line in lines)
+        waiting.clear()
+
+    for held, row in enumerate(rows):
+        line = json.dumps({"clip_id": row["clip_id"]} | row)
+        waiting[shard_of(row["clip_id"], shards)].append(line)
+        if held % (4 * SHARD_CLIPS) == 0:
+            flush()
+    flush()
 
 
 def _example(row: dict[str, Any], data: bytes) -> dict[str, Any]:
-    import io
-
     info = video.probe(io.BytesIO(data))
     told = {
         "video": data,
@@ -185,32 +181,42 @@ def _example(row: dict[str, Any], data: bytes) -> dict[str, Any]:
     return row | told
 
 
+def read_rows(dataset: Path, shard: int) -> Iterator[dict[str, Any]]:
+    """The rows of a shard of a dataset, with their videos."""
+    schema = import_tfds().builder_from_directory(dataset).info.features
+    reader = _reader(dataset, shard)
+    for place in range(reader.num_records()):
+        (record,) = reader.read(place, place + 1)
+        yield schema.deserialize_example_np(record)
+
+
 def write_info(
     folder: Path,
     *,
+    name: str = NAME,
+    schema: Any,
     lengths: list[int],
-    kinds: dict[str, str],
     sizes: list[int],
     metadata: dict[str, Any],
 ) -> None:
-    """Writes dataset_info.json and features.json."""
+    """Writes dataset_info.json, features.json and metadata.json of shards."""
     tfds = import_tfds()
     core = tfds.core
     identity = core.dataset_info.DatasetIdentity(
-        name=NAME,
+        name=name,
         version=core.Version("1.0.0"),
         data_dir=os.fspath(folder),
         module_name=__name__,
     )
     info = core.DatasetInfo(
         builder=identity,
-        features=features(kinds),
+        features=schema,
         description="Clips of anime with their tags, texts and measures.",
         metadata=core.MetadataDict(metadata),
     )
     info.set_file_format("array_record")
     template = core.naming.ShardedFileTemplate(
-        dataset_name=NAME,
+        dataset_name=name,
         data_dir=epath.Path(folder),
         split=SPLIT,
         filetype_suffix=_SUFFIX,

@@ -47,6 +47,12 @@ class Film:
         """For the journal."""
         return dataclasses.asdict(self)
 
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "Film":
+        """What to_json gave."""
+        spans = tuple((start, end) for start, end in entry["spans"])
+        return cls(**entry | {"spans": spans})
+
 
 def cut_film(
     path: str | os.PathLike,

@@ -7,6 +7,7 @@ is there already is not done again.
 
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
 import shutil
@@ -30,6 +31,8 @@ from animatrix_jax.curation.technical import cut
 from animatrix_jax.data import video
 
 Item = dict[str, Any]
+# No file's fault: the run ends, and goes on when there is room again.
+_MACHINES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENOMEM)
 
 
 @dataclasses.dataclass
@@ -72,13 +75,14 @@ class LookAtClips:
         journal = Journal(self.journal)
         if journal.has(item["key"]):
             return
-        film, found = Film(**item["film"]), []
+        film, found = Film.from_json(item["film"]), []
         with _local(item["path"]) as path:
-            for span in item["spans"]:
+            for start, end in item["spans"]:
                 with _reason() as failed:
-                    found.append(look(path, film, span, self.looking, self._labeller))
+                    found.append(
+                        look(path, film, (start, end), self.looking, self._labeller)
+                    )
                 if failed:
-                    start, end = span
                     found.append({"start": start, "end": end, "failed": failed[0]})
         journal.write(item["key"], found)
 
@@ -134,7 +138,7 @@ class EncodeClips:
             made = pathlib.Path(folder) / "clip.mp4"
             count = video.encode_mp4(
                 made,
-                self._pictures(stream, item["crop"]),
+                self._pictures(stream, tuple(item["crop"])),
                 item["fps"],
                 crf=self.encoding.crf,
                 speed=self.encoding.speed,
@@ -182,7 +186,9 @@ def _reason() -> Iterator[list[str]]:
         reasons.append(" ".join(str(error).split()))
     except (MemoryError, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001  one file must not end a long run
+    except Exception as error:
+        if getattr(error, "errno", None) in _MACHINES_FAULT:
+            raise
         logging.warning("%s", traceback.format_exc())
         text = " ".join(str(error).split())[:200]
         reasons.append(f"failed: {type(error).__name__}: {text}")

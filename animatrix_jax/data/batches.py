@@ -4,7 +4,8 @@ A batch is a dict of NumPy arrays (b clips of this host, t' latent frames):
 
     clip_id int64 [b]
     media   video uint8 [b t h w 3]  or  latents float32 [b t' h w c]
-    text    text_tokens int32 [b s], text_mask bool [b s]
+    text    text_tokens int32 [b s], text_mask bool [b s]; or text float32 [b s d] where
+            a source brings what the text tower made of them
     tags    tag_fields, tag_values int32 [b k], tag_mask bool [b k]
     given   given bool [b t']: the latent frames that are conditions, clean at noise 0
     scores  scores float32 [b 4]
@@ -20,6 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from animatrix_jax.data.buckets import Bucket
 from animatrix_jax.data.curriculum import (
     CurriculumConfig,
     build_sampler,
@@ -51,13 +53,14 @@ class DataConfig:
     """What batches hold and how they are drawn.
 
     Attributes:
-      batch_size: clips a step, over all hosts.
+      batch_size: clips a step, over all hosts; with buckets each has its own.
       steps: how many batches there are; the curriculum's progress runs over them.
       seed: of all that is drawn.
       fields: which parts of FIELDS a batch holds. Without "media" nothing is decoded.
       tasks: tasks with their share of clips, or with several: shares at the start, ...,
         the end of the run, which moves in a line from one to the next. One task is drawn
         a step.
+      buckets: the shapes of batches, one drawn a step; none: the one of the source.
       text_length: tokens of text.
       max_tags: tags of a clip.
       time_stride: frames of video a latent frame stands for, for `given`.
@@ -78,6 +81,7 @@ class DataConfig:
         ("t2v", 0.3),
         ("i2v", 0.2),
     )
+    buckets: tuple[Bucket, ...] = ()
     text_length: int = 48
     max_tags: int = MAX_TAGS
     time_stride: int = 4
@@ -101,6 +105,24 @@ class DataConfig:
             raise UserError(
                 f"expected shares of 0 or more, not all 0, got {self.tasks}"
             )
+        if self.buckets:
+            self._check_buckets()
+
+    def _check_buckets(self) -> None:
+        drawn = [name for name, share in self.tasks if np.max(share) > 0]
+        for task in drawn:
+            if not any(bucket.takes(task) for bucket in self.buckets):
+                kind = "1 frame" if task == "t2i" else "several frames"
+                raise UserError(
+                    f"tasks.{task} is above 0, and no bucket is of {kind}: add one to "
+                    "batch.buckets"
+                )
+        for bucket in self.buckets:
+            if not any(bucket.takes(task) for task in drawn):
+                raise UserError(
+                    f"bucket {bucket.name} is never drawn: no task of its kind has a "
+                    "share above 0"
+                )
 
     def shares(self, progress: float | np.ndarray) -> np.ndarray:
         """Each task's share of clips [task] at a progress in [0, 1] of the run."""
@@ -125,6 +147,8 @@ class Batcher:
     Args:
       source: the clips.
       images: the clips of text-to-image, of one frame each; None: frames of `source`.
+      shaped: with config.buckets, the clips of each in its shape, in place of `source`
+        and `images`.
       config: see DataConfig.
       tokenizer: needed for the field "text" only.
       host, hosts: which share of each step's slots to make.
@@ -135,18 +159,25 @@ class Batcher:
 
     def __init__(
         self,
-        source: Source,
+        source: Source | None,
         config: DataConfig,
         *,
         images: Source | None = None,
+        shaped: Sequence[Source] = (),
         tokenizer: TextEncoder | None = None,
         host: int = 0,
         hosts: int = 1,
     ):
-        if config.batch_size % (hosts * config.group):
-            raise UserError(
-                f"expected a batch size that {hosts} hosts x groups of {config.group}"
-                f" divide, got {config.batch_size}"
+        sizes = [b.size for b in config.buckets] or [config.batch_size]
+        for size in sizes:
+            if size % (hosts * config.group):
+                raise UserError(
+                    f"expected a batch size that {hosts} hosts x groups of "
+                    f"{config.group} divide, got {size}"
+                )
+        if len(shaped) != len(config.buckets):
+            raise ValueError(
+                f"expected clips of {len(config.buckets)} buckets, got {len(shaped)}"
             )
         if not 0 <= host < hosts:
             raise ValueError(f"expected a host in [0, {hosts}), got {host}")
@@ -154,8 +185,13 @@ class Batcher:
             raise ValueError('expected a tokenizer for the field "text", got none')
         self._config = config
         self._tokenizer = tokenizer
-        local = config.batch_size // hosts
-        self._slots = np.arange(host * local, (host + 1) * local)
+        self._slots = [
+            np.arange(host * size // hosts, (host + 1) * size // hosts)
+            for size in sizes
+        ]
+        if config.buckets:
+            self._shaped = [self._pool(source) for source in shaped]
+            return
         pools = {id(s): self._pool(s) for s in (source, images) if s is not None}
         self._pools = {
             task: pools[id(images if task == "t2i" and images is not None else source)]
@@ -175,9 +211,10 @@ class Batcher:
     def __call__(self, step: int) -> Batch:
         """This host's share of the batch of `step`."""
         config, step = self._config, int(step)
-        task = draw_task(config, step)
-        source, clips = self._pools[task].source, self.draw(step)
-        groups = self._slots // config.group
+        choice = draw_choice(config, step)
+        task = choice.task
+        source, clips = self._pool_of(choice).source, self.draw(step)
+        groups = self._slots[choice.bucket] // config.group
         read = "media" in config.fields or "scores" in config.fields
         records, texts, tags = [], [], []
         for clip, group in zip(clips.tolist(), groups.tolist()):
@@ -197,7 +234,9 @@ class Batcher:
             batch |= _stack_media(records)
         if "given" in config.fields and "media" in config.fields:
             batch["given"] = _given(batch, task, config.time_stride)
-        if "text" in config.fields:
+        if "text" in config.fields and "text_vectors" in records[0]:
+            batch["text"] = _stack_vectors(records, texts, config.text_length)
+        elif "text" in config.fields:
             encoded = self._tokenizer.encode(texts, config.text_length)
             batch |= {"text_tokens": encoded.tokens, "text_mask": encoded.mask}
         if "tags" in config.fields:
@@ -209,25 +248,63 @@ class Batcher:
     def draw(self, step: int) -> np.ndarray:
         """The clips [b] that this host's slots of a step take."""
         config = self._config
-        pool = self._pools[draw_task(config, int(step))]
+        choice = draw_choice(config, int(step))
+        pool, slots = self._pool_of(choice), self._slots[choice.bucket]
         clips = pool.sampler.draw(
             seed=config.seed,
             step=step,
-            slots=self._slots // config.group,
+            slots=slots // config.group,
             progress=config.progress(step),
         )
         # A draw names its whole group; clips left over at the end join the last one.
         groups = np.minimum(clips, len(pool.source) - config.group) // config.group
-        return groups * config.group + self._slots % config.group
+        return groups * config.group + slots % config.group
+
+    def _pool_of(self, choice: "Choice") -> "_Pool":
+        if self._config.buckets:
+            return self._shaped[choice.bucket]
+        return self._pools[choice.task]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a step's batch is of: a task, and the number of a bucket (0 without any)."""
+
+    task: str
+    bucket: int = 0
+
+
+def draw_choice(config: DataConfig, step: int) -> Choice:
+    """The task and bucket of a step, the same on every host."""
+    names = [name for name, _ in config.tasks]
+    shares = config.shares(config.progress(step))
+    choices = [Choice(task=name) for name in names]
+    if config.buckets:
+        choices, shares = _choices(config.buckets, names, shares)
+    edges = np.cumsum(shares)
+    edges = edges / edges[-1]
+    place = np.searchsorted(edges, step_uniform(seed=config.seed, step=step), "right")
+    return choices[min(int(place), len(choices) - 1)]
+
+
+def _choices(
+    buckets: Sequence[Bucket], names: Sequence[str], shares: np.ndarray
+) -> tuple[list[Choice], np.ndarray]:
+    """Every task in every bucket that takes it, with its share of steps."""
+    found, parts = [], []
+    for name, share in zip(names, shares.tolist()):
+        fit = [n for n, bucket in enumerate(buckets) if bucket.takes(name)]
+        total = sum(buckets[n].weight for n in fit)
+        for n in fit:
+            found.append(Choice(task=name, bucket=n))
+            # Shares count clips, and a step of small clips has many.
+            parts.append(share * buckets[n].weight / total / buckets[n].size)
+    return found, np.array(parts)
 
 
 def draw_task(config: DataConfig, step: int) -> str:
     """The task of a step, the same on every host."""
-    names = [name for name, _ in config.tasks]
-    edges = np.cumsum(config.shares(config.progress(step)))
-    edges = edges / edges[-1]
-    place = np.searchsorted(edges, step_uniform(seed=config.seed, step=step), "right")
-    return names[min(int(place), len(names) - 1)]
+    return draw_choice(config, step).task
 
 
 def stack_tags(tags: Sequence[tuple[str, ...]], max_tags: int = MAX_TAGS) -> Batch:
@@ -279,6 +356,24 @@ def _stack_media(records: Sequence[Record]) -> Batch:
     if "latents" in records[0]:
         return {"latents": np.stack([r["latents"] for r in records]).astype(np.float32)}
     return {"video": np.stack([record["video"] for record in records])}
+
+
+def _stack_vectors(
+    records: Sequence[Record], texts: Sequence[str], length: int
+) -> np.ndarray:
+    """What the text tower made of each clip's text [b s d], zero where padded."""
+    found = []
+    for record, text in zip(records, texts):
+        if text not in record["text_vectors"]:
+            raise UserError(
+                f"the text of clip {record['clip_id']} is not among those encoded ahead: "
+                "encode again, or train with --config.data.cached=False"
+            )
+        found.append(record["text_vectors"][text][:length])
+    stacked = np.zeros((len(found), length, found[0].shape[-1]), np.float32)
+    for row, vectors in zip(stacked, found):
+        row[: len(vectors)] = vectors
+    return stacked
 
 
 def _given(batch: Batch, task: str, time_stride: int) -> np.ndarray:

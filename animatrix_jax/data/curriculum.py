@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int32, Int64
+from jaxtyping import Float, Float32, Int, Int32, Int64, UInt
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
@@ -131,13 +131,24 @@ def long_tail_weights(
     return np.exp(-power * log_counts)
 
 
-def quantile_buckets(values: np.ndarray, quantiles: int) -> Int64[np.ndarray, " n"]:
+def quantile_buckets(values: np.ndarray, quantiles: int) -> UInt[np.ndarray, " n"]:
     """Cuts values [n] into quantile buckets; equal values share one, by their mid-rank."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    below = np.cumsum(counts) - counts
-    middle = (below + 0.5 * counts) / len(values)
-    bucket = np.minimum((quantiles * middle).astype(np.int64), quantiles - 1)
-    return bucket[inverse]
+    ordered = np.sort(values)
+    # The least value of each bucket above the first; none that is cut is repeated.
+    borders = []
+    for bucket in range(1, quantiles):
+        value = ordered[bucket * len(ordered) // quantiles]
+        first = np.searchsorted(ordered, value, side="left")
+        after = np.searchsorted(ordered, value, side="right")
+        middle = (first + 0.5 * (after - first)) / len(ordered)
+        if int(quantiles * middle) >= bucket:
+            borders.append(value)
+        elif after < len(ordered):
+            borders.append(ordered[after])
+    found = np.zeros(len(values), np.min_scalar_type(quantiles - 1))
+    for border in borders:
+        found += values >= border
+    return found
 
 
 class PlainSampler:
@@ -157,7 +168,8 @@ class PlainSampler:
 class CurriculumSampler:
     """Draws by equations 2 and 3 from precomputed tables.
 
-    Memory is one index and one running sum a clip; a draw is one binary search.
+    It keeps 12 bytes a clip: in the order of the buckets, each clip's index and the
+    running sum of the weights. A draw is one binary search.
     """
 
     def __init__(self, tables: ClipTables, config: CurriculumConfig):
@@ -165,25 +177,50 @@ class CurriculumSampler:
             raise ValueError("expected at least one clip in the tables, got none")
         self._config = config
         q = config.quantiles
-        if config.mode == "plain":
-            self.weights = np.ones(len(tables))
-        else:
-            self.weights = long_tail_weights(tables, power=config.power)
-        cells = [
-            quantile_buckets(values, q)
-            for values in (_rarity(tables.clusters), tables.motion, tables.deformation)
-        ]
-        self.buckets = (cells[0] * q + cells[1]) * q + cells[2]
         index = np.stack(np.unravel_index(np.arange(q**3), (q, q, q)))
         self.difficulty = index.mean(axis=0) / max(q - 1, 1)
-        self._order = np.argsort(self.buckets, kind="stable")
-        self._running = np.cumsum(self.weights[self._order])
-        sizes = np.bincount(self.buckets, minlength=q**3)
+        # Of the narrowest type, which sorts in one pass a byte.
+        buckets = np.zeros(len(tables), np.min_scalar_type(q**3 - 1))
+        for values in (_rarity(tables.clusters), tables.motion, tables.deformation):
+            buckets *= q
+            buckets += quantile_buckets(values, q)
+        order = np.argsort(buckets, kind="stable")
+        sizes = np.bincount(buckets, minlength=q**3)
+        del buckets
+        if config.mode == "plain":
+            self._running = np.arange(1.0, len(tables) + 1)
+        else:
+            self._running = long_tail_weights(tables, power=config.power)[order]
+            np.cumsum(self._running, out=self._running)
+        self._order = order.astype(np.min_scalar_type(len(tables) - 1))
         self._ends = np.cumsum(sizes)
         self._starts = self._ends - sizes
-        padded = np.concatenate([[0.0], self._running])
-        self._base = padded[self._starts]
-        self.mass = padded[self._ends] - self._base
+        self._base = self._sum_before(self._starts)
+        self.mass = self._sum_before(self._ends) - self._base
+
+    @property
+    def nbytes(self) -> int:
+        """What the tables of all clips take."""
+        return self._order.nbytes + self._running.nbytes
+
+    @property
+    def weights(self) -> Float[np.ndarray, " n"]:
+        """w_i of every clip, from their running sum."""
+        found = np.empty(len(self._order))
+        found[self._order] = np.diff(self._running, prepend=0.0)
+        return found
+
+    @property
+    def buckets(self) -> UInt[np.ndarray, " n"]:
+        """The bucket of every clip."""
+        kind = np.min_scalar_type(len(self.mass) - 1)
+        found = np.empty(len(self._order), kind)
+        sizes = self._ends - self._starts
+        found[self._order] = np.repeat(np.arange(len(sizes), dtype=kind), sizes)
+        return found
+
+    def _sum_before(self, places: np.ndarray) -> np.ndarray:
+        return np.where(places > 0, self._running[np.maximum(places, 1) - 1], 0.0)
 
     def bucket_probabilities(self, progress: float) -> Float[np.ndarray, " buckets"]:
         """P(b) of equation 2, over the Q^3 buckets."""
@@ -272,7 +309,7 @@ def _philox(seed: int, stream: int, step: int, slot: int, low: int) -> np.random
 def _rarity(clusters: np.ndarray) -> np.ndarray:
     """k(x): the place of a clip's cluster among all, from the commonest up."""
     counts = np.bincount(clusters)
-    rank = np.empty(len(counts), np.int64)
+    rank = np.empty(len(counts), np.int32)
     rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
     return rank[clusters]
 

@@ -2,10 +2,11 @@
 
 The folder is a TFDS dataset in ArrayRecord. A row has a clip's video as H.264 with what is
 known of it; beside the shards lies `columns.npz`, which has for every clip, in the same
-order, what sampling must know: the curriculum's tables, the tier, the long-tail weight and
-the length. A record is a window at a random time in its clip.
+order, what sampling must know: the curriculum's tables, the tier, the long-tail weight, the
+length and the aspect. A record is a window at a random time in its clip.
 """
 
+import copy
 import io
 import os
 import pathlib
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from absl import logging
+from jaxtyping import Float
 
 from animatrix_jax.data import video
 from animatrix_jax.data.curriculum import ClipTables
@@ -23,7 +25,7 @@ from animatrix_jax.errors import UserError
 
 COLUMNS = "columns.npz"
 TIERS = ("B", "A", "S")
-_TABLES = ("axes", "clusters", "motion", "deformation")
+TABLES = ("axes", "clusters", "motion", "deformation")
 _REPLACEMENTS = 16
 _LOCK = threading.Lock()
 
@@ -52,7 +54,7 @@ class DatasetSource:
     ):
         self.folder = pathlib.Path(folder)
         self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
-        self._needed = (frames - 1) / fps + 2 * video.CLOCK_SLACK
+        self._needed = _needed(frames, fps)
         self.set_aside: dict[str, str] = {}
         self.failures = 0
         columns = read_columns(self.folder)
@@ -69,7 +71,7 @@ class DatasetSource:
                 f"{self.folder} has no clip of {self._needed:.2f} s or more"
                 + (f" in tier {', '.join(tiers)}" if tiers else "")
             )
-        self._tables = ClipTables(**{k: columns[k][self.index] for k in _TABLES})
+        self._columns = {name: column[self.index] for name, column in columns.items()}
         self._rows = open_rows(self.folder)
         logging.info(
             "%s: %d of %d clips, %d too short",
@@ -113,7 +115,34 @@ class DatasetSource:
 
     def tables(self, *, measured: bool = True) -> ClipTables:
         """The dataset's own columns."""
-        return self._tables
+        return ClipTables(**{name: self._columns[name] for name in TABLES})
+
+    @property
+    def aspects(self) -> Float[np.ndarray, " n"]:
+        """Width over height of each clip."""
+        return self._columns["aspect"].astype(np.float64)
+
+    @property
+    def spans(self) -> Float[np.ndarray, " n"]:
+        """Seconds from the first frame to the last that each clip has room for."""
+        return self._columns["seconds"].astype(np.float64) - 2 * video.CLOCK_SLACK
+
+    def view(
+        self, clips: Sequence[int], *, frames: int, height: int, width: int
+    ) -> "DatasetSource":
+        """Some of the clips, in another shape; what is set aside is noted in common."""
+        view = copy.copy(self)
+        some = np.asarray(clips, np.int64)
+        view.index = self.index[some]
+        view._columns = {name: column[some] for name, column in self._columns.items()}
+        view._shape = self._shape | {"frames": frames, "height": height, "width": width}
+        view._needed = _needed(frames, self._shape["fps"])
+        return view
+
+
+def _needed(frames: int, fps: float) -> float:
+    """Seconds of a clip: its last frame begins, with room for clocks that round."""
+    return (frames - 1) / fps + 2 * video.CLOCK_SLACK
 
 
 def told(row: dict[str, Any], index: int) -> Record:
@@ -205,7 +234,7 @@ def features(kinds: dict[str, str]) -> Any:
         "description": text,
         "style_cluster": text,
     }
-    schema |= {name: number for name in ("blank", "blur", "text", "change")}
+    schema |= {name: number for name in ("aspect", "blank", "blur", "text", "change")}
     schema |= {name: by_kind[kind] for name, kind in kinds.items()}
     return f.FeaturesDict(schema)
 

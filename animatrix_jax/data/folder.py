@@ -8,6 +8,7 @@ seconds that make no claim. A record is a window at a random time in its clip.
 """
 
 import concurrent.futures
+import copy
 import dataclasses
 import functools
 import itertools
@@ -15,10 +16,12 @@ import json
 import os
 import pathlib
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import tqdm
 from absl import logging
+from jaxtyping import Float
 
 from animatrix_jax.data import measures, video
 from animatrix_jax.data.curriculum import ClipTables, build_tables, style_cluster
@@ -36,12 +39,21 @@ _LOCK = threading.Lock()
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FolderClip:
-    """A span of a file, in seconds, end exclusive."""
+    """A span of a file, in seconds, end exclusive, and its width over its height."""
 
     path: str
     start: float
     end: float
     directive: Directive
+    aspect: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _File:
+    """What a usable file is: how long, and its width over its height."""
+
+    seconds: float
+    aspect: float
 
 
 class FolderSource:
@@ -72,8 +84,7 @@ class FolderSource:
     ):
         self.folder = pathlib.Path(folder)
         self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
-        # From the first frame to the last, with room for clocks that round.
-        self._needed = (frames - 1) / fps + 2 * video.CLOCK_SLACK
+        self._needed = _needed(frames, fps)
         self._workdir = pathlib.Path(workdir) if workdir is not None else None
         self.set_aside: dict[str, str] = {}
         self.failures = 0
@@ -83,25 +94,47 @@ class FolderSource:
             self._workdir.mkdir(parents=True, exist_ok=True)
             (self._workdir / "set_aside.jsonl").write_text("")
         paths = _find_videos(self.folder)
-        lengths = self._check_all(paths)
-        labelled = self._read_labels(labels, lengths)
+        files = self._check_all(paths)
+        labelled = self._read_labels(labels, files)
         self.clips: list[FolderClip] = []
-        for path, seconds in lengths.items():
+        for path, file in files.items():
             spans = labelled.get(path)
-            self.clips += _cut(path, seconds, span_seconds) if spans is None else spans
+            self.clips += _cut(path, file, span_seconds) if spans is None else spans
         if not self.clips:
             raise UserError(self._nothing(len(paths)))
         logging.info(
             "%s: %d clips from %d of %d files, %d set aside",
             self.folder,
             len(self.clips),
-            len(lengths),
+            len(files),
             len(paths),
             len(self.set_aside),
         )
 
     def __len__(self) -> int:
         return len(self.clips)
+
+    @property
+    def aspects(self) -> Float[np.ndarray, " n"]:
+        """Width over height of each clip's file."""
+        return np.array([clip.aspect for clip in self.clips])
+
+    @property
+    def spans(self) -> Float[np.ndarray, " n"]:
+        """Seconds from the first frame to the last that each clip has room for."""
+        room = [clip.end - clip.start for clip in self.clips]
+        return np.array(room) - 2 * video.CLOCK_SLACK
+
+    def view(
+        self, clips: Sequence[int], *, frames: int, height: int, width: int
+    ) -> "FolderSource":
+        """Some of the clips, in another shape; what is set aside is noted in common."""
+        view = copy.copy(self)
+        vars(view).pop("_measures", None)
+        view.clips = [self.clips[clip] for clip in clips]
+        view._shape = self._shape | {"frames": frames, "height": height, "width": width}
+        view._needed = _needed(frames, self._shape["fps"])
+        return view
 
     def record(self, index: int, rng: np.random.Generator) -> Record:
         """A window of clip `index`, or of another clip if its file fails now.
@@ -138,7 +171,8 @@ class FolderSource:
         }
 
     def tables(self, *, measured: bool = True) -> ClipTables:
-        """Measures each clip once, at its middle, and remembers."""
+        """Measures each clip once, at its middle, and remembers; images are still."""
+        measured = measured and self._shape["frames"] > 1
         found = self._measures if measured else [measures.STILL] * len(self.clips)
         tags = [clip.directive.tags for clip in self.clips]
         return build_tables(
@@ -171,9 +205,9 @@ class FolderSource:
     def _read(self, clip: FolderClip, start: float) -> np.ndarray:
         return video.read_video(self.folder / clip.path, start=start, **self._shape)
 
-    def _check_all(self, paths: list[str]) -> dict[str, float]:
-        """Seconds of each usable file, in the order of the names."""
-        lengths = {}
+    def _check_all(self, paths: list[str]) -> dict[str, _File]:
+        """The usable files, in the order of the names."""
+        files = {}
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             checks = pool.map(self._check, paths)
             bar = tqdm.tqdm(
@@ -186,11 +220,11 @@ class FolderSource:
                 if isinstance(found, str):
                     self._put_aside(path, found)
                 else:
-                    lengths[path] = found
-        return lengths
+                    files[path] = found
+        return files
 
-    def _check(self, path: str) -> float | str:
-        """Usable seconds of a file, or why it cannot be used."""
+    def _check(self, path: str) -> _File | str:
+        """A file, or why it cannot be used."""
         full = self.folder / path
         if not _is_inside(full, self.folder):
             return "it is a link that leaves the folder"
@@ -208,10 +242,10 @@ class FolderSource:
             return "too short: one frame"
         if info.seconds <= self._needed:
             return f"too short: {info.seconds:.2f} s, expected {self._needed:.2f} s"
-        return info.seconds
+        return _File(seconds=info.seconds, aspect=info.width / info.height)
 
     def _read_labels(
-        self, labels: str | os.PathLike | None, lengths: dict[str, float]
+        self, labels: str | os.PathLike | None, files: dict[str, _File]
     ) -> dict[str, list[FolderClip]]:
         """Labelled clips by file; lines that cannot be used are set aside."""
         path = self.folder / LABELS if labels is None else pathlib.Path(labels)
@@ -225,7 +259,7 @@ class FolderSource:
             if not line.strip():
                 continue
             try:
-                clip = self._parse_label(line, lengths)
+                clip = self._parse_label(line, files)
             except UserError as error:
                 self._put_aside(f"{path.name}:{number}", str(error))
                 continue
@@ -233,7 +267,7 @@ class FolderSource:
                 clips.setdefault(clip.path, []).append(clip)
         return clips
 
-    def _parse_label(self, line: str, lengths: dict[str, float]) -> FolderClip | None:
+    def _parse_label(self, line: str, files: dict[str, _File]) -> FolderClip | None:
         """One label; None if its file is set aside already."""
         label = parse_label(line)
         full = self.folder / label.video
@@ -241,12 +275,13 @@ class FolderSource:
             raise UserError(f"{label.video} is outside the folder")
         # Both sides resolved, so that "./a.mp4" and "b/../a.mp4" are one file.
         path = full.resolve().relative_to(self.folder.resolve()).as_posix()
-        if path not in lengths:
+        if path not in files:
             if path in self.set_aside:
                 return None
             raise UserError(f"no such video: {label.video!r}")
         start = label.start or 0.0
-        end = lengths[path] if label.end is None else min(label.end, lengths[path])
+        seconds = files[path].seconds
+        end = seconds if label.end is None else min(label.end, seconds)
         if end - start <= self._needed:
             seconds = max(0.0, end - start)
             raise UserError(
@@ -255,7 +290,13 @@ class FolderSource:
         directive = Directive(
             tags=label.tags, summary=label.summary, description=label.description
         )
-        return FolderClip(path=path, start=start, end=end, directive=directive)
+        return FolderClip(
+            path=path,
+            start=start,
+            end=end,
+            directive=directive,
+            aspect=files[path].aspect,
+        )
 
     def _put_aside(self, name: str, reason: str) -> None:
         with _LOCK:
@@ -287,11 +328,18 @@ def _is_inside(path: pathlib.Path, folder: pathlib.Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve())
 
 
-def _cut(path: str, seconds: float, span: float) -> list[FolderClip]:
+def _needed(frames: int, fps: video.Real) -> float:
+    """Seconds from the first frame to the last, with room for clocks that round."""
+    return (frames - 1) / fps + 2 * video.CLOCK_SLACK
+
+
+def _cut(path: str, file: _File, span: float) -> list[FolderClip]:
     nothing = Directive(tags=(), summary="", description="")
-    count = max(1, int(seconds // span))
-    edges = np.linspace(0.0, seconds, count + 1).tolist()
+    count = max(1, int(file.seconds // span))
+    edges = np.linspace(0.0, file.seconds, count + 1).tolist()
     return [
-        FolderClip(path=path, start=start, end=end, directive=nothing)
+        FolderClip(
+            path=path, start=start, end=end, directive=nothing, aspect=file.aspect
+        )
         for start, end in itertools.pairwise(edges)
     ]

@@ -7,7 +7,7 @@ the weights and restored exactly, and what lets hosts split the slots of a step 
 than the clips of a data set.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import grain
 
@@ -18,10 +18,11 @@ __all__ = ["Batch", "Batcher", "DataConfig", "batches_of_steps", "make_batches"]
 
 
 def make_batches(
-    source: Source,
+    source: Source | None,
     config: DataConfig,
     *,
     images: Source | None = None,
+    shaped: Sequence[Source] = (),
     tokenizer: TextEncoder | None = None,
     host: int = 0,
     hosts: int = 1,
@@ -31,7 +32,13 @@ def make_batches(
     Its iterator is saved and restored by grain.checkpoint, or get_state and set_state.
     """
     batcher = Batcher(
-        source, config, images=images, tokenizer=tokenizer, host=host, hosts=hosts
+        source,
+        config,
+        images=images,
+        shaped=shaped,
+        tokenizer=tokenizer,
+        host=host,
+        hosts=hosts,
     )
     return batches_of_steps(
         batcher, config.steps, workers=config.workers, prefetch=config.prefetch

@@ -8,13 +8,13 @@ at its centre. Interlaced frames are deinterlaced (bwdif).
 
 import dataclasses
 import fractions
+import io
 import itertools
 import math
 import os
 import pathlib
 import struct
 from collections.abc import Iterable, Iterator
-from typing import IO
 
 import av
 import av.filter
@@ -55,7 +55,7 @@ _H264 = ("libx264", "libopenh264", "h264")
 CLOCK_SLACK = 2e-3
 # Below this start time, decoding from the first frame is cheaper than a seek.
 _SEEK_FROM_SECONDS = 2.0
-Path = str | os.PathLike | IO[bytes]
+Path = str | os.PathLike | io.IOBase
 """A file by name, or open for reading."""
 Real = float | int
 """A rate or a time, as a person may write it."""

@@ -87,7 +87,9 @@ def _axis_sizes(config: MeshConfig, count: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def check_batch(size: int, mesh: Mesh, *, accumulation: int = 1) -> None:
+def check_batch(
+    size: int, mesh: Mesh, *, accumulation: int = 1, name: str = "batch.size"
+) -> None:
     """That a global batch divides over the mesh, in each micro-batch.
 
     Raises:
@@ -99,7 +101,7 @@ def check_batch(size: int, mesh: Mesh, *, accumulation: int = 1) -> None:
         if accumulation > 1:
             by += f" x accumulation {accumulation}"
         raise UserError(
-            f"batch.size {size} does not divide by {parts} ({by}); nearest:"
+            f"{name} {size} does not divide by {parts} ({by}); nearest:"
             f" {_listed(near(size, multiples_of=parts))}"
         )
 

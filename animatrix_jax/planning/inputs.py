@@ -35,8 +35,12 @@ def encoded(shapes: StepShapes, model: ModelPreset) -> StepShapes:
         )
     batch = dict(shapes.batch)
     size = next(iter(batch.values())).shape[0]
-    if batch.pop("video", None) is not None:
-        shape = (size, *model.latent_shape)
+    video = batch.pop("video", None)
+    if video is not None:
+        _, frames, height, width, _ = video.shape
+        time, rows, columns = model.vae.stride
+        grid = ((frames - 1) // time + 1, height // rows, width // columns)
+        shape = (size, *grid, model.vae.latent_channels)
         batch["latents"] = jax.ShapeDtypeStruct(shape, jnp.float32)
     if "text_tokens" in batch:
         text = (size, model.text_length, model.dit.text_dim)

@@ -113,15 +113,23 @@ class BatchConfig:
     """One step's batch.
 
     Attributes:
-      size: clips over all hosts.
+      size: clips over all hosts, of the model's own shape.
       max_tags: tags of a clip, padded to.
+      buckets: the shapes of batches, (frames, height, width) or (frames, height, width,
+        weight) each; docs/buckets.md. Empty: the model's own shape alone. A bucket's
+        batch has about the tokens that `size` clips of the model's own shape have.
+      multiple: a bucket's clips are a multiple of it. The batch axes of the mesh, times
+        accumulation, must divide it; it is no more than that many by itself, so that a
+        run goes on with the same batches on another mesh.
     """
 
     size: int = 64
     max_tags: int = MAX_TAGS
+    buckets: tuple[tuple[float, ...], ...] = ()
+    multiple: int = 1
 
     def __post_init__(self):
-        for name in ("size", "max_tags"):
+        for name in ("size", "max_tags", "multiple"):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"batch.{name} must be 1 or more, got {getattr(self, name)}"

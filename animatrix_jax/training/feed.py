@@ -100,7 +100,9 @@ class StepProgram:
         self._programs: dict[Any, Any] = {}
 
     def prepare(self, batch: Params) -> None:
-        """Compiles for the shapes and shardings of a batch."""
+        """Compiles for the shapes and shardings of a batch, unless it is done."""
+        if _signature(batch) in self._programs:
+            return
         with jax.set_mesh(self._mesh):
             lowered = self._step.lower(
                 self._state, self._frozen, batch, np.float32(0.0)
@@ -111,7 +113,7 @@ class StepProgram:
         self, state: Any, frozen: Any, batch: Params, rate: np.float32
     ) -> tuple[Any, Any]:
         signature = _signature(batch)
-        if signature not in self._programs:
+        if signature not in self._programs:  # a shape that no one knew of ahead
             with self._on_compile():
                 self.prepare(batch)
         return self._programs[signature](state, frozen, batch, rate)

@@ -35,6 +35,7 @@ from animatrix_jax.training.optimizer import (
     make_optimizer,
 )
 from animatrix_jax.training.placement import (
+    abstract_batch,
     abstract_state,
     fresh_state,
     jit_train_step,
@@ -297,8 +298,16 @@ def _begin(
         mesh=mesh,
         on_compile=lambda: ledger.on("compile"),
     )
+
+    def prepare(batch: Params) -> None:
+        step_fn.prepare(batch)
+        # Of several buckets all, so that none is left to compile on the way.
+        shapes = stage.step_shapes()
+        for known in (shapes.batch, *shapes.others) if shapes.others else ():
+            step_fn.prepare(abstract_batch(known, mesh))
+
     if done < config.steps:
-        feed.begin(step_fn.prepare, checkpoints.position() if done else None)
+        feed.begin(prepare, checkpoints.position() if done else None)
     session.at(done, "restore")
     with ledger.on("restore"):
         if done:

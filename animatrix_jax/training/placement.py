@@ -56,13 +56,22 @@ def abstract_inputs(shapes: StepShapes, mesh: Mesh) -> StepShapes:
     Raises:
       UserError: if the batch does not divide over the mesh's batch axes.
     """
-    for size in {leaf.shape[0] for leaf in shapes.batch.values()}:
-        mesh_lib.check_batch(size, mesh)
-    split = mesh_lib.batch_sharding(mesh)
     return StepShapes(
         frozen=_placed(shapes.frozen, sharding.tree_shardings(shapes.frozen, mesh)),
-        batch=_placed(shapes.batch, jax.tree.map(lambda _: split, shapes.batch)),
+        batch=abstract_batch(shapes.batch, mesh),
     )
+
+
+def abstract_batch(batch: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
+    """A batch's shapes with their shardings.
+
+    Raises:
+      UserError: if it does not divide over the mesh's batch axes.
+    """
+    for size in {leaf.shape[0] for leaf in batch.values()}:
+        mesh_lib.check_batch(size, mesh)
+    split = mesh_lib.batch_sharding(mesh)
+    return _placed(batch, jax.tree.map(lambda _: split, batch))
 
 
 def jit_train_step(

@@ -14,6 +14,9 @@ _MAY_CHANGE = (
     *("model.dit.remat", "model.dit.attention"),
 )
 
+# Fields that came later, each with the value that means what there was before.
+_CAME_LATER = {"batch.buckets": [], "batch.multiple": 1}
+
 
 def check_same_run(
     before: dict[str, Any], now: dict[str, Any], *, folder: pathlib.Path
@@ -24,6 +27,9 @@ def check_same_run(
       UserError: naming each field with both values.
     """
     old, new = (traverse_util.flatten_dict(c, sep=".") for c in (before, now))
+    # Only of a run's whole config: a part of one says nothing of what it leaves out.
+    if "batch.size" in old:
+        old = _CAME_LATER | old
     changed = [
         f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())

@@ -26,10 +26,12 @@ class StepShapes:
     Attributes:
       frozen: of `Stage.frozen()`.
       batch: of a batch over all hosts, without `clip_id`; of several shapes the largest.
+      others: the other shapes that batches come in, where they are known ahead.
     """
 
     frozen: Any
     batch: dict[str, Any]
+    others: tuple[dict[str, Any], ...] = ()
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """What is said of a step's inputs without data is what the data turns out to be."""
 
+import itertools
 import pathlib
 
 import jax
@@ -83,6 +84,29 @@ def test_the_generators_stage_says_the_shapes_of_batch_and_towers(tmp_path):
     batch.pop("clip_id")
     assert shapes(said.batch) == shapes(batch)
     assert shapes(said.frozen) == shapes(built.frozen())
+
+
+def test_the_generators_stage_says_the_shapes_of_every_bucket(tmp_path):
+    config = load("pico", "ct")
+    config.init.update({"vae": "pico", "text": "pico"})
+    buckets = ((9, 32, 32), (5, 32, 64), (1, 32, 32))
+    config.update({"data": {"clips": 4, "images": 4, "held_out": 4}})
+    config.update({"batch": {"size": 2, "buckets": buckets, "multiple": 2}})
+    config.data.cached = False
+    config.tasks.update({"t2i": (0.4,), "t2v": (0.3,), "i2v": (0.3,)})
+    built = stages.build(config, workdir=tmp_path)
+    said = built.step_shapes()
+    known = [shapes(batch) for batch in (said.batch, *said.others)]
+    assert known[0]["video"][0][1:4] in ((9, 32, 32), (5, 32, 64))
+    seen = []
+    for batch in itertools.islice(built.batches(), 24):
+        batch.pop("clip_id")
+        assert shapes(batch) in known
+        if shapes(batch) not in seen:
+            seen.append(shapes(batch))
+    assert len(seen) == len(known) == 3
+    held_out = [batch["video"].shape[1:4] for batch in built.held_out()]
+    assert held_out == list(buckets)
 
 
 def load(name, stage):

@@ -53,9 +53,14 @@ class FlowStage:
         return self._towers.frozen(pixels=self._clips.pixels)
 
     def step_shapes(self) -> StepShapes:
+        first, *others = (
+            self._towers.with_picture_shapes(shapes)
+            for shapes in self._clips.all_shapes()
+        )
         return StepShapes(
             frozen=self._towers.frozen_shapes(pixels=self._clips.pixels),
-            batch=self._towers.with_picture_shapes(self._clips.batch_shapes()),
+            batch=first,
+            others=tuple(others),
         )
 
     def loss(

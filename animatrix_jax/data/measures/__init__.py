@@ -1,0 +1,97 @@
+"""What a clip's pixels say of it: motion, deformation, cadence, camera, surface.
+
+    m(x) = mean over p, t of |u_t(p)|
+    d(x) = root mean over p, t of min over l of |u_t(p) - A_{t,l}(p)|^2
+
+u is OpenCV's DIS flow in frame heights per frame. Both means weigh a place by what there
+is to see motion by, and the middle of the frame over its edges. A_{t,l} are the
+affine motions of three layers: the ground, a second plane that follows the camera in
+proportion, and the figure's own. What a camera, parallax or a rigid cel can do is therefore no deformation.
+
+`matching.py` has the flow and the ground, `layers.py` the planes and d, `cadence.py` the
+exposure, `camera.py` the moves, `surface.py` flat colour and lines. All is measured at 96
+lines on one thread; measure clips side by side for speed.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import UInt8
+
+from animatrix_jax.data.measures.cadence import read_cadence
+from animatrix_jax.data.measures.camera import read_camera
+from animatrix_jax.data.measures.layers import camera_residual, measure_layers
+from animatrix_jax.data.measures.matching import match, optical_flow, working_frames
+from animatrix_jax.data.measures.surface import read_surface
+
+__all__ = ["STILL", "Measures", "measure", "optical_flow"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measures:
+    """The measures of one clip.
+
+    Attributes:
+      motion: m(x), frame heights per frame.
+      deformation: d(x), frame heights per frame.
+      repeated: the share of frames on which nothing moves but the camera.
+      cadence: a value of motion.timing: ones, twos, threes, fours_plus, modulated or
+        held.
+      camera: values of camera.camera_motion: fix, or one of pan_left, pan_right, pan_up,
+        pan_down, truck_up, truck_back, roll and follow, and shake.
+      pan_x, pan_y: how far the ground went right and down over the clip, frame heights.
+      zoom: the logarithm of how much larger the ground became.
+      turn: how far the ground turned clockwise, radians.
+      shake: root mean size of the ground's steps that go back on the step before, frame
+        heights.
+      flatness: the share of the picture that lies in areas of one colour.
+      line_density: the share of the picture that is dark line.
+    """
+
+    motion: float
+    deformation: float
+    repeated: float
+    cadence: str
+    camera: tuple[str, ...] = ("fix",)
+    pan_x: float = 0.0
+    pan_y: float = 0.0
+    zoom: float = 0.0
+    turn: float = 0.0
+    shake: float = 0.0
+    flatness: float = 0.0
+    line_density: float = 0.0
+
+
+STILL = Measures(motion=0.0, deformation=0.0, repeated=1.0, cadence="held")
+"""The measures of a clip on which nothing moves."""
+
+
+def measure(video: UInt8[np.ndarray, "t h w 3"]) -> Measures:
+    """Measures a clip of two frames or more.
+
+    Raises:
+      ValueError: for a single frame.
+    """
+    if len(video) < 2:
+        raise ValueError(f"expected 2 frames or more, got {len(video)}")
+    grey = working_frames(video)
+    matches = match(grey)
+    residual = camera_residual(matches, grey)
+    layers = measure_layers(matches, residual.plane)
+    exposure = read_cadence(matches, residual.unexplained)
+    camera = read_camera(matches, layers.figure_follows)
+    surface = read_surface(video)
+    return Measures(
+        motion=layers.motion,
+        deformation=layers.deformation,
+        repeated=exposure.repeated,
+        cadence=exposure.cadence,
+        camera=camera.moves,
+        pan_x=camera.pan_x,
+        pan_y=camera.pan_y,
+        zoom=camera.zoom,
+        turn=camera.turn,
+        shake=camera.shake,
+        flatness=surface.flatness,
+        line_density=surface.line_density,
+    )

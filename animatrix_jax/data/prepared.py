@@ -1,0 +1,161 @@
+"""Latents and text vectors of a prepared dataset, as a source of clips.
+
+`animatrix prepare --checkpoint=...` makes them (curation/cached.py). A record has `latents`
+[t h w c] in place of its video, and `text_vectors`: what the text tower made of each text
+that training may ask for (none, the summary, the summary and the description), by that
+text. The cache names its encoders and the state of the dataset; others are refused.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from animatrix_jax.data.curriculum import ClipTables
+from animatrix_jax.data.dataset import (
+    COLUMNS,
+    TABLES,
+    import_tfds,
+    in_tiers,
+    open_rows,
+    read_columns,
+    told,
+)
+from animatrix_jax.data.records import Record
+from animatrix_jax.errors import UserError
+
+NAME, INDEX = "animatrix_encoded", "index.npz"
+
+
+class PreparedLatents:
+    """Encoded clips.
+
+    Args:
+      dataset: the folder of the dataset.
+      folder: of the cache.
+      tiers: which of B, A and S; empty for all.
+      vae: fingerprint of the VAE in use; empty takes whatever is there.
+      text: fingerprint of the text tower in use; empty leaves the text vectors out, for
+        training that rewrites texts.
+
+    Raises:
+      UserError: if there is no cache, or it was made by another encoder or of another
+        state of the dataset.
+    """
+
+    def __init__(
+        self,
+        dataset: str | os.PathLike,
+        folder: str | os.PathLike,
+        *,
+        tiers: Sequence[str] = (),
+        vae: str = "",
+        text: str = "",
+    ):
+        dataset, folder = pathlib.Path(dataset), pathlib.Path(folder)
+        self.set_aside: dict[str, str] = {}
+        columns = read_columns(dataset)
+        metadata = _metadata(folder)
+        _check(folder, "latents", "VAE", metadata["vae"], vae)
+        _check(folder, "text vectors", "text tower", metadata["text"], text)
+        self._with_text = bool(text)
+        if metadata["columns"] != columns_mark(dataset):
+            raise UserError(
+                f"{folder} is of another state of {dataset}: call animatrix prepare"
+                " with --checkpoint again"
+            )
+        with np.load(folder / INDEX, allow_pickle=False) as file:
+            index, self._empty = file["index"], file["empty"]
+        wanted = in_tiers(columns, tiers, dataset)[index]
+        self._places = np.flatnonzero(wanted)
+        if not len(self._places):
+            raise UserError(f"no clip of tier {', '.join(tiers)} has latents: {folder}")
+        rows = index[self._places]
+        self._tables = ClipTables(**{name: columns[name][rows] for name in TABLES})
+        self._rows = open_rows(folder)
+        self.text_length = int(metadata["text_length"])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def record(self, index: int, rng: np.random.Generator) -> Record:
+        """Clip `index`; nothing is drawn."""
+        row = self._rows[int(self._places[index])]
+        record = told(row, index) | {"latents": row["latents"]}
+        if not self._with_text:
+            return record
+        short, whole = texts_of(record)
+        width = self._empty.shape[-1]
+        vectors = {
+            text: np.frombuffer(row[name], np.float16).reshape(-1, width)
+            for name, text in (("whole_text", whole), ("short_text", short))
+        }
+        record["text_vectors"] = vectors | {"": self._empty}
+        return record
+
+    def narrative(self, index: int) -> Record:
+        """The same record: it holds no pixels."""
+        return self.record(index, np.random.default_rng(0))
+
+    def tables(self, *, measured: bool = True) -> ClipTables:
+        """The dataset's own columns."""
+        return self._tables
+
+
+def cache_folder(
+    dataset: str | os.PathLike, *, frames: int, height: int, width: int
+) -> pathlib.Path:
+    """Where latents of a shape lie."""
+    return pathlib.Path(dataset) / f"latents-{frames}x{height}x{width}"
+
+
+def texts_of(record: Record) -> tuple[str, str]:
+    """The two texts that an uncorrupted clip is told by: short, and whole."""
+    parts = (record["summary"], record["description"])
+    return parts[0], " ".join(filter(None, parts))
+
+
+def features(shape: Sequence[int]) -> Any:
+    """Of a cache's rows: latents of `shape`, and text vectors as the bytes of float16."""
+    f = import_tfds().features
+    text, number = f.Text(), f.Scalar(np.float32)
+    vectors = f.Scalar(np.object_)
+    return f.FeaturesDict(
+        {
+            "latents": f.Tensor(shape=shape, dtype=np.float16, encoding="bytes"),
+            "short_text": vectors,
+            "whole_text": vectors,
+            "tags": f.Sequence(text),
+            "motion": number,
+            "deformation": number,
+        }
+        | {name: text for name in ("summary", "description", "style_cluster")}
+    )
+
+
+def columns_mark(dataset: str | os.PathLike) -> str:
+    """Names the state of a dataset, by what it has and in which order."""
+    data = (pathlib.Path(dataset) / COLUMNS).read_bytes()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _metadata(folder: pathlib.Path) -> dict[str, Any]:
+    path = folder / "metadata.json"
+    if not path.is_file() or not (folder / "dataset_info.json").is_file():
+        raise UserError(f"no finished latents in {folder}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _check(
+    folder: pathlib.Path, what: str, encoder: str, found: str, expected: str
+) -> None:
+    if expected and found != expected:
+        raise UserError(
+            f"the {what} in {folder} come from {encoder} {found[:12]}, and this run has"
+            f" {expected[:12]}: call animatrix prepare with its --checkpoint, or train"
+            " with --config.data.cached=False"
+        )

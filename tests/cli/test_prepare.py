@@ -1,0 +1,54 @@
+"""The flags of `animatrix prepare`, and what it prints."""
+
+import json
+
+import pytest
+from absl import flags
+
+from animatrix_jax.cli import prepare as verb
+from animatrix_jax.errors import UserError
+
+
+def test_settings_are_read_by_name():
+    settings = verb.parse_settings(["min_side=128", "a_motion=0.1:2", "captioner=x"])
+    assert settings.rules.min_side == 128 and settings.rules.a_motion == (0.1, 2.0)
+    assert settings.looking.captioner == "x" and settings.encoding.crf == 17
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("min_sid=3", "no setting 'min_sid'; nearest: min_side"),
+        ("min_side=small", "--set=min_side: expected int, got 'small'"),
+        ("max_seconds=0.5", "min_seconds < max_seconds"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(item, message):
+    with pytest.raises(UserError, match=message):
+        verb.parse_settings([item])
+
+
+def test_the_same_totals_are_printed_and_given_as_json(tmp_path, monkeypatch, capsys):
+    totals = {"kept": 1, "filtered": 2, "set aside": 3, "duplicate": 4}
+    summary = {
+        "totals": {"file": totals, "clip": totals},
+        "tiers": {"B": 1, "A": 0, "S": 0},
+        "clips": 1,
+        "out": "there",
+    }
+    monkeypatch.setattr(
+        "animatrix_jax.curation.prepare.prepare", lambda *a, **k: summary
+    )
+    for name, value in (("videos", "v"), ("out", "o"), ("json", True)):
+        monkeypatch.setattr(flags.FLAGS[name], "value", value)
+    verb.main(["prepare"])
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[0] == "10 files: 1 kept, 2 filtered, 3 set aside, 4 duplicate"
+    assert lines[2] == "1 clips (1 B, 0 A, 0 S) in there"
+    assert json.loads(lines[-1]) == summary
+
+
+def test_both_folders_are_needed(monkeypatch):
+    monkeypatch.setattr(flags.FLAGS["videos"], "value", None)
+    with pytest.raises(UserError, match="--videos=DIR and --out=DATASET"):
+        verb.main(["prepare"])

@@ -1,0 +1,138 @@
+"""Latents and text vectors of a dataset: what the encoders give, refused under others."""
+
+import numpy as np
+import pytest
+from small_videos import scene, write
+
+from animatrix_jax.curation import cached
+from animatrix_jax.curation.prepare import prepare
+from animatrix_jax.data import prepared, video
+from animatrix_jax.data.batches import Batcher, DataConfig
+from animatrix_jax.errors import UserError
+from animatrix_jax.training.stages.clips import Clips
+from animatrix_jax.training.stages.towers import Towers
+from configs import pico
+
+LABEL = (
+    '{"video": "a.mp4", "start": 0, "end": 2, "summary": "a disc rolls",'
+    ' "tags": ["motion.motion_style=run"], "description": "It rolls to the right."}\n'
+)
+
+
+@pytest.fixture(scope="module")
+def encoders(quick_compile):
+    return cached.Encoders("pico")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory, settings, encoders):
+    folder = tmp_path_factory.mktemp("videos")
+    write(folder / "a.mp4", scene(0, 24))
+    write(folder / "b.mp4", scene(1, 20))
+    write(folder / "short.mp4", scene(2, 14))
+    (folder / "labels.jsonl").write_text(LABEL)
+    out = folder.parent / "dataset"
+    assert prepare(folder, out, settings=settings)["clips"] == 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cached, "Encoders", lambda checkpoint: encoders)
+        first = cached.cache(out, "pico")
+        assert (first["clips"], first["encoded_shards"]) == (2, 1)
+        again = cached.cache(out, "pico")
+    assert (again["clips"], again["encoded_shards"]) == (2, 0)
+    return out
+
+
+def _source(dataset, **options):
+    folder = prepared.cache_folder(dataset, frames=17, height=32, width=32)
+    return prepared.PreparedLatents(dataset, folder, **options)
+
+
+def test_latents_are_the_vaes_of_the_middle(dataset, encoders):
+    source = _source(dataset)
+    assert len(source) == len(source.tables()) == 2
+    rng = np.random.default_rng(0)
+    records = [source.record(n, rng) for n in range(2)]
+    told = next(r for r in records if r["summary"])
+    assert "motion.motion_style=run" in told["tags"] and "text_vectors" not in told
+    shape = {"frames": 17, "fps": 12, "height": 32, "width": 32}
+    clip = dataset.parent / "clip.mp4"
+    row = next(r for r in prepared.open_rows(dataset) if r["summary"])
+    clip.write_bytes(row["video"])
+    start = (row["frames"] / row["fps"] - 16 / 12 - 2 * video.CLOCK_SLACK) / 2
+    pixels = video.read_video(clip, start=start, **shape)
+    expected = encoders.latents(pixels[None])[0]
+    np.testing.assert_array_equal(told["latents"], expected)
+
+
+def test_text_vectors_are_what_the_tower_makes_of_the_text(dataset, encoders):
+    source = _source(dataset, text=encoders.text_mark)
+    records = [source.record(n, np.random.default_rng(0)) for n in range(2)]
+    vectors = next(r["text_vectors"] for r in records if r["summary"])
+    assert set(vectors) == {
+        "",
+        "a disc rolls",
+        "a disc rolls It rolls to the right.",
+    }
+    for text, found in vectors.items():
+        np.testing.assert_array_equal(found, encoders.texts([text])[0])
+    config = DataConfig(
+        batch_size=4, steps=1, tasks=(("t2v", 1.0),), corruption=None, text_length=64
+    )
+    batch = Batcher(source, config, tokenizer=encoders._tokenizer)(0)
+    assert batch["text"].shape == (4, 64, len(vectors[""][0]))
+    assert "text_tokens" not in batch
+    for row, clip in zip(batch["text"], batch["clip_id"]):
+        record = records[int(clip)]
+        whole = record["text_vectors"][prepared.texts_of(record)[1]]
+        np.testing.assert_array_equal(row[: len(whole)], whole)
+        assert not row[len(whole) :].any()
+
+
+def test_other_encoders_and_another_dataset_are_refused(dataset, encoders, tmp_path):
+    for options, what in (
+        ({"vae": "0" * 64}, "VAE"),
+        ({"text": "0" * 64}, "text tower"),
+    ):
+        with pytest.raises(UserError, match=f"come from {what} .*000000000000"):
+            _source(dataset, **options)
+    columns = dataset / "columns.npz"
+    data = columns.read_bytes()
+    with np.load(columns) as file:
+        changed = {name: file[name] for name in file.files}
+    np.savez(columns, **changed | {"seconds": changed["seconds"] + 1})
+    with pytest.raises(UserError, match="another state"):
+        _source(dataset)
+    columns.write_bytes(data)
+    with pytest.raises(UserError, match="no finished latents"):
+        prepared.PreparedLatents(dataset, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "cached_too", "fields"),
+    [
+        ("ct", True, {"latents", "text"}),
+        # Its corruption rewrites texts: they are encoded in the step.
+        ("sft", True, {"latents", "text_tokens", "text_mask"}),
+        ("sft", False, {"video", "text_tokens", "text_mask"}),
+    ],
+)
+def test_a_stage_trains_from_what_is_there(
+    dataset, tmp_path, stage, cached_too, fields
+):
+    config = pico.get_config(f"stage={stage},data=dataset")
+    config.data.path, config.data.cached = str(dataset), cached_too
+    config.batch.size, config.loop.steps = 2, 4
+    config.tasks = {"t2i": (0.0,), "t2v": (1.0,), "i2v": (0.0,)}
+    clips = Clips(config, workdir=tmp_path, towers=Towers(config, workdir=tmp_path))
+    batch = next(iter(clips.batches()))
+    assert fields <= set(batch)
+    shapes = clips.batch_shapes()
+    assert {name: batch[name].shape for name in shapes} == {
+        name: shape.shape for name, shape in shapes.items()
+    }
+    if cached_too:
+        config.init.vae = ""
+        with pytest.raises(UserError, match="need --config.init.vae"):
+            Clips(
+                config, workdir=tmp_path, towers=Towers(config, workdir=tmp_path)
+            ).batches()
