@@ -5,8 +5,8 @@ caption           all together: the editor, and the writer told of the true tags
 
     L = L_fields + a L_shown [+ c L_prose]          (objectives/captioning.py)
 
-A step sees two pictures of each clip, an even one and an unusual one, drawn anew; labels
-are read from all. At its end a stage fits the calibration, on clips of a stream of their
+A step sees two pictures of each clip, an even one and an unusual one, drawn anew, and half
+of the clips in a mirror; labels are read from all pictures. At its end a stage fits the calibration, on clips of a stream of their
 own, and writes all that a labeller needs beside the weights to caption.json.
 """
 
@@ -24,6 +24,7 @@ from flax import nnx
 from jaxtyping import Array
 
 from animatrix_jax.caption import calibration
+from animatrix_jax.caption.mirror import mirrored, mirrored_words
 from animatrix_jax.caption.model import AniCaption, CaptionConfig, Looked
 from animatrix_jax.caption.prose import encode_prose, shifted
 from animatrix_jax.caption.reading import Programs, flags, table_of
@@ -256,17 +257,25 @@ class CaptionStage:
         count = len(self.train_sights)
         rows = [shuffled(count, int(slot), self.seed) for slot in slots]
         rng = np.random.default_rng((self.seed, int(step), host))
-        return self._batch(np.array(rows), self.train_sights, rng)
+        turned = rng.random(local) < 0.5
+        return self._batch(np.array(rows), self.train_sights, rng, turned=turned)
 
     def _batch(
-        self, rows: np.ndarray, sights: Sights | None, rng: np.random.Generator
+        self,
+        rows: np.ndarray,
+        sights: Sights | None,
+        rng: np.random.Generator,
+        *,
+        turned: np.ndarray | None = None,
     ) -> Batch:
-        """Without sights, a batch of nothing, for its shapes."""
+        """Without sights, a batch of nothing, for its shapes; some may be `turned`."""
         if sights is None:
             taken, labels = blank(self.model, len(rows)), [{}] * len(rows)
             words = [""] * len(rows), [""] * len(rows)
         else:
             taken, labels = sights.take(rows), [sights.labels[i] for i in rows]
+            if turned is not None:
+                taken, labels = _turned(taken, labels, turned, self.model)
             words = (
                 [label["summary"] for label in labels],
                 [label["description"] for label in labels],
@@ -295,6 +304,31 @@ class CaptionStage:
             return batch
         tokens = encode_prose(*words, tokenizer=self.tokenizer, length=length)
         return batch | {"tokens": tokens.tokens, "token_mask": tokens.mask}
+
+
+def _turned(
+    taken: dict[str, np.ndarray],
+    labels: list[dict[str, Any]],
+    turned: np.ndarray,
+    config: CaptionConfig,
+) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    """Some clips of a batch, and what is said of them, in the mirror."""
+    other = mirrored(taken, config.sight)
+    chosen = {
+        name: np.where(turned.reshape(-1, *(1,) * (value.ndim - 1)), other[name], value)
+        for name, value in taken.items()
+    }
+    told = [
+        {
+            "tags": [mirrored_words(tag) for tag in label["tags"]],
+            "summary": mirrored_words(label["summary"]),
+            "description": mirrored_words(label["description"]),
+        }
+        if flip
+        else label
+        for label, flip in zip(labels, turned, strict=True)
+    ]
+    return chosen, told
 
 
 def blank(config: CaptionConfig, count: int) -> dict[str, np.ndarray]:
