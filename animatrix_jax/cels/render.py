@@ -6,6 +6,7 @@ matrices, and a frame whose camera and cels have not changed is copied.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ from animatrix_jax.cels.figure import Figure, make_figure, smear_ops
 from animatrix_jax.cels.finish import finish
 from animatrix_jax.cels.look import PAPER, Op
 from animatrix_jax.cels.manpu import draw_manpu
-from animatrix_jax.cels.palettes import draw_palette, mix
+from animatrix_jax.cels.palettes import Colour, draw_palette, mix
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
 from animatrix_jax.cels.scenery import Plane
@@ -120,6 +121,15 @@ class Renderer:
         self._own = self.canvas
         self._still_set: np.ndarray | None = None
         self.draws = Draws(spec.art, "effects")
+        self._powers = self.draws.child("energy")
+
+    @functools.cached_property
+    def _hue(self) -> Colour:
+        return energy.draw_hue(self._powers, self.palette)
+
+    @functools.cached_property
+    def _far_first(self) -> bool:
+        return Draws(self.spec.art, "rack").chance(0.5)
 
     def figure(self, cel: Cel, frame: int) -> Figure:
         """The model that a frame shows: defects come in at their start."""
@@ -226,7 +236,7 @@ class Renderer:
         u = frame / max(self.spec.frames - 1, 1)
         s = min(max((u - 0.3) / 0.35, 0.0), 1.0)
         s = s * s * (3.0 - 2.0 * s)
-        if Draws(self.spec.art, "rack").chance(0.5):
+        if self._far_first:
             s = 1.0 - s
         return 0.026 * self.height * s, 0.026 * self.height * (1.0 - s)
 
@@ -331,8 +341,9 @@ class Renderer:
             frame=frame,
             frames=self.spec.frames,
             aspect=self.aspect,
-            draws=self.draws.child("energy"),
+            draws=self._powers,
             palette=self.palette,
+            hue=self._hue,
             actor=energy.Actor(
                 head=(x, y),
                 hand=at("hand_near"),
