@@ -5,7 +5,8 @@ the ground moves by A, another moves by q A. The second plane's q is the commone
 over the clip, of the flow that the ground does not explain to the ground's own. The
 figure's own motion is an affine fit to the middle of the frame; d(x) is what the best of
 the three leaves of the flow. A smear, a repeated or a shifted figure is drawn anew and has
-no flow: the share of structure that nothing matches adds to d(x) by a fixed length.
+no flow: the share of structure that nothing matches, beyond what is covered and
+uncovered, adds to d(x) by a fixed length.
 """
 
 import dataclasses
@@ -26,6 +27,8 @@ _MIDDLE = (0.2, 0.3)
 _STILL = 2e-3
 # What a picture that is wholly drawn anew counts as, in frame heights.
 _REDRAWN = 0.15
+# What planes and figures cover and uncover as they move, as a share of structure.
+_COVERED = 0.08
 _RATIOS = np.linspace(-0.25, 4.0, 86)
 
 
@@ -92,7 +95,7 @@ def measure_layers(matches: Matches, plane: float) -> Layers:
     lost = matches.structure * middle * (1.0 - matches.grounded.clip(0.0, 1.0))
     seen = (matches.structure * middle).sum((1, 2)) + 0.05
     redrawn = (lost * (1.0 - matches.matched)).sum((1, 2)) / seen
-    squares += np.square(_REDRAWN * redrawn)
+    squares += np.square(_REDRAWN * np.maximum(redrawn - _COVERED, 0.0))
     return Layers(
         motion=float(motion.mean()),
         deformation=float(np.sqrt(squares.mean())),
