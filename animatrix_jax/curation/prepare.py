@@ -314,7 +314,7 @@ class _Preparation:
             }
             for n, p in made.items()
         )
-        self._map("shards", task, todo, "writing shards")
+        self._map("shards", task, todo, "writing shards", light=True)
         ordered = [lists / f"{n:05d}.jsonl" for n in range(total)]
         table = rows_of.columns(
             row for path in ordered for row in shards.read_list(path)
@@ -382,10 +382,12 @@ class _Preparation:
                 found.add(int(row["clip_id"], 16))
         return frozenset(found)
 
-    def _map(self, name: str, task: Any, todo: Any, title: str) -> None:
+    def _map(
+        self, name: str, task: Any, todo: Any, title: str, *, light: bool = False
+    ) -> None:
         lines = self._work / f"{name}.todo"
         if write_lines(lines, todo):
-            self._done[name] = self._runner.map(task, lines, title=title)
+            self._done[name] = self._runner.map(task, lines, title=title, light=light)
             logging.info("%s: %d", title, self._done[name])
         lines.unlink(missing_ok=True)
 

@@ -31,6 +31,8 @@ from animatrix_jax.curation.journal import Path
 from animatrix_jax.errors import UserError
 
 _PIECES = 4096
+# Starting a process takes seconds.
+_FEW, _FEW_COMPARED = 8, 20_000
 _DASK_ADDRESS = ("--dask_client_address", "--dask_scheduler_file")
 _NAMES = {
     "flink": "FlinkRunner",
@@ -81,9 +83,21 @@ class Runner:
             flag = f"{_DASK_ADDRESS[0]}={cluster.scheduler_address}"
             yield dataclasses.replace(self, options=(*self.options, flag))
 
-    def map(self, task: Task, lines: Path, *, title: str) -> int:
-        """Gives each line of a file to `task`; returns how many there were."""
-        return self._run(lines, title, lambda items: items | "Do" >> _do(task, lines))
+    def map(self, task: Task, lines: Path, *, title: str, light: bool = False) -> int:
+        """Gives each line of a file to `task`; returns how many there were.
+
+        Args:
+          task: what is done.
+          lines: the elements, a line of JSON each.
+          title: of the progress bar.
+          light: `local` does a few such elements sooner than it starts processes.
+        """
+        return self._run(
+            lines,
+            title,
+            lambda items: items | "Do" >> _do(task, lines),
+            few=_FEW if light else 0,
+        )
 
     def group(
         self,
@@ -103,18 +117,20 @@ class Runner:
                 | "Do" >> beam.ParDo(_DoGroup(task))
             )
 
-        return self._run(lines, title, chain)
+        return self._run(lines, title, chain, few=_FEW_COMPARED)
 
     def _run(
         self,
         lines: Path,
         title: str,
         chain: Callable[[beam.PCollection], beam.PCollection],
+        *,
+        few: int,
     ) -> int:
         pieces, count = _cut_up(lines)
         if not count:
             return 0
-        runner, options = self._beam(count)
+        runner, options = self._beam(count, processes=count > few)
         with (
             _progress(lines, count, title),
             beam.Pipeline(runner=runner, options=options) as pipeline,
@@ -128,13 +144,13 @@ class Runner:
             chain(items)
         return count
 
-    def _beam(self, count: int) -> tuple[Any, PipelineOptions]:
+    def _beam(self, count: int, *, processes: bool) -> tuple[Any, PipelineOptions]:
         """Beam's runner and its options, for so many elements."""
         options = list(self.options)
         if self.name == "local":
             from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-            if self.workers > 1:
+            if self.workers > 1 and processes:
                 options += [
                     f"--direct_num_workers={self.workers}",
                     "--direct_running_mode=multi_processing",
