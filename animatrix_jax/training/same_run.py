@@ -15,7 +15,13 @@ _MAY_CHANGE = (
 )
 
 # Fields that came later, each with the value that means what there was before.
-_CAME_LATER = {"batch.buckets": [], "batch.multiple": 1}
+_CAME_LATER = {
+    "batch.buckets": [],
+    "batch.multiple": 1,
+    "data.held_out_world": False,
+    "data.tiers": [],
+    "optimizer.masters": "float32",
+}
 
 
 def check_same_run(
