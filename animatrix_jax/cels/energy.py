@@ -49,11 +49,8 @@ class Power:
     draws: Draws
     palette: Palette
     actor: Actor
+    hue: Colour  # of the light
     strength: float = 1.0  # from vfx.vfx_level
-
-    @property
-    def hue(self) -> Colour:
-        return self.palette.light(HUES[self.draws.child("hue").integer(0, len(HUES))])
 
     @property
     def scale(self) -> float:
@@ -62,6 +59,11 @@ class Power:
     @property
     def hit(self) -> int:
         return round(HIT * (self.frames - 1))
+
+
+def draw_hue(draws: Draws, palette: Palette) -> Colour:
+    """The colour of a clip's powers."""
+    return palette.light(HUES[draws.child("hue").integer(0, len(HUES))])
 
 
 def draw_behind(power: Power, values: tuple[str, ...]) -> None:

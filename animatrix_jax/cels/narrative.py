@@ -18,6 +18,7 @@ from animatrix_jax.cels.tagging import EFFECTS
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 MAX_WORDS = 60
+MAX_SENTENCES = 5
 # What goes somewhere moves along its place; the rest happens at it.
 TRAVELLING = ("walk", "run", "dash")
 HAIR = {
@@ -73,6 +74,8 @@ class _Writer:
         }
         parts["finish"] = self._finish()
         parts = {name: text for name, text in parts.items() if text}
+        if len(parts) > MAX_SENTENCES:
+            parts.pop("environment")
         # What is too long loses its least important sentence, then its asides.
         if _words(summary, parts) > MAX_WORDS and len(parts) > 3:
             parts.pop("environment", None)

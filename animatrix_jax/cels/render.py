@@ -6,6 +6,7 @@ matrices, and a frame whose camera and cels have not changed is copied.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,17 +14,16 @@ import skia
 from jaxtyping import Float, UInt8
 
 from animatrix_jax.cels import deform, effects, energy, ink, props
-from animatrix_jax.cels.backgrounds import make_background
 from animatrix_jax.cels.casting import HELD_OUT, USUAL
 from animatrix_jax.cels.elementals import draw_elemental
 from animatrix_jax.cels.figure import Figure, make_figure, smear_ops
 from animatrix_jax.cels.finish import finish
 from animatrix_jax.cels.look import PAPER, Op
 from animatrix_jax.cels.manpu import draw_manpu
-from animatrix_jax.cels.palettes import draw_palette, mix
+from animatrix_jax.cels.palettes import Colour, draw_palette, mix
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
-from animatrix_jax.cels.scenery import Plane
+from animatrix_jax.cels.sets import paint_set
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import (
     Cel,
@@ -33,17 +33,9 @@ from animatrix_jax.cels.staging import (
     make_stage,
 )
 
-MAX_SIDE = 6000
 LINEAR = skia.SamplingOptions(skia.FilterMode.kLinear)
 # How far the set fades to paper, so that the figure's style reaches behind it.
 WASH = {"rough_genga": 0.62, "tiedown": 0.55, "watercolor": 0.28, "mono_manga": 0.25}
-# What a camera makes of a place: less colour, more contrast, a cool cast.
-PHOTO = skia.ColorFilters.Matrix(
-    [0.86, 0.28, 0.06, 0, -0.10]
-    + [0.12, 1.02, 0.06, 0, -0.10]
-    + [0.14, 0.32, 0.74, 0, -0.06]
-    + [0, 0, 0, 1, 0]
-)
 
 
 def render(
@@ -58,14 +50,6 @@ def render(
     renderer = Renderer(spec, height=height, width=width, stage=stage)
     numbers = range(spec.frames) if only is None else (only,)
     return renderer.finished(renderer.frames(numbers), numbers)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sheet:
-    """One plane of the set as an image with its matrices to pixels."""
-
-    image: skia.Image
-    matrices: Float[np.ndarray, "t 3 3"]
 
 
 class Renderer:
@@ -113,13 +97,24 @@ class Renderer:
                 ]
             )
         self.pixels = [height * zoom / m.framing.view for m in self.stage.models]
-        self.sheets = self._sheets()
+        self.sheets = paint_set(
+            spec, self.palette, self.stage, height=height, width=width
+        )
         self.array = np.zeros((height, width, 4), np.uint8)
         self.surface = skia.Surface(self.array, colorType=skia.kRGBA_8888_ColorType)
         self.canvas = self.surface.getCanvas()
         self._own = self.canvas
         self._still_set: np.ndarray | None = None
         self.draws = Draws(spec.art, "effects")
+        self._powers = self.draws.child("energy")
+
+    @functools.cached_property
+    def _hue(self) -> Colour:
+        return energy.draw_hue(self._powers, self.palette)
+
+    @functools.cached_property
+    def _far_first(self) -> bool:
+        return Draws(self.spec.art, "rack").chance(0.5)
 
     def figure(self, cel: Cel, frame: int) -> Figure:
         """The model that a frame shows: defects come in at their start."""
@@ -128,97 +123,6 @@ class Renderer:
 
     # The set.
 
-    def _sheets(self) -> list[Sheet]:
-        spec = self.spec
-        background = make_background(
-            Draws(spec.art, "background"),
-            spec.value("style.background"),
-            self.palette,
-            spec.character.place,
-        )
-        runs: list[tuple[np.ndarray, list]] = []
-        for plane in background.planes:
-            matrices = self.stage.camera.matrices(
-                height=self.height,
-                width=self.width,
-                parallax=plane.parallax,
-                scenery=True,
-            )
-            if runs and np.array_equal(runs[-1][0], matrices):
-                runs[-1][1].append(plane)
-            else:
-                runs.append((matrices, [plane]))
-        return [self._sheet(matrices, planes) for matrices, planes in runs]
-
-    def _sheet(self, matrices: np.ndarray, planes: list) -> Sheet:
-        """Draw planes that move alike into one image, as large as is ever seen."""
-        w, h = self.width, self.height
-        corners = np.array([[0, w, 0, w], [0, 0, h, h], [1, 1, 1, 1]], float)
-        seen = np.linalg.inv(matrices) @ corners
-        left, right = seen[:, 0].min(), seen[:, 0].max()
-        top, bottom = seen[:, 1].min(), seen[:, 1].max()
-        scale = float(np.hypot(matrices[:, 0, 0], matrices[:, 1, 0]).max())
-        if np.ptp(matrices, axis=0).max() == 0 and matrices[0, 0, 1] == 0:
-            # Never moves: draw it where it is seen.
-            offset = matrices[0, :2, 2]
-            columns, rows = w, h
-        else:
-            pad = 2.0 / scale
-            left, top = left - pad, top - pad
-            size = max(right + pad - left, bottom + pad - top)
-            scale = min(scale, MAX_SIDE / size)
-            offset = np.array([-left * scale, -top * scale])
-            columns = int(np.ceil((right + pad - left) * scale))
-            rows = int(np.ceil((bottom + pad - top) * scale))
-        surface = skia.Surface(columns, rows)
-        canvas = surface.getCanvas()
-        canvas.translate(float(offset[0]), float(offset[1]))
-        canvas.scale(scale, scale)
-        real = self.spec.values("style.background") == ("photo_based",)
-        if real:
-            canvas.saveLayer(None, skia.Paint(ColorFilter=PHOTO))
-        for plane in planes:
-            self._photograph(canvas, plane, scale)
-        if real:
-            canvas.restore()
-            self._surfaces(canvas)
-        to_world = np.array(
-            [
-                [1 / scale, 0, -offset[0] / scale],
-                [0, 1 / scale, -offset[1] / scale],
-                [0, 0, 1],
-            ]
-        )
-        return Sheet(image=surface.makeImageSnapshot(), matrices=matrices @ to_world)
-
-    def _surfaces(self, canvas: skia.Canvas) -> None:
-        """The grain of real surfaces over all that a sheet shows, and nowhere else."""
-        often = min(max(80.0 / self.height, 0.06), 0.7)
-        seed = Draws(self.spec.art, "photo").integer(0, 1000)
-        noise = skia.PerlinNoiseShader.MakeFractalNoise(often, 0.7 * often, 4, seed)
-        row = [2.4, 0.0, 0.0, 0.0, -0.75]
-        grey = skia.ColorFilters.Matrix([*row, *row, *row, 0, 0, 0, 0, 0.16])
-        canvas.resetMatrix()
-        canvas.drawPaint(
-            skia.Paint(
-                Shader=noise, ColorFilter=grey, BlendMode=skia.BlendMode.kSrcATop
-            )
-        )
-
-    def _photograph(self, canvas: skia.Canvas, plane: Plane, scale: float) -> None:
-        """A plane under the lens: on a multiplane stand the far ones are out of focus."""
-        far = 1.0 - plane.parallax
-        sigma = 0.014 * self.height * far
-        if self.stage.camera.depth != "multiplane" or sigma < 0.3 or far > 0.98:
-            plane.draw(canvas)
-            return
-        soft = skia.ImageFilters.Blur(
-            sigma / scale, sigma / scale, skia.TileMode.kClamp
-        )
-        canvas.saveLayer(None, skia.Paint(ImageFilter=soft))
-        plane.draw(canvas)
-        canvas.restore()
-
     def _blur(self, frame: int) -> tuple[float, float]:
         """Sigma of the set's and of the figure's blur, in pixels: a rack of focus."""
         if "rack_focus" not in self.spec.effects.composite:
@@ -226,7 +130,7 @@ class Renderer:
         u = frame / max(self.spec.frames - 1, 1)
         s = min(max((u - 0.3) / 0.35, 0.0), 1.0)
         s = s * s * (3.0 - 2.0 * s)
-        if Draws(self.spec.art, "rack").chance(0.5):
+        if self._far_first:
             s = 1.0 - s
         return 0.026 * self.height * s, 0.026 * self.height * (1.0 - s)
 
@@ -331,8 +235,9 @@ class Renderer:
             frame=frame,
             frames=self.spec.frames,
             aspect=self.aspect,
-            draws=self.draws.child("energy"),
+            draws=self._powers,
             palette=self.palette,
+            hue=self._hue,
             actor=energy.Actor(
                 head=(x, y),
                 hand=at("hand_near"),

@@ -179,9 +179,9 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def measure_speed(*, clips: int, size: int) -> float:
+def measure_speed(*, clips: int, size: int, frames: int, odds: str = "broad") -> float:
     """Clips per second of one process, in seconds of its own processor time."""
-    world = CelWorld(height=size, width=size)
+    world = CelWorld(height=size, width=size, frames=frames, odds=odds)
     for index in range(4):
         world[index]
     start = time.process_time()
@@ -216,8 +216,13 @@ def main() -> None:
         Image.fromarray(sheet).save(args.out, optimize=True)
         print(f"wrote {args.out}")
     if args.speed or not args.out:
-        rate = measure_speed(clips=args.clips, size=32)
-        print(f"{rate:.0f} clips/s a process at 17 x 32 x 32")
+        for odds in ("broad", "plain"):
+            for frames, size in ((17, 32), (33, 64), (33, 128)):
+                clips = max(args.clips * 32 // size, 8)
+                rate = measure_speed(clips=clips, size=size, frames=frames, odds=odds)
+                print(
+                    f"{odds}: {rate:.1f} clips/s a process, {frames} x {size} x {size}"
+                )
 
 
 if __name__ == "__main__":

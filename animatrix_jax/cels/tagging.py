@@ -7,6 +7,7 @@ somewhere, black-and-white manga has no vivid palette). A field that cannot be s
 a clip is not stated: spacing of a held drawing, speed and depth of a fixed camera.
 """
 
+import functools
 from collections.abc import Iterable
 
 from animatrix_jax.cels.odds import (
@@ -122,6 +123,18 @@ def _at(table: Table, place: float) -> str:
     return list(table)[-1]
 
 
+@functools.cache
+def _claims(
+    tag: str,
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """What a tag excludes, as (field, value), and what it goes with."""
+    excludes = load_taxonomy().value(tag).excludes
+    shut = tuple(
+        (other, value) for other, _, value in (e.partition("=") for e in excludes)
+    )
+    return shut, tuple(GOES_WITH.get(tag, {}).items())
+
+
 class _Picker:
     """Fills one field after another: with what is demanded, else with a draw."""
 
@@ -129,7 +142,8 @@ class _Picker:
         self.draws, self.demanded, self.odds = draws, demanded, odds
         self.factors, self.share = ODDS[odds], SHARE[odds]
         self.tags: Values = {}
-        self.barred: set[str] = set()
+        self.barred: dict[str, set[str]] = {}  # field: values that cannot stand
+        self.suits: dict[str, tuple[str, ...]] = {}  # field: the only ones that can
         # Two numbers a field, from one stream beside the clip's own.
         numbers = draws.child("rare").uniforms(2 * len(WEIGHTS) + 1)
         self.said = numbers.pop()
@@ -137,32 +151,36 @@ class _Picker:
             zip(WEIGHTS, zip(numbers[::2], numbers[1::2], strict=True), strict=True)
         )
         for field, values in demanded.items():
-            self._bar(field, values)
+            self.stand(field, values)
 
-    def _bar(self, field: str, values: tuple[str, ...]) -> None:
-        """What stands shuts out what the taxonomy says it excludes."""
-        taxonomy = load_taxonomy()
+    def stand(self, field: str, values: tuple[str, ...]) -> None:
+        """Shut out what the taxonomy says these exclude, and what does not suit them."""
         for value in values:
-            self.barred.update(taxonomy.value(f"{field}={value}").excludes)
+            excludes, suits = _claims(f"{field}={value}")
+            for other, shut in excludes:
+                self.barred.setdefault(other, set()).add(shut)
+            for other, only in suits:
+                self.suits.setdefault(other, only)
 
     def pick(self, field: str, *leanings: Table, only: tuple[str, ...] = ()) -> str:
         """Draw ``field`` by its weights and factors on them, or among ``only``."""
         self.tags[field] = self.demanded.get(
             field, (self.draw(field, *leanings, only=only),)
         )
-        self._bar(field, self.tags[field])
+        self.stand(field, self.tags[field])
         return self.tags[field][0]
 
     def draw(self, field: str, *leanings: Table, only: tuple[str, ...] = ()) -> str:
         """A value of ``field``, whatever is demanded."""
         table = _leaning(field, self.factors.get(field, {}), *leanings)
-        only = only or self._goes_with(field)
+        only = only or self.suits.get(field, ())
         if only:
             table = {value: WEIGHTS[field].get(value) or 1 for value in only}
-        for value in table:
-            if f"{field}={value}" in self.barred:
+        for value in self.barred.get(field, ()):
+            if value in table:
                 table[value] = 0.0
-        common = {v: w for v, w in table.items() if v in COMMON.get(field, {})}
+        usual = COMMON.get(field, {})
+        common = {v: w for v, w in table.items() if v in usual}
         rare = {v: w for v, w in table.items() if v not in common and w}
         # Drawn in any case: demanding a tag leaves the stream in step.
         drawn = self.draws.weighted(common) if common else ""
@@ -184,15 +202,6 @@ class _Picker:
             return _at(rare, place)
         share = self.share * sum(others.values()) / sum(rare.values())
         return _at(others, place) if chance < share else ordinary
-
-    def _goes_with(self, field: str) -> tuple[str, ...]:
-        """The values of ``field`` that suit what stands, or none where all do."""
-        for key, values in (*self.demanded.items(), *self.tags.items()):
-            for value in values:
-                suits = GOES_WITH.get(f"{key}={value}", {}).get(field)
-                if suits:
-                    return suits
-        return ()
 
 
 def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
@@ -223,7 +232,7 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     if palette and palette[0] != "monochrome":
         barred["mono_manga"] = 0.0
     rendering = pick("style.rendering", barred)
-    lines = picker._goes_with("style.line") or LINE_FOR.get(rendering, ())
+    lines = picker.suits.get("style.line") or LINE_FOR.get(rendering, ())
     pick("style.line", only=lines)
     chibi = "chibi_shift" in demanded.get("motion.deformation", ())
     pick("style.proportion", {"super_deformed": 0.0} if chibi else {})
@@ -342,6 +351,7 @@ def _draw_idiom(picker: _Picker) -> str:
         return ""
     # It stands while the fields that it decides are drawn.
     picker.tags[field] = (idiom,)
+    picker.stand(field, (idiom,))
     return idiom
 
 

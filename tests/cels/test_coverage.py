@@ -114,6 +114,7 @@ def test_hands_and_napes_stay_out_of_the_middle():
             aspect=1.0,
             draws=Draws(0),
             palette=PALETTE,
+            hue=(1.0, 0.5, 0.2),
             actor=energy.Actor(
                 head=(0.5, 0.3), hand=(0.6, 0.5), feet=(0.5, 0.9), radius=0.1, facing=1
             ),

@@ -320,7 +320,8 @@ def test_every_defect_shows_persists_and_is_scored(family, kind):
         seed=0,
         index=5,
         tags=(*QUIET, "camera.shot_size=knee", "camera.camera_motion=fix")
-        + ("motion.motion_style=walk", "motion.timing=ones", "style.line=tapered"),
+        + ("motion.motion_style=walk", "motion.timing=ones", "style.line=tapered")
+        + ("camera.angle=eye",),
     )
     defect = Defect(family=family, kind=kind, severity=0.8, start=0, key=3)
     bad = dataclasses.replace(spec, defects=(defect,))
