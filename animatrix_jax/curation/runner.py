@@ -142,6 +142,9 @@ class Runner:
                 | beam.Reshuffle()
             )
             chain(items)
+        # Beam leaves Dask's client open, which then looks for a cluster that is gone.
+        if hasattr(pipeline.result, "client"):
+            pipeline.result.client.close()
         return count
 
     def _beam(self, count: int, *, processes: bool) -> tuple[Any, PipelineOptions]:

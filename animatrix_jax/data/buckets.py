@@ -140,15 +140,14 @@ def tokens_of(shape: Shape, *, stride: Shape, patch: Shape) -> int:
 
 
 def largest(buckets: Sequence[Bucket], *, stride: Shape, patch: Shape) -> int:
-    """Which bucket has the most tokens in a batch, of several the longest clips."""
+    """Which bucket asks most of a step: the most pairs of tokens that attend."""
 
-    def load(number: int) -> tuple[int, int]:
+    def pairs(number: int) -> int:
         bucket = buckets[number]
         shape = (bucket.frames, bucket.height, bucket.width)
-        tokens = tokens_of(shape, stride=stride, patch=patch)
-        return tokens * bucket.size, tokens
+        return bucket.size * tokens_of(shape, stride=stride, patch=patch) ** 2
 
-    return max(range(len(buckets)), key=load)
+    return max(range(len(buckets)), key=pairs)
 
 
 def sort_clips(

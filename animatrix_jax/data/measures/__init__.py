@@ -1,12 +1,14 @@
 """What a clip's pixels say of it: motion, deformation, cadence, camera, surface.
 
     m(x) = mean over p, t of |u_t(p)|
-    d(x) = root mean over p, t of min over l of |u_t(p) - A_{t,l}(p)|^2
+    d(x)^2 = mean over t of (mean over p of min over l of |u_t(p) - A_{t,l}(p)|^2
+                             + (c r_t)^2)
 
-u is OpenCV's DIS flow in frame heights per frame. Both means weigh a place by what there
-is to see motion by, and the middle of the frame over its edges. A_{t,l} are the
-affine motions of three layers: the ground, a second plane that follows the camera in
-proportion, and the figure's own. What a camera, parallax or a rigid cel can do is therefore no deformation.
+u is OpenCV's DIS flow in frame heights per frame. The means weigh a place by what there
+is to see motion by, and the middle of the frame over its edges. A_{t,l} are the affine
+motions of three layers: the ground, a second plane that follows the camera in proportion,
+and the figure's own. What a camera, parallax or a rigid cel can do is therefore no
+deformation. r_t is the share of the picture that nothing matches, drawn anew.
 
 `matching.py` has the flow and the ground, `layers.py` the planes and d, `cadence.py` the
 exposure, `camera.py` the moves, `surface.py` flat colour and lines. All is measured at 96

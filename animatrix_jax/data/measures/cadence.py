@@ -35,7 +35,7 @@ _LOUDEST = 1.5
 _SUM_SHARE = 0.6
 _SURE, _BETTER = 0.35, 1.15
 # Of the gradient: with less change than this in nearly all pairs a drawing is held.
-_HELD, _HELD_SHARE = 0.06, 0.85
+_HELD, _HELD_SHARE = 0.08, 0.85
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

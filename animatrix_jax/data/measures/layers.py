@@ -4,7 +4,9 @@ Planes of a multiplane stand answer to one camera in proportion to their nearnes
 the ground moves by A, another moves by q A. The second plane's q is the commonest ratio,
 over the clip, of the flow that the ground does not explain to the ground's own. The
 figure's own motion is an affine fit to the middle of the frame; d(x) is what the best of
-the three leaves of the flow.
+the three leaves of the flow. A smear, a repeated or a shifted figure is drawn anew and has
+no flow: the share of structure that nothing matches, beyond what is covered and
+uncovered, adds to d(x) by a fixed length.
 """
 
 import dataclasses
@@ -23,6 +25,10 @@ from animatrix_jax.data.measures.matching import (
 _MIDDLE = (0.2, 0.3)
 # A ground that moves less than this, in frame heights, says nothing of planes.
 _STILL = 2e-3
+# What a picture that is wholly drawn anew counts as, in frame heights.
+_REDRAWN = 0.15
+# What planes and figures cover and uncover as they move, as a share of structure.
+_COVERED = 0.08
 _RATIOS = np.linspace(-0.25, 4.0, 86)
 
 
@@ -85,6 +91,11 @@ def measure_layers(matches: Matches, plane: float) -> Layers:
         u = flow[t].reshape(-1, 2)
         own = np.square(u - basis @ fit_affine(u, basis, sure[t])).sum(axis=1)
         squares[t] = np.minimum(own, camera[t]) @ sure[t] / (sure[t].sum() + 0.05)
+    # What no flow matches was drawn anew.
+    lost = matches.structure * middle * (1.0 - matches.grounded.clip(0.0, 1.0))
+    seen = (matches.structure * middle).sum((1, 2)) + 0.05
+    redrawn = (lost * (1.0 - matches.matched)).sum((1, 2)) / seen
+    squares += np.square(_REDRAWN * np.maximum(redrawn - _COVERED, 0.0))
     return Layers(
         motion=float(motion.mean()),
         deformation=float(np.sqrt(squares.mean())),
