@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from animatrix_jax.errors import UserError
@@ -32,6 +32,8 @@ RULES: tuple[tuple[str, Axes], ...] = (
     (r"(^|/)(vae|probe|caption)/|(^|/)judge/(heads|pool)", ()),
     # Pixels of a patch: their number divides by little.
     (r"(^|/)image/patch_embed/kernel$", (None, "tensor")),
+    # Few inputs (voxels of a patch, frequencies): more chips than that split the outputs.
+    (r"/(patch_embed|time_embed/up)/kernel$", (None, "fsdp")),
     # Vectors: norms, biases, type and null vectors, modulation tables.
     (r"/(bias|scale|(head_)?modulation|text_type|tag_type|null|cls)$", ()),
     # The taxonomy's tables, and a bias of each head: small, replicated.
@@ -61,7 +63,7 @@ def partition_spec(path: str, ndim: int) -> PartitionSpec:
     raise ValueError(f"no sharding rule for {path}; add one to {__name__}.RULES")
 
 
-def tree_shardings(tree: Any, mesh: Mesh) -> Any:
+def tree_shardings(tree: Any, mesh: Mesh | AbstractMesh) -> Any:
     """A NamedSharding for every leaf of `tree`.
 
     Raises:

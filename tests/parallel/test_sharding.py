@@ -1,5 +1,6 @@
 """The table places every leaf, and says so when it cannot."""
 
+import math
 import pathlib
 import subprocess
 import sys
@@ -7,10 +8,14 @@ import sys
 import jax
 import numpy as np
 import pytest
+from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
 
+from animatrix_jax.models import presets
+from animatrix_jax.models.functional import init_params
+from animatrix_jax.models.generator import Generator
 from animatrix_jax.parallel import sharding
-from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+from animatrix_jax.parallel.mesh import AXES, MeshConfig, make_mesh
 
 FSDP = ("fsdp", "sequence")
 
@@ -61,3 +66,22 @@ def test_every_shipped_config_places_every_leaf_on_8_devices():
     assert any(line.startswith("towers ") for line in lines)
     assert any(line.startswith("wan22_a14b ct") for line in lines)
     assert all(int(line.split()[2]) > 0 for line in lines)
+
+
+@pytest.mark.parametrize("name,chips", [("wan21_1_3b", 512), ("wan21_14b", 1024)])
+def test_a_real_generator_is_split_over_a_large_slice(name, chips):
+    """Also its patches' 64 voxels, and its 256 frequencies of time."""
+    model = presets.preset(name)
+
+    def build(rngs):
+        return Generator(model.dit, model.tags, rngs=rngs)
+
+    shapes = jax.eval_shape(lambda key: init_params(build, key), jax.random.key(0))
+    mesh = AbstractMesh((1, chips, 1, 1), AXES)
+    places = sharding.tree_shardings({"generator": shapes}, mesh)["generator"]
+    whole = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    own = sum(
+        math.prod(place.shard_shape(leaf.shape))
+        for place, leaf in zip(jax.tree.leaves(places), jax.tree.leaves(shapes))
+    )
+    assert own < 2 * whole / chips
