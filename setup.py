@@ -37,7 +37,8 @@ TRAIN = [
     "tensorflow-datasets>=4.9.9",
 ]
 # Headless: opencv-python beside the base's opencv-python-headless would overwrite it.
-DATA = ["apache-beam>=2.70", "scenedetect-headless>=0.7"]
+# Beam wants protobuf 6; later wheels of sentencepiece are made for 7.
+DATA = ["apache-beam>=2.70", "scenedetect-headless>=0.7", "sentencepiece<0.2.2"]
 # Captions by a VLM; the web page comes next.
 VLM = ["jsonschema>=4.20", "torch==2.13.0", "transformers>=4.57"]
 WEB = ["gradio>=6.0"]

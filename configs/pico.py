@@ -38,7 +38,7 @@ STAGES = {
     "ct": {
         "init": TOWERS,
         "data": {"clips": 3072, "images": 12288, "odds": "plain"},
-        "batch": {"size": 32, "max_tags": 25},
+        "batch": {"size": 32, "max_tags": 32},
         "flow": {"shift": 5.0},
         "optimizer": {"kind": "muon", "learning_rate": 8e-3},
         "curriculum": {"mode": "uniform"},
@@ -55,7 +55,7 @@ STAGES = {
         "init": {**TOWERS, "generator": "@ct"},
         "data": {"clips": 3072, "odds": "plain"},
         # What a step compiles to is ct's own, which the compilation cache has.
-        "batch": {"size": 32, "max_tags": 25},
+        "batch": {"size": 32, "max_tags": 32},
         "flow": {"shift": 5.0},
         "optimizer": {"kind": "muon", "learning_rate": 1.5e-3},
         "curriculum": {"mode": "curriculum"},
@@ -66,7 +66,7 @@ STAGES = {
     "qt": {
         "init": {**TOWERS, "generator": "@sft"},
         "data": {"clips": 3072, "odds": "plain"},
-        "batch": {"size": 32, "max_tags": 25},
+        "batch": {"size": 32, "max_tags": 32},
         "flow": {"shift": 5.0},
         "optimizer": {"kind": "muon", "learning_rate": 3e-4},
         "curriculum": {"mode": "uniform"},
@@ -86,7 +86,7 @@ STAGES = {
         "data": {"odds": "plain"},
         "flow": {"shift": 5.0},
         "candidates": {"prompts": 40},
-        "batch": {"size": 16, "max_tags": 25},
+        "batch": {"size": 16, "max_tags": 32},
         "optimizer": {"learning_rate": 3e-5, "ema_decay": 0.95},
         "loop": {"steps": 60},
     },

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 from jax import lax
 from jax import numpy as jnp
@@ -157,8 +158,10 @@ def modulate(
     return h * spread(1 + scale, h) + spread(shift, h)
 
 
-def spread(vector: Float[Array, "..."], x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The vector as it is, to be broadcast over x; on a CPU, one whose gradient is quick.
+def spread(
+    vector: Float[Array | np.ndarray, "..."], x: Float[Array, "..."]
+) -> Float[Array | np.ndarray, "..."]:
+    """The vector as it is, to be broadcast over x; on one CPU, with a gradient that is quick.
 
     The gradient is a sum over tokens, in XLA for CPU a loop on one thread. There it is a
     product with ones.
@@ -166,7 +169,8 @@ def spread(vector: Float[Array, "..."], x: Float[Array, "..."]) -> Float[Array, 
     Args:
       vector: of x's last axes; or with as many as x, those of x or 1.
     """
-    if platform() != "cpu" or vector.size == x.size:
+    alone = jax.sharding.get_abstract_mesh().size <= 1  # else the ones would gather x
+    if platform() != "cpu" or not alone or vector.size == x.size:
         return vector
     return _spread(
         vector.reshape((1,) * (x.ndim - vector.ndim) + vector.shape), x.shape

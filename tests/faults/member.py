@@ -25,6 +25,7 @@ from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.training import faults
 from animatrix_jax.training.loop import LoopConfig, train
 from animatrix_jax.training.optimizer import OptimizerConfig
+from animatrix_jax.training.stage import StepShapes
 
 WIDTH, LAYERS, ROWS = 16, 2, 8
 
@@ -53,6 +54,10 @@ class Residual:
 
     def frozen(self):
         return {}
+
+    def step_shapes(self):
+        rows = jax.ShapeDtypeStruct((ROWS, WIDTH), jnp.float32)
+        return StepShapes(frozen={}, batch={"x": rows})
 
     def loss(self, params, frozen, batch, key):
         ffn = params["generator"]["dit"]["blocks"]["ffn"]
