@@ -1,6 +1,10 @@
-"""nano: 3-8M parameters, 33 frames x 64 x 64; the size that ships as the default.
+"""nano: 3M parameters, 17 frames x 64 x 64; the size that ships as the default.
 
-animatrix train --config=configs/nano.py:stage=ct --workdir=runs/nano
+    animatrix train --config=configs/nano.py:stage=vae --workdir=runs/nano
+    animatrix train --config=configs/nano.py:stage=ct --workdir=runs/nano
+
+Arguments: `stage` (vae, probe, ct, sft, qt, judge, preference), `data` (cels, videos,
+dataset), `smoke` (a few steps of everything, to see that it runs).
 """
 
 import ml_collections
@@ -8,42 +12,80 @@ import ml_collections
 from animatrix_jax.cli.schema import base_config
 from animatrix_jax.training.config import parse_arg, smoke
 
+# pico's VAE trained on at this size, and pico's text tower.
+TOWERS = {"vae": "@vae", "text": "pico"}
+CLIPS = {"clips": 4096, "odds": "studio"}
+BATCH = {"size": 16, "max_tags": 32}
+FLOW = {"shift": 5.0}
+# Few tags as often as many: a person names two or three.
+CORRUPTION = {"sparse": 0.5}
 STAGES = {
     "vae": {
-        "data": {"clips": 4096, "held_out": 32},
-        "batch": {"size": 8},
-        "loop": {"steps": 8000},
+        "init": {"vae": "pico"},
+        "data": {"clips": 3072, "held_out": 32, "odds": "studio"},
+        "tasks": {"t2i": (0.0,), "t2v": (1.0,), "i2v": (0.0,)},
+        "batch": {"size": 4},
+        "optimizer": {"kind": "muon", "learning_rate": 1e-3, "ema_decay": 0.99},
+        "loop": {"steps": 800, "validate_every": 200, "checkpoint_every": 100},
     },
-    "text": {"loop": {"steps": 3000}},
-    "probe": {"data": {"clips": 8192}, "loop": {"steps": 3000}},
-    "ct": {
-        "init": {"vae": "@vae", "text": "@text"},
-        "curriculum": {"mode": "uniform"},
-        "corruption": {"synonym": 0.0, "conflict": 0.0, "sparse": 0.25},
-        "loop": {"steps": 8000},
-    },
-    "sft": {
-        "init": {"vae": "@vae", "text": "@text", "generator": "@ct"},
-        "curriculum": {"mode": "curriculum"},
-        "corruption": {"sparse": 0.25},
-        "loop": {"steps": 4000},
-    },
-    "qt": {
-        "init": {"vae": "@vae", "text": "@text", "generator": "@sft"},
-        "curriculum": {"mode": "uniform"},
-        "corruption": {"sparse": 0.25},
-        "optimizer": {"learning_rate": 5e-5},
+    "probe": {
+        "data": {"clips": 8192, "held_out": 128},
+        "batch": {"size": 32},
         "loop": {"steps": 1000},
     },
+    "ct": {
+        "init": TOWERS,
+        "data": {**CLIPS, "images": 24576},
+        "batch": {"size": 32, "max_tags": 32},
+        "flow": FLOW,
+        "optimizer": {"kind": "muon", "learning_rate": 8e-3},
+        "curriculum": {"mode": "uniform"},
+        "corruption": {**CORRUPTION, "synonym": 0.0, "conflict": 0.0},
+        # Images alone for the first half, then to the paper's mixes of CT.
+        "tasks": {
+            "t2i": (1.0, 1.0, 1.0, 0.5, 0.2),
+            "t2v": (0.0, 0.0, 0.0, 0.3, 0.4),
+            "i2v": (0.0, 0.0, 0.0, 0.2, 0.4),
+        },
+        "loop": {"steps": 12000},
+    },
+    "sft": {
+        "init": {**TOWERS, "generator": "@ct"},
+        "data": CLIPS,
+        "batch": BATCH,
+        "flow": FLOW,
+        "optimizer": {"kind": "muon", "learning_rate": 1.5e-3},
+        "curriculum": {"mode": "curriculum"},
+        "corruption": CORRUPTION,
+        "tasks": {"t2i": (0.0,), "t2v": (0.6,), "i2v": (0.4,)},
+        "loop": {"steps": 1200},
+    },
+    "qt": {
+        "init": {**TOWERS, "generator": "@sft"},
+        "data": CLIPS,
+        "batch": BATCH,
+        "flow": FLOW,
+        "optimizer": {"kind": "muon", "learning_rate": 3e-4},
+        "curriculum": {"mode": "uniform"},
+        "corruption": CORRUPTION,
+        "tasks": {"t2i": (0.0,), "t2v": (0.6,), "i2v": (0.4,)},
+        "loop": {"steps": 300},
+    },
     "judge": {
-        "init": {"vae": "@vae", "text": "@text", "generator": "@qt"},
-        "data": {"defects": "paired"},
-        "loop": {"steps": 1500},
+        "init": {**TOWERS, "generator": "@qt"},
+        "data": {"clips": 4096, "odds": "studio", "defects": "paired"},
+        "batch": {"size": 32},
+        "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
+        "loop": {"steps": 600},
     },
     "preference": {
-        "init": {"vae": "@vae", "text": "@text", "generator": "@qt", "judge": "@judge"},
-        "optimizer": {"learning_rate": 2e-5},
-        "loop": {"steps": 500},
+        "init": {**TOWERS, "generator": "@qt", "judge": "@judge"},
+        "data": {"odds": "studio"},
+        "flow": FLOW,
+        "candidates": {"prompts": 96},
+        "batch": BATCH,
+        "optimizer": {"learning_rate": 3e-5, "ema_decay": 0.95},
+        "loop": {"steps": 150},
     },
 }
 

@@ -52,16 +52,16 @@ RARE: dict[str, Table] = {
 # What goes unsaid most of the time: the school shows only where it was animated in one.
 SAID = {"motion.idiom": 0.35}
 # What each world has of the rare values, as a factor on them; and whether it states the
-# ordinary value of a field that is wholly rare. The plain world does not, as `pico`'s
+# ordinary value of a field that is wholly rare. The quiet worlds do not, as `pico`'s
 # generator was trained on it without.
-SHARE = {"broad": 0.75, "plain": 0.06}
+SHARE = {"broad": 0.75, "plain": 0.06, "studio": 0.1}
 ORDINARY = {
     "style.video_style": "2d_japanese_anime",
     "style.era": "modern_digital",
     "vfx.energy": "none",
     "vfx.composite": "none",
 }
-STATES_ORDINARY = {"broad": True, "plain": False}
+STATES_ORDINARY = {"broad": True, "plain": False, "studio": False}
 
 
 def _merged() -> dict[str, Table]:

@@ -49,7 +49,7 @@ class SourceConfig:
       held_out_world: they are of the world whose characters, colours, bodies and places
         no training clip of Cel World has.
       defects: of Cel World's clips: "none", "random", "paired".
-      odds: how often Cel World draws each value: "broad" or "plain".
+      odds: how often Cel World draws each value: "broad", "plain" or "studio".
       workers: processes that draw, and threads that build batches.
     """
 

@@ -67,7 +67,7 @@ def test_wan_has_as_many_parameters_as_diffusers(name):
 
 
 @pytest.mark.parametrize(
-    "name,tokens,low,high", [("pico", 80, 1e6, 2e6), ("nano", 576, 3e6, 8e6)]
+    "name,tokens,low,high", [("pico", 80, 1e6, 2e6), ("nano", 320, 3e6, 8e6)]
 )
 def test_own_sizes(name, tokens, low, high):
     model = preset(name)
