@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, UInt8
 
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.directive import say_tags
 from animatrix_jax.knowledge.encoding import encode_tags
 from animatrix_jax.knowledge.tags import parse_tags
 from animatrix_jax.models.clip import preprocess
@@ -363,7 +364,9 @@ class Pipeline:
     def conditioning(
         self, tags: Sequence[Sequence[str]], texts: Sequence[str]
     ) -> Conditioning:
-        """What the generator sees of each prompt."""
+        """What the generator sees of each prompt; without a tag path, tags in words."""
+        if not self.preset.dit.uses_tags:
+            texts = [say_tags(text, row) for text, row in zip(texts, tags)]
         ids = [encode_tags(tuple(row)) for row in tags]
         return Conditioning(
             text=self.encode_text(texts),
