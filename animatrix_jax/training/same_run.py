@@ -21,6 +21,7 @@ _CAME_LATER = {
     "data.apart": False,
     "data.held_out_world": False,
     "data.tiers": [],
+    "judge.pixel_blind": False,
     "optimizer.masters": "float32",
 }
 

@@ -6,7 +6,6 @@ the same clips, encoded once (`cache`, which all of them see).
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import subprocess
@@ -38,6 +37,31 @@ class Arm:
     needs: tuple[str, ...] = ()
 
 
+# What judges and preference start from: the arm with both paths, or the model that a
+# size ships.
+GENERATOR, SHIPPED = "generator", ("nano",)
+
+
+def _judge(name: str, **changes: Any) -> Arm:
+    return Arm(
+        name=name,
+        stage="judge",
+        changes=WORLD | {"init.generator": "{generator}"} | changes,
+        needs=(GENERATOR,),
+    )
+
+
+def _sft(name: str, mode: str) -> Arm:
+    return Arm(
+        name=name,
+        stage="sft",
+        changes=WORLD
+        | CONDITIONING
+        | {"init.generator": "{near_physical}", "curriculum.mode": mode},
+        needs=("near_physical",),
+    )
+
+
 def _ct(name: str, **changes: Any) -> Arm:
     return Arm(name=name, stage="ct", changes=WORLD | CONDITIONING | changes)
 
@@ -59,18 +83,36 @@ ARMS = {
                 "model.text_length": 128,
             },
         ),
+        # Little deformation, few effects: from here the curriculum has some way to go.
+        _ct("near_physical", **{"data.odds": "plain"}),
+        _sft("curriculum", "curriculum"),
+        _sft("uniform", "uniform"),
+        _sft("hardest_first", "hardest_first"),
+        _judge("judge"),
+        _judge("judge_tag_blind", **{"judge.tag_blind": True}),
+        _judge("judge_pixel_blind", **{"judge.pixel_blind": True}),
+        # An instrument: a judge of its own, that starts from nothing.
+        _judge("examiner", **{"init.generator": "", "data.apart": True}),
+        Arm(
+            name="preference",
+            stage="preference",
+            changes=WORLD | {"init.generator": "{generator}", "init.judge": "{judge}"},
+            needs=(GENERATOR, "judge"),
+        ),
     )
 }
 
 
-def folder(arm: str, *, work: pathlib.Path) -> pathlib.Path:
-    """Where an arm is trained."""
-    return work / arm
+def folder(arm: str, *, size: str, work: pathlib.Path) -> str:
+    """Where an arm is trained; of `GENERATOR`, where its weights are."""
+    if arm == GENERATOR:
+        return size if size in SHIPPED else str(work / "both")
+    return str(work / arm)
 
 
 def command(arm: Arm, *, size: str, work: pathlib.Path) -> list[str]:
     """What trains it, as a user would type it."""
-    named = {name: str(folder(name, work=work)) for name in arm.needs}
+    named = {name: folder(name, size=size, work=work) for name in arm.needs}
     changes = [
         f"--config.{path}={_text(value, named)}" for path, value in arm.changes.items()
     ]
@@ -78,7 +120,7 @@ def command(arm: Arm, *, size: str, work: pathlib.Path) -> list[str]:
         "animatrix",
         "train",
         f"--config=configs/{size}.py:stage={arm.stage}",
-        f"--workdir={folder(arm.name, work=work)}",
+        f"--workdir={folder(arm.name, size=size, work=work)}",
         *changes,
     ]
 
@@ -87,28 +129,28 @@ def _text(value: Any, named: Mapping[str, str]) -> str:
     return value.format(**named) if isinstance(value, str) else str(value)
 
 
-def train(name: str, *, size: str, work: pathlib.Path) -> dict[str, Any]:
+def train(name: str, *, size: str, work: pathlib.Path) -> None:
     """Trains an arm and what it needs, unless it is done.
-
-    Returns:
-      Its stage's summary.
 
     Raises:
       subprocess.CalledProcessError: if the training fails; its own output says why.
     """
+    if name == GENERATOR:
+        if size in SHIPPED:
+            return
+        name = "both"
     arm = ARMS[name]
     for needed in arm.needs:
         train(needed, size=size, work=work)
-    home = folder(name, work=work)
-    summary = home / arm.stage / "summary.json"
-    if not summary.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        cache = work / "cache"
-        cache.mkdir(exist_ok=True)
-        if not (home / "cache").exists():
-            (home / "cache").symlink_to(cache.absolute(), target_is_directory=True)
-        words = command(arm, size=size, work=work.absolute())
-        program = [sys.executable, "-m", "animatrix_jax.cli.main", *words[1:]]
-        compiled = {"JAX_COMPILATION_CACHE_DIR": str(work.absolute() / ".compiled")}
-        subprocess.run(program, cwd=ROOT, env=compiled | os.environ, check=True)
-    return json.loads(summary.read_text(encoding="utf-8"))
+    home = work / name
+    if (home / arm.stage / "summary.json").exists():
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    cache = work / "cache"
+    cache.mkdir(exist_ok=True)
+    if not (home / "cache").exists():
+        (home / "cache").symlink_to(cache.absolute(), target_is_directory=True)
+    words = command(arm, size=size, work=work.absolute())
+    program = [sys.executable, "-m", "animatrix_jax.cli.main", *words[1:]]
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(work.absolute() / ".compiled")}
+    subprocess.run(program, cwd=ROOT, env=compiled | os.environ, check=True)

@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from animatrix_jax.evaluation.instruments import ProbeReader
+from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.models.presets import preset
 from benchmarks.claims import arms, prompts
 from benchmarks.claims.prompts import Asked
@@ -37,7 +38,7 @@ class Bench:
         """The model of an arm, trained first if need be."""
         arms.train(arm, size=self.size, work=self.work)
         return Sampler.load(
-            arms.folder(arm, work=self.work),
+            arms.folder(arm, size=self.size, work=self.work),
             folder=self.work / "samples",
             steps=self.steps or preset(self.size).steps,
         )
@@ -46,7 +47,12 @@ class Bench:
     def probe(self) -> ProbeReader:
         """The instrument, of a world that no arm saw."""
         arms.train("probe", size=self.size, work=self.work)
-        return ProbeReader.load(str(arms.folder("probe", work=self.work)))
+        return ProbeReader.load(arms.folder("probe", size=self.size, work=self.work))
+
+    def scorer(self, arm: str) -> Scorer:
+        """The judge of an arm."""
+        arms.train(arm, size=self.size, work=self.work)
+        return Scorer.load(arms.folder(arm, size=self.size, work=self.work))
 
     @functools.cached_property
     def asked(self) -> list[Asked]:

@@ -1,4 +1,4 @@
-"""The claims about tags: two paths, not diluted by text, and the two guidances."""
+"""The claims about tags: two paths, dilution, two guidances, and the shipped model."""
 
 import numpy as np
 
@@ -105,5 +105,28 @@ def dual_guidance(bench: Bench) -> dict:
         "rise": rounded(rise),
         "grid": grid,
         "sweet_spot": sweet,
+        "prompts": len(bench.asked),
+    }
+
+
+def shipped(bench: Bench) -> dict:
+    """Tag accuracy of the shipped model's samples beside that of real clips."""
+    values, fields = bench.accuracy("generator"), bench.fields
+    found = fields.mean(values)
+    real = float(np.mean([fields.real[name] for name in fields.read]))
+    share = found.value / real
+    return {
+        "figure": round(100 * share, 1),
+        "unit": "% of the probe's own accuracy on real clips",
+        "target": "85% or more",
+        "reached": share >= 0.85,
+        "accuracy": rounded(found),
+        "real": round(real, 4),
+        "fields_counted": list(fields.read),
+        "by_field": {
+            "real": {k: round(v, 4) for k, v in fields.real.items()},
+            "chance": {k: round(v, 4) for k, v in fields.chance.items()},
+            "samples": fields.by_field(values),
+        },
         "prompts": len(bench.asked),
     }

@@ -1,8 +1,8 @@
 """What the arms are asked for: every value of a field as often as every other.
 
-Cel World's own odds would ask for "no effect" nine times of ten. Here each prompt demands
-one tag, and the rest of the clip is drawn round it; accuracy is read on the demanded tag,
-so that chance is one value of the field's many.
+Cel World's own odds would ask for "no effect" nine times of ten. Here each prompt
+demands one tag, and the rest of the clip is drawn round it; accuracy is read on the
+demanded tag, so that chance is one value of the field's many.
 """
 
 import dataclasses
@@ -75,8 +75,10 @@ def demanded(
 
 
 def contradicted(asked: list[Asked], *, seed: int = _SEED) -> list[Asked]:
-    """The prompts with a text that claims another value of the demanded tag's field, one
-    that Cel World draws; those whose text cannot are left out."""
+    """The prompts with a text that claims another value of the demanded tag's field.
+
+    One that Cel World draws; prompts whose text cannot are left out.
+    """
     taxonomy, found = load_taxonomy(), []
     for one in asked:
         others = set(demandable((one.field,))) - set(one.tags)

@@ -1,7 +1,7 @@
 """What the instruments read of samples, and how sure the figures are.
 
-    accuracy   1 where the probe reads the demanded field as the clip's tags have it (of a
-               field of several values: shared values over all), prompt by prompt
+    accuracy   1 where the probe reads the demanded field as the clip's tags have it (of
+               a field of several values: shared values over all), prompt by prompt
     wins       of prompts whose text claims a rival, and of which the probe reads one of
                the two alone: 1 where that is the tag
     sharpness  mean of |Sobel| over the pixels, over that of the real clips
