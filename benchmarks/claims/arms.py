@@ -57,7 +57,11 @@ def _sft(name: str, mode: str) -> Arm:
         stage="sft",
         changes=WORLD
         | CONDITIONING
-        | {"init.generator": "{near_physical}", "curriculum.mode": mode},
+        | {
+            "init.generator": "{near_physical}",
+            "curriculum.mode": mode,
+            "loop.steps": 600,
+        },
         needs=("near_physical",),
     )
 
