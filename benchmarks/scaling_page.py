@@ -18,6 +18,22 @@ from the model in `benchmarks/scaling.py`: a chip's memory and seconds are `a + 
 the two compiled, and below the smaller of them the seconds are its own. `peak` is GiB on each chip.
 """
 
+_MISSED = """## What was aimed at and missed
+
+Measured by `python -m benchmarks.compiled_step --json` and `python -m benchmarks.dit_step
+--peer=diffusers --json`; figures, what was tried and what is next are in
+[decisions/0005](decisions/0005-the-step-on-many-chips.md) and [performance.md](performance.md).
+
+- **Memory at the peer's bf16 state**, 14B on 4 v5p chips: 45.1 GiB, the peer 42.0. One
+  block's backward pass holds 10 of them; parameters and moments are 20.9. With fp32 masters
+  and moments it is 68.5, under the aim of 70.
+- **Half of the peer's collective bytes**, the same step: 175.9 GB against the 263 that the
+  peer gathers and sums, 0.67. Ulysses under block remat moves 93 of ours; what the peer
+  sends beside gathers and sums is not known.
+- **1.5 and 1.3 times diffusers on a CPU**: diffusers reaches 0.81 and 0.76 of the machine's
+  matrix peak, so that no code could. Ours reaches less than that.
+"""
+
 
 def page(
     tables: Mapping[tuple[str, str], Sequence[Any]], data: Mapping[str, Any]
@@ -49,7 +65,7 @@ def page(
             "## Not compiled yet\n\n"
             f"{', '.join(missing)}. `python -m benchmarks.scaling` goes on with them.\n"
         )
-    return "\n".join(parts)
+    return "\n".join([*parts, _MISSED])
 
 
 def _section(
