@@ -133,7 +133,10 @@ def _compiled_kept(folder: pathlib.Path | None) -> Iterator[None]:
 def _samples(
     config: Any, run_config: dict[str, Any], *, workdir: pathlib.Path
 ) -> Callback:
-    """Samples of held-out prompts, always the same ones from the same noise."""
+    """Samples of held-out prompts, always the same ones from the same noise.
+
+    They are of the world that the stage's clips come from, so its odds are the clips'.
+    """
     towers = Towers(config, workdir=workdir)
     parts = {name: towers.component(name) for name in towers.model.networks}
     parts[towers.trained] = Component(
@@ -152,6 +155,7 @@ def _samples(
         split="test",
         height=model.height,
         width=model.width,
+        odds=config.data.odds,
     )
     given = None
     if towers.refers:

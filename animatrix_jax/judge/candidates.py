@@ -42,16 +42,25 @@ def candidate_pairs(
     *,
     folder: pathlib.Path,
     config: CandidateConfig,
+    odds: str,
     seed: int,
 ) -> PairSet:
     """The pairs in `folder`, made first if they are not there.
 
     Pairs that another generator, judge or setting made are made anew.
 
+    Args:
+      pipeline: the policy.
+      scorer: the judge.
+      folder: of the run.
+      config: how candidates are made and paired.
+      odds: of the world that the prompts come from, which is the generator's own.
+      seed: of prompts and noise.
+
     Raises:
       UserError: if no pair survives.
     """
-    made_from = _made_from(pipeline, scorer, config, seed)
+    made_from = _made_from(pipeline, scorer, config, odds, seed)
     path = folder / "pairs.npz"
     if path.exists():
         pairs = PairSet.load(path)
@@ -64,6 +73,7 @@ def candidate_pairs(
         height=pipeline.preset.height,
         width=pipeline.preset.width,
         frames=pipeline.preset.frames,
+        odds=odds,
     )
     narratives = [world.narrative(i) for i in range(config.prompts)]
     texts = tuple(narrative.summary for narrative in narratives)
@@ -238,7 +248,7 @@ def _write_aside(
 
 
 def _made_from(
-    pipeline: Pipeline, scorer: Scorer, config: CandidateConfig, seed: int
+    pipeline: Pipeline, scorer: Scorer, config: CandidateConfig, odds: str, seed: int
 ) -> str:
     parts: dict[str, Any] = {
         name: fingerprint(dict(pipeline.params[name])) for name in pipeline.params
@@ -246,6 +256,7 @@ def _made_from(
     parts |= {
         "judge": fingerprint(scorer.params),
         "config": dataclasses.asdict(config),
+        "odds": odds,
         "seed": seed,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -171,11 +171,14 @@ class PreferenceStage:
         self._flow = section(FlowConfig, config.flow)
         self._preference = section(PreferenceConfig, config.preference)
         candidates = section(CandidateConfig, config.candidates)
+        data = section(SourceConfig, config.data)
+        self._odds = data.odds
         # A smoke run has few clips of anything, candidates too.
-        clips = section(SourceConfig, config.data).clips
         self._candidates = dataclasses.replace(
             candidates,
-            prompts=max(min(candidates.prompts, clips // candidates.candidates), 2),
+            prompts=max(
+                min(candidates.prompts, data.clips // candidates.candidates), 2
+            ),
         )
         self._batch_config = section(BatchConfig, config.batch)
         self._steps, self._seed = config.loop.steps, config.seed
@@ -273,6 +276,7 @@ class PreferenceStage:
             self._scorer,
             folder=self._folder,
             config=self._candidates,
+            odds=self._odds,
             seed=self._seed,
         )
         return distributed.in_turn(make)  # hosts share the folder
