@@ -7,6 +7,7 @@ Kept in the run's folder: `pairs.npz` (latents, indices, directives), `aside.jso
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
@@ -25,9 +26,10 @@ from animatrix_jax.judge.pairs import (
     CandidateConfig,
     PairSet,
     RankedPairs,
+    Told,
     rank_pairs,
     split_held_out,
-    write_aside,
+    write_lines,
 )
 from animatrix_jax.judge.scoring import SCALE, Scorer, composite, rejected
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
@@ -95,16 +97,10 @@ def candidate_pairs(
     deformation = np.array([m.deformation for m in measures]).reshape(shape)
     motion = np.array([m.motion for m in measures]).reshape(shape)
     ranked = rank_pairs(scores, deformation, config=config)
-    logging.info(
-        "%d candidates: %d pairs to train on, %d for people, dropped %s",
-        len(flat),
-        len(ranked.train),
-        len(ranked.aside),
-        ranked.dropped,
-    )
+    logging.info("%d candidates: %s", len(flat), ranked)
     if not len(ranked.train):
         raise UserError(
-            f"none of {len(flat)} candidates makes a pair (dropped: {ranked.dropped}); "
+            f"none of {len(flat)} candidates makes a pair ({ranked}); "
             "train the judge longer or sample more prompts"
         )
     train, held_out = split_held_out(
@@ -218,33 +214,17 @@ def _write_aside(
     *,
     fps: float,
 ) -> None:
-    written: set[str] = set()
-    lines = []
+    """The closest pairs, and the clips that they are of."""
 
-    def clip(prompt: int, candidate: int) -> str:
+    @functools.cache
+    def written(prompt: int, candidate: int) -> str:
         name = f"aside/{prompt:05d}-{candidate}.mp4"
-        if name not in written:
-            (folder / "aside").mkdir(parents=True, exist_ok=True)
-            video = videos[prompt * config.candidates + candidate]
-            write_video(folder / name, video, fps)
-            written.add(name)
+        video = videos[prompt * config.candidates + candidate]
+        write_video(folder / name, video, fps)
         return name
 
-    aside = ranked.aside
-    for prompt, winner, loser, gap in zip(
-        aside.prompt.tolist(), aside.winner.tolist(), aside.loser.tolist(), aside.gap
-    ):
-        # Which clip the judge preferred is kept apart, so that a page can hide it.
-        lines.append(
-            {
-                "prompt": pairs.texts[prompt],
-                "tags": list(pairs.tags[prompt]),
-                "clips": [clip(prompt, c) for c in sorted((winner, loser))],
-                "judge_prefers": sorted((winner, loser)).index(winner),
-                "gap": round(float(gap), 4),
-            }
-        )
-    write_aside(folder / "aside.jsonl", lines)
+    told = Told(texts=pairs.texts, tags=pairs.tags, name=written)
+    write_lines(folder / "aside.jsonl", told.aside(ranked.aside))
 
 
 def _made_from(
