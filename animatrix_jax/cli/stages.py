@@ -14,7 +14,8 @@ from animatrix_jax.caption.stages import CaptionStage
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
-from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
+from animatrix_jax.judge.preference import PreferenceStage
+from animatrix_jax.judge.stages import JudgeStage
 from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.mesh import MeshConfig, check_batch, make_mesh
 from animatrix_jax.sampling.pipeline import Pipeline

@@ -107,6 +107,7 @@ class RankedPairs:
 
     def __str__(self) -> str:
         dropped = ", ".join(f"{n} {name}" for name, n in self.dropped.items())
+        dropped = dropped.replace("_", " ")
         return (
             f"{len(self.train)} pairs, {len(self.aside)} closer ones for people; "
             f"dropped {dropped}"

@@ -21,6 +21,7 @@ _CAME_LATER = {
     "data.held_out_world": False,
     "data.tiers": [],
     "optimizer.masters": "float32",
+    "preference.reference_draws": 0,
 }
 
 

@@ -112,6 +112,18 @@ def test_user_errors_are_one_line(judge, folder, tmp_path):
         ClipJudge.load("pico")
 
 
+def test_a_file_that_goes_away_is_set_aside_and_the_rest_is_judged(judge, tmp_path):
+    for name in "ab":
+        write_video(tmp_path / f"{name}.mp4", drawing(5), 12)
+    source = judge.open(tmp_path)
+    (tmp_path / "a.mp4").unlink()
+    assert [clip.video for clip in judge(source)] == ["b.mp4"]
+    assert source.set_aside == {"a.mp4": "failed when read again: no such file"}
+    (tmp_path / "b.mp4").unlink()
+    with pytest.raises(UserError, match="no clip of .* could be read again"):
+        judge(source)
+
+
 def clip(name, score, *, deformation=1.0, tags=PAN, summary="", worst=None):
     scores = np.full(4, float(score))
     if worst is not None:

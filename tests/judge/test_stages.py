@@ -12,7 +12,8 @@ from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge import candidates
 from animatrix_jax.judge.pairs import PairSet
-from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
+from animatrix_jax.judge.preference import PreferenceStage
+from animatrix_jax.judge.stages import JudgeStage
 from animatrix_jax.training.weights import load_component
 
 
