@@ -94,7 +94,7 @@ def _judge(
         "clips": len(clips),
         "rejected": rejected,
         "composite": round(sum(clip.composite for clip in clips) / len(clips), 4),
-        "set_aside": source.set_aside,
+        "set_aside": len(source.set_aside),
         "out": str(out),
     }
     if pairs is not None:
