@@ -338,7 +338,7 @@ ODDS: dict[str, dict[str, Table]] = {
         "vfx.lines": {"none": 20},
         "vfx.manpu": {"none": 20},
         "vfx.elemental": {"none": 20},
-    },    # A quiet frame where everything is asked for now and then: what 64 pixels can show.
+    },  # A quiet frame where everything is asked for now and then: what 64 pixels can show.
     "studio": {
         "style.rendering": {
             "two_tone_cel": 1.5,

@@ -19,8 +19,11 @@ from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage, measure
 from animatrix_jax.cels.truth import Truth, true_clip
+from animatrix_jax.cels.unasked import unasked
 from animatrix_jax.knowledge.tags import parse_tags
 
+# Of a pair's clips with deformation, the share whose tags ask for another.
+_UNASKED = 0.25
 DEFECT_MODES = ("none", "random", "paired")
 
 
@@ -57,7 +60,8 @@ class CelWorld:
       frames: in a clip.
       split: another split is another stream of clips.
       defects: "none"; "random": half of the clips have some; "paired": clips 2j and
-        2j+1 are the same but for their defects.
+        2j+1 are the same but for their defects, and some ask for a deformation that is
+        not theirs (unasked.py).
       flow: whether clips carry true optical flow.
       truth: whether they carry all that is known of their pixels: flow, layers, cadence,
         deformation, where defects are. It costs several times the drawing.
@@ -131,7 +135,11 @@ class CelWorld:
             return spec
         draws = Draws(self.seed, "pair", self.split, index)
         found = draw_defects(draws, frames=self.frames, clean=0.35)
-        return dataclasses.replace(spec, index=index, defects=found)
+        spec = dataclasses.replace(spec, index=index, defects=found)
+        claims = draws.child("claims")
+        if spec.deform.kinds and claims.chance(_UNASKED):
+            return unasked(spec, claims)
+        return spec
 
     def narrative(self, index: int) -> Narrative:
         """Summary and description of clip ``index``, without drawing it."""

@@ -31,7 +31,7 @@ from animatrix_jax.data.curriculum import (
 from animatrix_jax.data.records import Record, Source
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.corruption import CorruptionConfig, corrupt
-from animatrix_jax.knowledge.directive import Directive
+from animatrix_jax.knowledge.directive import Directive, say_tags
 from animatrix_jax.knowledge.encoding import MAX_TAGS, encode_tags
 
 Batch = dict[str, np.ndarray]
@@ -66,6 +66,7 @@ class DataConfig:
       time_stride: frames of video a latent frame stands for, for `given`.
       corruption: conditioning dropout; None gives every tag and the whole text.
       curriculum: how clips are drawn.
+      say_tags: tags are said in words after the text, for a model without a tag path.
       group: neighbouring slots that share a draw and its corruption: slot s takes clip
         `group * i + s % group`, so that 2 brings the clips of a pair together.
       workers: threads that make batches ahead.
@@ -89,6 +90,7 @@ class DataConfig:
         default_factory=CorruptionConfig
     )
     curriculum: CurriculumConfig = dataclasses.field(default_factory=CurriculumConfig)
+    say_tags: bool = False
     group: int = 1
     workers: int = 2
     prefetch: int = 4
@@ -227,7 +229,8 @@ class Batcher:
             if task == "t2i" and "media" in config.fields:
                 record = record | _one_image(record, rng)
             records.append(record)
-            texts.append(conditions.text)
+            text = conditions.text
+            texts.append(say_tags(text, conditions.tags) if config.say_tags else text)
             tags.append(conditions.tags)
         batch = {"clip_id": np.array([r["clip_id"] for r in records], np.int64)}
         if "media" in config.fields:

@@ -7,7 +7,7 @@
 Nothing is decoded to be judged. Each head is linear in what it sees; that includes the
 tag set's vector, so the same deformation can score high where it was asked for and low
 where it was not (AniMatrix, "deformation-aware"). A tag-blind judge, to compare with,
-is the same network with every tag masked.
+is the same network with every tag masked; a pixel-blind one has every clip blank.
 """
 
 import dataclasses
@@ -37,12 +37,15 @@ class JudgeConfig:
       sigma: noise level that the trunk is told; the clip is scaled as at that level.
       noise: whether training adds the noise of that level. Scoring never does.
       tag_blind: mask all tags, in the trunk and in the heads.
+      pixel_blind: see the tags alone, the clip blanked out: what a judge could guess
+        from what was asked.
     """
 
     depth: int = 0
     sigma: float = 0.05
     noise: bool = True
     tag_blind: bool = False
+    pixel_blind: bool = False
 
 
 class AttentionPool(nnx.Module):
@@ -128,6 +131,8 @@ class Judge(nnx.Module):
         mask = jnp.asarray(tag_mask)
         if self.config.tag_blind:
             mask = jnp.zeros_like(mask)
+        if self.config.pixel_blind:
+            latents = jnp.zeros_like(latents)
         xt = (1.0 - sigma) * latents
         if noise is not None:
             xt = xt + sigma * noise

@@ -9,9 +9,12 @@ the prose are written `&amp;`, `&lt;` and `&gt;`, so that whatever the prose hol
 
 import dataclasses
 import re
+from collections.abc import Iterable
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.schema import NONE
 from animatrix_jax.knowledge.tags import Tag, format_tags, parse_tags
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 SECTIONS = ("tag", "summary", "description")
 
@@ -64,6 +67,21 @@ def parse_directive(text: str) -> Directive:
         summary=_unescape(summary),
         description=_unescape(description),
     )
+
+
+def say_tags(text: str, tags: Iterable[Tag]) -> str:
+    """`text` with the tags said in words after it, for a model that has no tag path.
+
+        say_tags("A girl runs.", ("camera.shot_size=bust", "vfx.lines=none"))
+        "A girl runs. Bust."
+
+    A value of nothing ("none") goes unsaid: the field's silence says it.
+    """
+    known = load_taxonomy().values_by_tag
+    words = [known[tag][1].words for tag in tags if known[tag][1].name != NONE]
+    said = ", ".join(words)
+    said = said and f"{said[:1].upper()}{said[1:]}."
+    return " ".join(filter(None, (text, said)))
 
 
 def _escape(text: str) -> str:

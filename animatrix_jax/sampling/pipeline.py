@@ -22,22 +22,23 @@ from jaxtyping import Array, Float, UInt8
 
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.directive import say_tags
 from animatrix_jax.knowledge.encoding import encode_tags
 from animatrix_jax.knowledge.tags import parse_tags
 from animatrix_jax.models.clip import preprocess
 from animatrix_jax.models.conditioning import Conditioning
-from animatrix_jax.models.config import from_dict
 from animatrix_jax.models.functional import Params
-from animatrix_jax.models.presets import EXPERTS, ModelPreset
+from animatrix_jax.models.presets import ModelPreset
 from animatrix_jax.parallel import sharding
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.sampling import programs
 from animatrix_jax.sampling.conditioning import Given, first_frame
 from animatrix_jax.sampling.guidance import ORDERS, branch_weights
+from animatrix_jax.sampling.parts import load_parts, preset_of
 from animatrix_jax.sampling.sampler import SamplerConfig, begin, turns
 from animatrix_jax.sampling.solvers import SOLVERS
 from animatrix_jax.training.lazy import loaded
-from animatrix_jax.training.weights import Component, load_component
+from animatrix_jax.training.weights import Component
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,13 +116,9 @@ class Pipeline:
           UserError: if there is no such model or a part of it is missing, or devices are
             too few or do not divide it.
         """
-        parts = {"generator": load_component(checkpoint, "generator", stage=stage)}
-        model = from_dict(ModelPreset, parts["generator"].config["model"])
-        for name in model.generators[1:]:
-            parts[name] = _other_expert(checkpoint, name, stage)
-        for name in model.towers:
-            parts[name] = parts["generator"].tower(name)
-        return cls.from_components(parts, phase=phase, devices=devices)
+        return cls.from_components(
+            load_parts(checkpoint, stage), phase=phase, devices=devices
+        )
 
     @classmethod
     def from_components(
@@ -137,14 +134,7 @@ class Pipeline:
           UserError: for a part that is missing or does not go with the others, and for
             a text tower without a tokenizer.
         """
-        models = {
-            name: from_dict(ModelPreset, part.config["model"])
-            for name, part in parts.items()
-        }
-        _check_parts(parts, models)
-        preset = models["generator"]
-        own = {name: getattr(models[name], name) for name in preset.towers}
-        preset = dataclasses.replace(preset, **own)
+        preset = preset_of(parts)
         path = parts["text"].tokenizer
         if path is None:
             raise UserError(f"{parts['text'].source} has no tokenizer")
@@ -363,7 +353,9 @@ class Pipeline:
     def conditioning(
         self, tags: Sequence[Sequence[str]], texts: Sequence[str]
     ) -> Conditioning:
-        """What the generator sees of each prompt."""
+        """What the generator sees of each prompt; without a tag path, tags in words."""
+        if not self.preset.dit.uses_tags:
+            texts = [say_tags(text, row) for text, row in zip(texts, tags)]
         ids = [encode_tags(tuple(row)) for row in tags]
         return Conditioning(
             text=self.encode_text(texts),
@@ -485,50 +477,6 @@ class Pipeline:
                 f"the image must be uint8 of shape {expected}, "
                 f"got {images.dtype} of shape {images.shape[1:]}"
             )
-
-
-def _other_expert(checkpoint: str, name: str, stage: str) -> Component:
-    """The second of two experts.
-
-    Raises:
-      UserError: if it is not there, with what this model takes.
-    """
-    try:
-        return load_component(checkpoint, name, stage=stage)
-    except UserError as error:
-        raise UserError(
-            f"{error}; the model has two experts, {' and '.join(EXPERTS.values())}, and "
-            f"samples with both: convert both, or name it by --config.init.{name}"
-        ) from error
-
-
-def _check_parts(
-    parts: Mapping[str, Component], models: Mapping[str, ModelPreset]
-) -> None:
-    """All networks are there, and two experts are of one shape and go with one VAE."""
-    model = models["generator"]
-    missing = [name for name in model.networks if name not in parts]
-    if missing:
-        raise UserError(
-            f"{parts['generator'].source} takes {', '.join(model.networks)} to sample;"
-            f" there is no {', '.join(missing)}"
-        )
-    for name in model.generators[1:]:
-        if _shapes(models[name]) != _shapes(model):
-            raise UserError(
-                f"the experts {parts['generator'].source} and {parts[name].source} are "
-                "not of one shape, or not with one boundary between them"
-            )
-        for tower in model.towers:
-            parts[name].check_tower(parts[tower])
-
-
-def _shapes(model: ModelPreset) -> tuple[Any, ...]:
-    """What of a generator's config its parameters and its use depend on."""
-    dit = dataclasses.replace(
-        model.dit, remat="none", attention="auto", dtype="float32"
-    )
-    return dit, model.tags, model.experts
 
 
 def _off_device(leaf: Any) -> Any:

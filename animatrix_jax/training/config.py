@@ -48,6 +48,8 @@ class SourceConfig:
       held_out: clips kept for the validation loss.
       held_out_world: they are of the world whose characters, colours, bodies and places
         no training clip of Cel World has.
+      apart: the training clips are of that world too: for an instrument, which must know
+        nothing of what it measures.
       defects: of Cel World's clips: "none", "random", "paired".
       odds: how often Cel World draws each value: "broad", "plain" or "studio".
       workers: processes that draw, and threads that build batches.
@@ -62,6 +64,7 @@ class SourceConfig:
     cached: bool = True
     held_out: int = 128
     held_out_world: bool = False
+    apart: bool = False
     defects: str = "none"
     odds: str = "broad"
     workers: int = 2

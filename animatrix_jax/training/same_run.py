@@ -18,8 +18,10 @@ _MAY_CHANGE = (
 _CAME_LATER = {
     "batch.buckets": [],
     "batch.multiple": 1,
+    "data.apart": False,
     "data.held_out_world": False,
     "data.tiers": [],
+    "judge.pixel_blind": False,
     "optimizer.masters": "float32",
     "preference.reference_draws": 0,
 }

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from animatrix_jax.cels.defects import FAMILIES, Defect
+from animatrix_jax.cels.defects import FAMILIES, UNASKED, Defect, scores
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import draw_spec
 from animatrix_jax.cels.staging import make_stage, measure
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.tags import parse_tags
 
 QUIET = (
     "vfx.vfx_level=none",
@@ -342,7 +343,7 @@ def test_scores_are_five_less_four_times_severity():
 
 
 def test_pairs_differ_in_defects_only():
-    world = CelWorld(defects="paired", seed=1)
+    world = CelWorld(defects="paired", seed=1, tags=("motion.deformation=none",))
     differ = 0
     for j in range(10):
         first, second = world.spec(2 * j), world.spec(2 * j + 1)
@@ -350,6 +351,26 @@ def test_pairs_differ_in_defects_only():
         assert same == first
         differ += first.defects != second.defects
     assert differ >= 6
+
+
+def test_some_pairs_ask_for_a_deformation_that_is_not_theirs():
+    tags = ("motion.deformation=smear", "motion.deform_level=2")
+    world = CelWorld(defects="paired", seed=1, tags=tags, frames=9)
+    specs = [world.spec(i) for i in range(200)]
+    found = [s for s in specs if any(d.kind == UNASKED for d in s.defects)]
+    assert 25 <= len(found) <= 75
+    asked = {s.value("motion.deformation") for s in found}
+    assert asked == {"none", "multiples", "squash_stretch", "chibi_shift"}
+    for spec in found:
+        assert spec.deform.kinds == ("smear",)
+        assert parse_tags(spec.tags) == spec.tags
+        level = "0" if spec.value("motion.deformation") == "none" else "2"
+        assert spec.value("motion.deform_level") == level
+        assert scores(spec.defects)[3] <= 5 - 4 * 0.7 + 1e-6
+    # The drawing is that of the tags that it was drawn with.
+    alone = next(s for s in found if len(s.defects) == 1)
+    plain = CelWorld(seed=1, tags=tags, frames=9)[alone.index // 2]
+    np.testing.assert_array_equal(world[alone.index].video, plain.video)
 
 
 def test_speed_is_of_the_right_order():

@@ -96,6 +96,7 @@ class Clips:
             time_stride=towers.vae_config.stride[0],
             corruption=section(CorruptionConfig, config.corruption),
             curriculum=section(CurriculumConfig, config.curriculum),
+            say_tags=not towers.dit.uses_tags,
             group=group,
             workers=self._data.workers,
         )
@@ -113,6 +114,7 @@ class Clips:
         """Whether texts come as vectors: nothing may rewrite them on the way."""
         corruption = self._batches.corruption
         rewritten = corruption.synonym > 0 or corruption.conflict > 0
+        rewritten = rewritten or self._batches.say_tags
         return self._encoded_ahead is not None and not (self.pixels or rewritten)
 
     def batches(self) -> grain.IterDataset:
@@ -284,7 +286,9 @@ class Clips:
                 labels=self._data.labels or None,
                 workdir=self._workdir / self._stage / apart,
             )
-        return self._world("train", self._data.clips, self._seed)
+        return self._world(
+            "train", self._data.clips, self._seed, held_out=self._data.apart
+        )
 
     def _prepared(self) -> Source:
         """The dataset's clips as they were encoded ahead, by this run's encoders."""
@@ -331,7 +335,7 @@ class Clips:
             max(self._data.held_out, 2) if held else clips,
             seed + (still and not held),
             still=still,
-            held_out=held and self._data.held_out_world,
+            held_out=self._held_out_world(held=held),
             shape=(frames, bucket.height, bucket.width),
         )
 
@@ -359,7 +363,13 @@ class Clips:
         shown = np.max(dict(self._batches.tasks)["t2i"]) > 0
         if not (self._data.images and self._data.source == "cels" and shown):
             return None
-        return self._world("train", self._data.images, self._seed + 1, still=True)
+        return self._world(
+            "train",
+            self._data.images,
+            self._seed + 1,
+            still=True,
+            held_out=self._data.apart,
+        )
 
     @functools.cached_property
     def _held_out_source(self) -> Source:
@@ -369,8 +379,12 @@ class Clips:
             "test",
             max(self._data.held_out, 2),
             _HELD_OUT_SEED,
-            held_out=self._data.held_out_world,
+            held_out=self._held_out_world(held=True),
         )
+
+    def _held_out_world(self, *, held: bool) -> bool:
+        """Whether clips, held out or not, are of the world of other characters."""
+        return self._data.apart or (held and self._data.held_out_world)
 
     @property
     def _tokenizer(self) -> Any:

@@ -1,0 +1,1 @@
+"""The paper's claims, measured: what each needs trained, sampled and read."""
