@@ -1,10 +1,12 @@
 """How much of a drawing a model's VAE keeps, against the best linear code of its rate.
 
     python -m benchmarks.vae [--checkpoint=pico] [--clips=96] [--json] [--sheet=FILE.png]
+    python -m benchmarks.vae --size=64 --odds=studio      as `nano` uses it
 
 On clips of Cel World's test split:
 
     psnr      decibels, pixels in [0, 1]
+    first     the same of first frames, which are coded alone
     line      <L r, L x> / <L x, L x>, L the response to dark lines one pixel wide
     impact    <P r, P x> / <P x, P x>, P a frame less the mean of the frames around it, at
               the frame where P x is largest, of clips tagged impact_frame
@@ -31,7 +33,7 @@ from animatrix_jax.models.vae import VAE, signed
 from animatrix_jax.training.weights import load_component
 
 FLAGS = flags.FLAGS
-_SIZE = {"frames": 17, "height": 32, "width": 32}
+_FRAMES = 17
 _FIT_CLIPS, _BATCH = 256, 16
 
 
@@ -40,13 +42,16 @@ def main(argv: list[str]) -> None:
     del argv
     component = load_component(FLAGS.checkpoint, "vae")
     config = from_dict(VAEConfig, component.config["model"]["vae"])
-    clips = draw("test", FLAGS.clips)
-    struck = draw("test", FLAGS.clips // 4, tags=("vfx.impact=impact_frame",))
-    fitted = LinearCode(draw("train", _FIT_CLIPS), config)
+    where = {"size": FLAGS.size, "odds": FLAGS.odds}
+    clips = draw("test", FLAGS.clips, **where)
+    impact = ("vfx.impact=impact_frame",)
+    struck = draw("test", FLAGS.clips // 4, tags=impact, **where)
+    fitted = LinearCode(draw("train", _FIT_CLIPS, **where), config)
     report = {}
     for name, code in (("vae", make_vae(component.params, config)), ("linear", fitted)):
         report[name] = {
             "psnr": psnr(clips, code(clips)),
+            "first": psnr(clips[:, :1], code(clips)[:, :1]),
             "line": kept(clips, code(clips), line_response),
             "impact": kept(struck, code(struck), impact_response),
         }
@@ -59,9 +64,25 @@ def main(argv: list[str]) -> None:
     app.print_json(json.loads(json.dumps(report)))
 
 
-def draw(split: str, count: int, tags: tuple[str, ...] = ()) -> np.ndarray:
+def draw(
+    split: str,
+    count: int,
+    tags: tuple[str, ...] = (),
+    *,
+    size: int = 32,
+    odds: str = "broad",
+) -> np.ndarray:
     """uint8 [n t h w 3]."""
-    world = CelWorld(seed=7, size=count, split=split, tags=tags, **_SIZE)
+    world = CelWorld(
+        seed=7,
+        size=count,
+        split=split,
+        tags=tags,
+        frames=_FRAMES,
+        height=size,
+        width=size,
+        odds=odds,
+    )
     return np.stack([world[i].video for i in range(count)])
 
 
@@ -171,6 +192,8 @@ def impact_response(video: np.ndarray, truth: np.ndarray) -> np.ndarray:
 if __name__ == "__main__":
     flags.DEFINE_string("checkpoint", "pico", "A shipped model's name, or a run.")
     flags.DEFINE_integer("clips", 96, "Of each kind.", lower_bound=8)
+    flags.DEFINE_integer("size", 32, "Pixels of a side.", lower_bound=16)
+    flags.DEFINE_string("odds", "broad", "Of Cel World.")
     flags.DEFINE_string(
         "sheet", "", "Where to write clips above their reconstructions."
     )
