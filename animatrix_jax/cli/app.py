@@ -7,6 +7,7 @@ and exits with code 2. Anything else is our mistake, and keeps its traceback.
 import json
 import logging as std_logging
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,6 +56,24 @@ def run(main: Callable[[list[str]], Any], argv: Sequence[str] | None = None) -> 
         sys.exit(130)
     sys.stdout.flush()
     sys.exit(code or 0)
+
+
+def writable(text: str, *, flag: str) -> pathlib.Path:
+    """The file that a flag names, its folder made.
+
+    Raises:
+      UserError: if it cannot be written.
+    """
+    path = pathlib.Path(text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write --{flag}={text}: {error.strerror}") from error
+    if path.is_dir():
+        raise UserError(f"cannot write --{flag}={text}: it is a folder")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"cannot write --{flag}={text}: permission denied")
+    return path
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ VERBS = (
     "sample",
     "caption",
     "prepare",
+    "judge",
     "evaluate",
     "convert",
     "plan",

@@ -12,7 +12,6 @@ numbered (clip_0.mp4, clip_1.mp4, ...) and a .png shows all clips on one sheet.
 
 import contextlib
 import math
-import os
 import pathlib
 import sys
 import time
@@ -188,22 +187,12 @@ def _check_numbers() -> None:
 
 def _checked_out(text: str) -> pathlib.Path:
     """The path to write, its folder made."""
-    out = pathlib.Path(text)
-    if out.suffix.lower() not in SUFFIXES:
+    if pathlib.Path(text).suffix.lower() not in SUFFIXES:
         raise UserError(
             f"--out must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, "
             f"got {text!r}"
         )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write --out={text}: {error.strerror}") from error
-    if out.is_dir():
-        raise UserError(f"cannot write --out={text}: it is a folder")
-    target = out if out.exists() else out.parent
-    if not os.access(target, os.W_OK):
-        raise UserError(f"cannot write --out={text}: permission denied")
-    return out
+    return app.writable(text, flag="out")
 
 
 def _check_image(path: str) -> None:

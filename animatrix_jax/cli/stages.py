@@ -14,7 +14,8 @@ from animatrix_jax.caption.stages import CaptionStage
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
-from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
+from animatrix_jax.judge.preference import PreferenceStage
+from animatrix_jax.judge.stages import JudgeStage
 from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.mesh import MeshConfig, check_batch, make_mesh
 from animatrix_jax.sampling.pipeline import Pipeline
@@ -133,7 +134,10 @@ def _compiled_kept(folder: pathlib.Path | None) -> Iterator[None]:
 def _samples(
     config: Any, run_config: dict[str, Any], *, workdir: pathlib.Path
 ) -> Callback:
-    """Samples of held-out prompts, always the same ones from the same noise."""
+    """Samples of held-out prompts, always the same ones from the same noise.
+
+    They are of the world that the stage's clips come from, so its odds are the clips'.
+    """
     towers = Towers(config, workdir=workdir)
     parts = {name: towers.component(name) for name in towers.model.networks}
     parts[towers.trained] = Component(
@@ -152,6 +156,7 @@ def _samples(
         split="test",
         height=model.height,
         width=model.width,
+        odds=config.data.odds,
     )
     given = None
     if towers.refers:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 import tqdm
 from absl import logging
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from animatrix_jax.data import measures, video
 from animatrix_jax.data.curriculum import ClipTables, build_tables, style_cluster
@@ -46,6 +46,7 @@ class FolderClip:
     end: float
     directive: Directive
     aspect: float
+    whole: bool = False  # the span is all of the file
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class FolderSource:
 
     Args:
       folder: searched recursively.
+      files: only these, by their paths in the folder; None for all that are videos.
       frames, fps, height, width: the shape of a record's video.
       labels: a JSON-lines file; `labels.jsonl` in the folder if there is one.
       workdir: where set_aside.jsonl goes; nothing is written without it.
@@ -68,6 +70,12 @@ class FolderSource:
 
     Raises:
       UserError: if the folder does not exist or holds no usable video.
+
+    Attributes:
+      clips: what it draws from.
+      labelled: how many of them a label speaks of.
+      set_aside: files and lines of labels that cannot be used, with the reason.
+      failures: reads that failed although the file had been looked at.
     """
 
     def __init__(
@@ -78,6 +86,7 @@ class FolderSource:
         fps: video.Real,
         height: int,
         width: int,
+        files: Sequence[str] | None = None,
         labels: str | os.PathLike | None = None,
         workdir: str | os.PathLike | None = None,
         span_seconds: video.Real = 10.0,
@@ -93,11 +102,13 @@ class FolderSource:
         if self._workdir is not None:
             self._workdir.mkdir(parents=True, exist_ok=True)
             (self._workdir / "set_aside.jsonl").write_text("")
-        paths = _find_videos(self.folder)
-        files = self._check_all(paths)
-        labelled = self._read_labels(labels, files)
+        self._only = files
+        paths = _find_videos(self.folder) if files is None else list(files)
+        usable = self._check_all(paths)
+        labelled = self._read_labels(labels, usable)
+        self.labelled = sum(map(len, labelled.values()))
         self.clips: list[FolderClip] = []
-        for path, file in files.items():
+        for path, file in usable.items():
             spans = labelled.get(path)
             self.clips += _cut(path, file, span_seconds) if spans is None else spans
         if not self.clips:
@@ -106,7 +117,7 @@ class FolderSource:
             "%s: %d clips from %d of %d files, %d set aside",
             self.folder,
             len(self.clips),
-            len(files),
+            len(usable),
             len(paths),
             len(self.set_aside),
         )
@@ -159,6 +170,20 @@ class FolderSource:
             return self.narrative(index) | {"video": pixels}
         raise UserError(f"{_REPLACEMENTS} clips in a row did not decode: {self.folder}")
 
+    def middle(self, index: int) -> UInt8[np.ndarray, "t h w 3"]:
+        """The window in the middle of clip `index`.
+
+        Raises:
+          VideoError: if its file fails now; it is set aside then.
+        """
+        clip = self.clips[index]
+        slack = clip.end - clip.start - self._needed
+        try:
+            return self._read(clip, clip.start + slack / 2)
+        except video.VideoError as error:
+            self._put_aside(clip.path, f"failed when read again: {error}")
+            raise
+
     def narrative(self, index: int) -> Record:
         """The labels of clip `index`."""
         directive = self.clips[index].directive
@@ -184,18 +209,16 @@ class FolderSource:
 
     @functools.cached_property
     def _measures(self) -> list[measures.Measures]:
-        def measure(clip: FolderClip) -> measures.Measures:
-            slack = clip.end - clip.start - self._needed
+        def measure(index: int) -> measures.Measures:
             try:
-                return measures.measure(self._read(clip, clip.start + slack / 2))
-            except video.VideoError as error:
-                self._put_aside(clip.path, f"failed while measured: {error}")
+                return measures.measure(self.middle(index))
+            except video.VideoError:
                 return measures.STILL
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(
                 tqdm.tqdm(
-                    pool.map(measure, self.clips),
+                    pool.map(measure, range(len(self.clips))),
                     total=len(self.clips),
                     desc="measuring clips",
                     disable=len(self.clips) < 100,
@@ -268,7 +291,7 @@ class FolderSource:
         return clips
 
     def _parse_label(self, line: str, files: dict[str, _File]) -> FolderClip | None:
-        """One label; None if its file is set aside already."""
+        """One label; None if its file is set aside already, or not asked for."""
         label = parse_label(line)
         full = self.folder / label.video
         if not _is_inside(full, self.folder):
@@ -276,7 +299,8 @@ class FolderSource:
         # Both sides resolved, so that "./a.mp4" and "b/../a.mp4" are one file.
         path = full.resolve().relative_to(self.folder.resolve()).as_posix()
         if path not in files:
-            if path in self.set_aside:
+            left_out = self._only is not None and path not in self._only
+            if path in self.set_aside or left_out:
                 return None
             raise UserError(f"no such video: {label.video!r}")
         start = label.start or 0.0
@@ -296,6 +320,7 @@ class FolderSource:
             end=end,
             directive=directive,
             aspect=files[path].aspect,
+            whole=start == 0.0 and end == files[path].seconds,
         )
 
     def _put_aside(self, name: str, reason: str) -> None:
@@ -339,7 +364,12 @@ def _cut(path: str, file: _File, span: float) -> list[FolderClip]:
     edges = np.linspace(0.0, file.seconds, count + 1).tolist()
     return [
         FolderClip(
-            path=path, start=start, end=end, directive=nothing, aspect=file.aspect
+            path=path,
+            start=start,
+            end=end,
+            directive=nothing,
+            aspect=file.aspect,
+            whole=count == 1,
         )
         for start, end in itertools.pairwise(edges)
     ]

@@ -7,6 +7,7 @@ Kept in the run's folder: `pairs.npz` (latents, indices, directives), `aside.jso
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
@@ -25,9 +26,10 @@ from animatrix_jax.judge.pairs import (
     CandidateConfig,
     PairSet,
     RankedPairs,
+    Told,
     rank_pairs,
     split_held_out,
-    write_aside,
+    write_lines,
 )
 from animatrix_jax.judge.scoring import SCALE, Scorer, composite, rejected
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
@@ -42,16 +44,25 @@ def candidate_pairs(
     *,
     folder: pathlib.Path,
     config: CandidateConfig,
+    odds: str,
     seed: int,
 ) -> PairSet:
     """The pairs in `folder`, made first if they are not there.
 
     Pairs that another generator, judge or setting made are made anew.
 
+    Args:
+      pipeline: the policy.
+      scorer: the judge.
+      folder: of the run.
+      config: how candidates are made and paired.
+      odds: of the world that the prompts come from, which is the generator's own.
+      seed: of prompts and noise.
+
     Raises:
       UserError: if no pair survives.
     """
-    made_from = _made_from(pipeline, scorer, config, seed)
+    made_from = _made_from(pipeline, scorer, config, odds, seed)
     path = folder / "pairs.npz"
     if path.exists():
         pairs = PairSet.load(path)
@@ -64,6 +75,7 @@ def candidate_pairs(
         height=pipeline.preset.height,
         width=pipeline.preset.width,
         frames=pipeline.preset.frames,
+        odds=odds,
     )
     narratives = [world.narrative(i) for i in range(config.prompts)]
     texts = tuple(narrative.summary for narrative in narratives)
@@ -85,16 +97,10 @@ def candidate_pairs(
     deformation = np.array([m.deformation for m in measures]).reshape(shape)
     motion = np.array([m.motion for m in measures]).reshape(shape)
     ranked = rank_pairs(scores, deformation, config=config)
-    logging.info(
-        "%d candidates: %d pairs to train on, %d for people, dropped %s",
-        len(flat),
-        len(ranked.train),
-        len(ranked.aside),
-        ranked.dropped,
-    )
+    logging.info("%d candidates: %s", len(flat), ranked)
     if not len(ranked.train):
         raise UserError(
-            f"none of {len(flat)} candidates makes a pair (dropped: {ranked.dropped}); "
+            f"none of {len(flat)} candidates makes a pair ({ranked}); "
             "train the judge longer or sample more prompts"
         )
     train, held_out = split_held_out(
@@ -208,37 +214,21 @@ def _write_aside(
     *,
     fps: float,
 ) -> None:
-    written: set[str] = set()
-    lines = []
+    """The closest pairs, and the clips that they are of."""
 
-    def clip(prompt: int, candidate: int) -> str:
+    @functools.cache
+    def written(prompt: int, candidate: int) -> str:
         name = f"aside/{prompt:05d}-{candidate}.mp4"
-        if name not in written:
-            (folder / "aside").mkdir(parents=True, exist_ok=True)
-            video = videos[prompt * config.candidates + candidate]
-            write_video(folder / name, video, fps)
-            written.add(name)
+        video = videos[prompt * config.candidates + candidate]
+        write_video(folder / name, video, fps)
         return name
 
-    aside = ranked.aside
-    for prompt, winner, loser, gap in zip(
-        aside.prompt.tolist(), aside.winner.tolist(), aside.loser.tolist(), aside.gap
-    ):
-        # Which clip the judge preferred is kept apart, so that a page can hide it.
-        lines.append(
-            {
-                "prompt": pairs.texts[prompt],
-                "tags": list(pairs.tags[prompt]),
-                "clips": [clip(prompt, c) for c in sorted((winner, loser))],
-                "judge_prefers": sorted((winner, loser)).index(winner),
-                "gap": round(float(gap), 4),
-            }
-        )
-    write_aside(folder / "aside.jsonl", lines)
+    told = Told(texts=pairs.texts, tags=pairs.tags, name=written)
+    write_lines(folder / "aside.jsonl", told.aside(ranked.aside))
 
 
 def _made_from(
-    pipeline: Pipeline, scorer: Scorer, config: CandidateConfig, seed: int
+    pipeline: Pipeline, scorer: Scorer, config: CandidateConfig, odds: str, seed: int
 ) -> str:
     parts: dict[str, Any] = {
         name: fingerprint(dict(pipeline.params[name])) for name in pipeline.params
@@ -246,6 +236,7 @@ def _made_from(
     parts |= {
         "judge": fingerprint(scorer.params),
         "config": dataclasses.asdict(config),
+        "odds": odds,
         "seed": seed,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -10,10 +10,11 @@ judge knows least. (AniMatrix: "experts label the closest 30%".)
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,17 @@ class PairTable:
     def __len__(self) -> int:
         return len(self.prompt)
 
+    def rows(self) -> Iterator[tuple[int, int, int, float]]:
+        """Prompt, winner, loser and gap of each row."""
+        columns = (self.prompt, self.winner, self.loser, self.gap)
+        return zip(*(column.tolist() for column in columns))
+
+    def followed_by(self, other: "PairTable") -> "PairTable":
+        """The rows of both."""
+        names = [field.name for field in dataclasses.fields(self)]
+        both = {n: [getattr(self, n), getattr(other, n)] for n in names}
+        return PairTable(**{n: np.concatenate(columns) for n, columns in both.items()})
+
     def take(self, rows: np.ndarray) -> "PairTable":
         """Some of the rows."""
         return PairTable(
@@ -93,35 +105,40 @@ class RankedPairs:
     aside: PairTable
     dropped: dict[str, int]
 
+    def __str__(self) -> str:
+        dropped = ", ".join(f"{n} {name}" for name, n in self.dropped.items())
+        dropped = dropped.replace("_", " ")
+        return (
+            f"{len(self.train)} pairs, {len(self.aside)} closer ones for people; "
+            f"dropped {dropped}"
+        )
+
 
 def rank_pairs(
-    scores: Float[np.ndarray, "p n 4"],
-    deformation: Float[np.ndarray, "p n"],
+    scores: Float[np.ndarray, "p n 4"] | Sequence[Float[np.ndarray, "_ 4"]],
+    deformation: Float[np.ndarray, "p n"] | Sequence[Float[np.ndarray, " _"]],
     *,
     config: CandidateConfig,
 ) -> RankedPairs:
     """Every pair of every prompt, ranked, filtered and split.
 
     Args:
-      scores: the judge's, of n candidates for each of p prompts.
-      deformation: d(x) of the decoded candidates.
+      scores: the judge's, of the candidates of each of p prompts, not clipped; prompts
+        may have different numbers of them.
+      deformation: d(x) of the candidates' pixels.
       config: thresholds.
     """
-    total = composite(scores)
-    bad = rejected(scores, below=config.reject_below)
     dropped = {"tied": 0, "winner_rejected": 0, "winner_stiller": 0}
     rows = []
-    first, second = np.triu_indices(scores.shape[1], k=1)
-    for prompt in range(len(scores)):
-        for a, b in zip(first.tolist(), second.tolist()):
-            gap = float(total[prompt, a] - total[prompt, b])
+    for prompt, (heads, moved) in enumerate(zip(scores, deformation, strict=True)):
+        total, bad = composite(heads), rejected(heads, below=config.reject_below)
+        for a, b in itertools.combinations(range(len(heads)), 2):
+            gap = float(total[a] - total[b])
             winner, loser = (a, b) if gap > 0 else (b, a)
-            still = deformation[prompt, winner] < (
-                config.keep_deformation * deformation[prompt, loser]
-            )
+            still = moved[winner] < config.keep_deformation * moved[loser]
             if gap == 0.0:
                 dropped["tied"] += 1
-            elif bad[prompt, winner]:
+            elif bad[winner]:
                 dropped["winner_rejected"] += 1
             elif still:
                 dropped["winner_stiller"] += 1
@@ -223,11 +240,51 @@ def split_held_out(table: PairTable, *, prompts: int, share: float) -> list[Pair
     return [table.take(~held), table.take(held)]
 
 
-def write_aside(path: pathlib.Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Writes the pairs left to people as JSON lines."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Told:
+    """What files of pairs say of prompts and clips.
+
+    Attributes:
+      texts, tags: of each prompt.
+      name: of a prompt's candidate, by their numbers.
+    """
+
+    texts: Sequence[str]
+    tags: Sequence[Sequence[str]]
+    name: Callable[[int, int], str]
+
+    def decided(self, table: PairTable) -> Iterator[dict[str, Any]]:
+        """Lines of pairs that the judge decided."""
+        for prompt, winner, loser, gap in table.rows():
+            clips = {"winner": winner, "loser": loser}
+            clips = {role: self.name(prompt, clip) for role, clip in clips.items()}
+            yield self._prompt(prompt) | clips | {"gap": round(gap, 4)}
+
+    def aside(self, table: PairTable) -> Iterator[dict[str, Any]]:
+        """Lines of pairs for people to decide, the clips in the order of their numbers.
+
+        Which clip the judge preferred is kept apart, so that a page can hide it.
+        """
+        for prompt, winner, loser, gap in table.rows():
+            clips = sorted((winner, loser))
+            yield self._prompt(prompt) | {
+                "clips": [self.name(prompt, clip) for clip in clips],
+                "judge_prefers": clips.index(winner),
+                "gap": round(gap, 4),
+            }
+
+    def _prompt(self, prompt: int) -> dict[str, Any]:
+        return {"prompt": self.texts[prompt], "tags": list(self.tags[prompt])}
+
+
+def write_lines(path: pathlib.Path, lines: Iterable[dict[str, Any]]) -> None:
+    """Writes JSON lines, the file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    path.write_text(text, encoding="utf-8")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A file's name need not be UTF-8.
+    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+    temporary.replace(path)
 
 
 def _table(rows: list[tuple[int, int, int, float]]) -> PairTable:

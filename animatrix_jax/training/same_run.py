@@ -23,6 +23,7 @@ _CAME_LATER = {
     "data.tiers": [],
     "judge.pixel_blind": False,
     "optimizer.masters": "float32",
+    "preference.reference_draws": 0,
 }
 
 

@@ -47,5 +47,5 @@ def test_one_line_and_code_2(args, message):
 def test_help_lists_the_verbs():
     done = animatrix("--help")
     assert done.returncode == 0
-    for verb in ("train", "sample", "evaluate", "taxonomy"):
+    for verb in ("train", "sample", "judge", "evaluate", "taxonomy"):
         assert verb in done.stdout

@@ -24,27 +24,18 @@ def animatrix_evaluate(*flags):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A tiny model with judge and probe, and the leavings of one stage beside it."""
-    from tiny_model import tiny_preset, write_model
+    from tiny_model import tiny_preset, write_judge, write_model
 
     from animatrix_jax.evaluation.instruments import probe_config
     from animatrix_jax.evaluation.probes import Probe
-    from animatrix_jax.judge.model import Judge, JudgeConfig
     from animatrix_jax.models.config import to_dict
     from animatrix_jax.models.functional import init_params
     from animatrix_jax.training.weights import save_component
 
-    folder = write_model(tmp_path_factory.mktemp("model"))
-    preset = tiny_preset()
-    config = probe_config(to_dict(preset))
-    builds = {
-        "judge": lambda rngs: Judge(JudgeConfig(), preset.dit, preset.tags, rngs=rngs),
-        "probe": lambda rngs: Probe(config, rngs=rngs),
-    }
-    for name, build in builds.items():
-        params = jax.jit(lambda key, build=build: init_params(build, key))(
-            jax.random.key(0)
-        )
-        save_component(folder, name, params, dtype="float32")
+    folder = write_judge(write_model(tmp_path_factory.mktemp("model")))
+    config = probe_config(to_dict(tiny_preset()))
+    probe = jax.jit(lambda key: init_params(lambda r: Probe(config, rngs=r), key))
+    save_component(folder, "probe", probe(jax.random.key(0)), dtype="float32")
     return folder
 
 

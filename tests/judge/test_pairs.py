@@ -11,9 +11,10 @@ from animatrix_jax.errors import UserError
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
     PairSet,
+    Told,
     rank_pairs,
     split_held_out,
-    write_aside,
+    write_lines,
 )
 from animatrix_jax.judge.scoring import composite
 
@@ -127,8 +128,25 @@ def test_round_trip(tmp_path):
         assert all(file[name].dtype != object for name in file.files)
 
 
-def test_aside_is_json_lines(tmp_path):
-    path = tmp_path / "x" / "aside.jsonl"
-    write_aside(path, [{"prompt": "走る"}, {"prompt": "b"}])
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["prompt"] for line in lines] == ["走る", "b"]
+def test_prompts_may_have_different_numbers_of_candidates():
+    whole = uniform(3.0, 5.0, 4.0)
+    ranked = rank_pairs(
+        [whole[0], whole[0, :2], whole[0, :1]],
+        [np.ones(3), np.ones(2), np.ones(1)],
+        config=CONFIG,
+    )
+    found = sorted((p, w, loser) for p, w, loser, _ in ranked.train.rows())
+    assert found == [(0, 1, 0), (0, 1, 2), (0, 2, 0), (1, 1, 0)]
+    assert str(ranked).startswith("4 pairs, 0 closer ones for people; dropped 0 tied")
+
+
+def test_lines_of_pairs(tmp_path):
+    table = rank_pairs(uniform(3.0, 5.0), np.ones((1, 2)), config=CONFIG).train
+    told = Told(texts=["走る"], tags=[("a.b=c",)], name=lambda p, c: f"{p}-{c}.mp4")
+    path = tmp_path / "x" / "pairs.jsonl"
+    write_lines(path, [*told.decided(table), *told.aside(table)])
+    decided, aside = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    asked = {"prompt": "走る", "tags": ["a.b=c"], "gap": 2.0}
+    assert decided == asked | {"winner": "0-1.mp4", "loser": "0-0.mp4"}
+    assert aside == asked | {"clips": ["0-0.mp4", "0-1.mp4"], "judge_prefers": 1}
+    assert [p.name for p in path.parent.iterdir()] == ["pairs.jsonl"]

@@ -8,9 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.errors import UserError
+from animatrix_jax.judge import candidates
 from animatrix_jax.judge.pairs import PairSet
-from animatrix_jax.judge.stages import JudgeStage, PreferenceStage
+from animatrix_jax.judge.preference import PreferenceStage
+from animatrix_jax.judge.stages import JudgeStage
 from animatrix_jax.training.weights import load_component
 
 
@@ -25,10 +28,14 @@ def judge_stage(stage_config, model, tmp_path_factory):
     return JudgeStage(config, workdir=tmp_path_factory.mktemp("judge"))
 
 
+PLAIN = {"clips": 12, "held_out": 4, "workers": 0, "odds": "plain"}
+
+
 @pytest.fixture(scope="module")
 def preference_stage(stage_config, tmp_path_factory):
     return PreferenceStage(
-        stage_config("preference"), workdir=tmp_path_factory.mktemp("preference")
+        stage_config("preference", data=PLAIN),
+        workdir=tmp_path_factory.mktemp("preference"),
     )
 
 
@@ -94,12 +101,23 @@ def test_pairs_are_kept_and_used_again(preference_stage, stage_config, latent_sh
     pairs = preference_stage.pairs
     path = folder / "pairs.npz"
     written = path.stat().st_mtime_ns
-    again = PreferenceStage(stage_config("preference"), workdir=folder.parents[1])
+    again = PreferenceStage(
+        stage_config("preference", data=PLAIN), workdir=folder.parents[1]
+    )
     np.testing.assert_array_equal(again.pairs.latents, pairs.latents)
     assert path.stat().st_mtime_ns == written
     assert pairs.latents.shape == (3, 4, *latent_shape)
     first = PairSet.load(path).latents[:, 0]
     assert np.abs(first - pairs.latents[:, 1]).max() > 0.1  # noise of their own
+
+
+def test_prompts_are_of_the_world_that_the_generator_saw(preference_stage):
+    pairs = preference_stage.pairs
+    of = {"seed": candidates._WORLD_SEED, "size": 3, "frames": 5}
+    plain, broad = CelWorld(odds="plain", **of), CelWorld(odds="broad", **of)
+    assert list(pairs.tags) == [plain.spec(i).tags for i in range(3)]
+    assert list(pairs.texts) == [plain.narrative(i).summary for i in range(3)]
+    assert list(pairs.tags) != [broad.spec(i).tags for i in range(3)]
 
 
 def test_batches_hold_winner_and_loser_under_one_prompt(preference_stage):

@@ -10,22 +10,27 @@ import pytest
 from animatrix_jax.objectives.preference import (
     PreferenceConfig,
     free_mean,
+    pair_errors,
     preference_loss,
 )
 
 SHAPE = (3, 4, 2, 2, 5)
 
 
-@pytest.fixture(scope="module")
-def pair():
+def pair_of(shape):
     keys = jax.random.split(jax.random.key(0), 4)
     return {
-        "winner": jax.random.normal(keys[0], SHAPE),
-        "loser": jax.random.normal(keys[1], SHAPE),
-        "noise": jax.random.normal(keys[2], SHAPE),
+        "winner": jax.random.normal(keys[0], shape),
+        "loser": jax.random.normal(keys[1], shape),
+        "noise": jax.random.normal(keys[2], shape),
         "sigma": jnp.array([0.2, 0.5, 0.9]),
-        "given": jnp.zeros(SHAPE[:2], bool).at[1, 0].set(True),
+        "given": jnp.zeros(shape[:2], bool).at[1, 0].set(True),
     }
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return pair_of(SHAPE)
 
 
 def linear(weight):
@@ -153,3 +158,89 @@ def test_anchor_adds_the_winners_error(pair):
 def test_a_clip_with_all_frames_given_has_no_error():
     error = free_mean(jnp.ones(SHAPE), jnp.ones(SHAPE[:2], bool))
     np.testing.assert_array_equal(error, np.zeros(3))
+
+
+def float64_margin(pair, policy, reference):
+    """Each pair's margin by the equation, in float64, of linear fields."""
+    pair = {name: np.asarray(value) for name, value in pair.items()}
+    level = np.where(pair["given"], 0.0, pair["sigma"][:, None])
+    s = level[:, :, None, None, None].astype(np.float64)
+    noise = pair["noise"].astype(np.float64)
+
+    def error(x0, weight):
+        x0 = x0.astype(np.float64)
+        velocity = ((1 - s) * x0 + s * noise) @ np.asarray(weight, np.float64)
+        # The level that the field is told is that of the free frames.
+        velocity += pair["sigma"].astype(np.float64)[:, None, None, None, None]
+        square = (velocity - (noise - x0)) ** 2
+        return np.array([square[i][~pair["given"][i]].mean() for i in range(3)])
+
+    def drift(x0):
+        return error(x0, policy) - error(x0, reference)
+
+    return drift(pair["winner"]) - drift(pair["loser"])
+
+
+def test_errors_from_before_give_the_same_loss_and_gradient(pair):
+    config = PreferenceConfig(beta=100.0, anchor=0.1)
+    known = jax.jit(lambda w: pair_errors(linear(w), **pair))(WEIGHT)
+
+    def loss(weight, reference):
+        terms = preference_loss(linear(weight), reference, **pair, config=config)
+        return terms.loss, terms
+
+    run = jax.value_and_grad(loss, has_aux=True)
+    policy = WEIGHT + 0.02 * jax.random.normal(jax.random.key(3), WEIGHT.shape)
+    (_, fresh), fresh_gradient = jax.jit(lambda w: run(w, linear(WEIGHT)))(policy)
+    (_, cached), cached_gradient = jax.jit(run)(policy, known)
+    assert float(fresh.loss) != pytest.approx(math.log(2.0), abs=1e-2)
+    for name in ("loss", "accuracy", "winner_drift", "loser_drift", "margin"):
+        ours, theirs = float(getattr(cached, name)), float(getattr(fresh, name))
+        assert ours == pytest.approx(theirs, rel=1e-4, abs=2e-6), name
+    np.testing.assert_allclose(cached_gradient, fresh_gradient, rtol=1e-3, atol=1e-5)
+    assert cached.drift is None and float(fresh.drift) > 0
+
+
+@pytest.mark.parametrize("beta", [1.0, 100.0, 5000.0])
+def test_errors_from_before_start_at_ln_2_within_their_precision(beta):
+    """2^-24 of the four errors, times beta / 2 in the logit, of which the loss has half;
+    at pico's number of values, and by programs of their own."""
+    pair = pair_of((3, 5, 8, 8, 8))
+    weight = jax.random.normal(jax.random.key(7), (8, 8)) * 0.3
+    known = jax.jit(lambda w: pair_errors(linear(w), **pair))(weight)
+    config = PreferenceConfig(beta=beta)
+
+    def loss(weight):
+        terms = preference_loss(linear(weight), known, **pair, config=config)
+        return terms.loss, terms
+
+    (_, terms), _ = jax.jit(jax.value_and_grad(loss, has_aux=True))(weight)
+    errors = 2 * (float(terms.winner_error) + float(terms.loser_error))
+    bound = 0.25 * beta * 2.0**-24 * errors + np.finfo(np.float32).eps
+    assert abs(float(terms.loss) - math.log(2.0)) <= bound
+
+
+def test_margins_from_errors_keep_the_precision_that_is_told():
+    """Against float64, a policy so near that its margin is the size of its rounding."""
+    pair = pair_of((3, 5, 8, 8, 8))
+    weight = jax.random.normal(jax.random.key(7), (8, 8)) * 0.3
+    policy = weight + 1e-6 * jax.random.normal(jax.random.key(8), (8, 8))
+    expected = float64_margin(pair, policy, weight)
+    known = jax.jit(lambda w: pair_errors(linear(w), **pair))(weight)
+    config = PreferenceConfig()
+
+    def run(reference):
+        return jax.jit(
+            lambda w: preference_loss(linear(w), reference, **pair, config=config)
+        )(policy)
+
+    cached, fresh = run(known), run(linear(weight))
+    errors = 2 * (float(cached.winner_error) + float(cached.loser_error))
+    assert abs(float(cached.margin) - expected.mean()) <= 2.0**-24 * errors
+    # With the reference at hand it is closer by more than an order of magnitude.
+    assert abs(float(fresh.margin) - expected.mean()) <= 2.0**-28 * errors
+
+
+def test_a_number_of_draws_below_zero_is_refused():
+    with pytest.raises(ValueError, match="reference_draws must be 0 or more, got -1"):
+        PreferenceConfig(reference_draws=-1)

@@ -5,10 +5,13 @@ import json
 import pathlib
 
 import jax
+import ml_collections
 import numpy as np
 from flax import traverse_util
 
+from animatrix_jax.cli.schema import base_config
 from animatrix_jax.data.tokenizer import train_tokenizer
+from animatrix_jax.judge.model import Judge, JudgeConfig
 from animatrix_jax.models import functional, presets
 from animatrix_jax.models.config import DiTConfig, T5Config, VAEConfig, to_dict
 from animatrix_jax.models.generator import Generator
@@ -99,3 +102,33 @@ def write_model(folder: pathlib.Path) -> pathlib.Path:
     corpus = [" ".join(words[i:] + words[:i]) for i in range(len(words))]
     train_tokenizer(corpus, preset.text.vocab_size, folder / "tokenizer.json")
     return folder
+
+
+def write_judge(folder: pathlib.Path) -> pathlib.Path:
+    """Adds a judge of `tiny_preset` to a model's folder, as a stage begins with it: its scores
+    lie on their scale."""
+    preset = tiny_preset()
+
+    def build(rngs):
+        return Judge(JudgeConfig(), preset.dit, preset.tags, rngs=rngs)
+
+    fresh = jax.jit(lambda key: functional.init_params(build, key))(jax.random.key(7))
+    save_component(folder, "judge", fresh, dtype="float32")
+    return folder
+
+
+def stage_config(
+    model: pathlib.Path, stage: str, **changes
+) -> ml_collections.ConfigDict:
+    """A run's config of four steps on the tiny model in `model`, sections changed."""
+    changes = {
+        "init": {name: str(model) for name in ("vae", "text", "generator", "judge")},
+        "data": {"clips": 12, "held_out": 4, "workers": 0},
+        "batch": {"size": 4},
+        "loop": {"steps": 4},
+    } | changes
+    config = base_config("pico", stage, stages={stage: {}})
+    with config.unlocked():
+        config.model = ml_collections.ConfigDict(to_dict(tiny_preset()))
+    config.update(changes)
+    return config

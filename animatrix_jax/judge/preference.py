@@ -1,0 +1,354 @@
+"""Stage `preference`: what the judge teaches the generator.
+
+The starting policy samples N candidates a prompt, the judge ranks them (candidates.py),
+and Diffusion-DPO (objectives/preference.py) moves the policy. Its starting point is the
+reference: evaluated in the same step or, with `preference.reference_draws`, on fixed
+draws before the first one (reference.py).
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from animatrix_jax.data.batches import stack_tags
+from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.pipeline import batches_of_steps
+from animatrix_jax.errors import UserError
+from animatrix_jax.judge.candidates import before_and_after, candidate_pairs
+from animatrix_jax.judge.pairs import CandidateConfig, PairSet, PairTable
+from animatrix_jax.judge.reference import (
+    Evaluate,
+    ReferenceErrors,
+    reference_errors,
+)
+from animatrix_jax.judge.scoring import Scorer
+from animatrix_jax.models.conditioning import Conditioning
+from animatrix_jax.models.functional import Params, bind, init_params
+from animatrix_jax.objectives.flow_matching import FlowConfig, sample_sigma
+from animatrix_jax.objectives.preference import (
+    Denoiser,
+    PairErrors,
+    PreferenceConfig,
+    pair_errors,
+    preference_loss,
+)
+from animatrix_jax.parallel import distributed
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.programs import clip_noise
+from animatrix_jax.training.config import BatchConfig, SourceConfig, section
+from animatrix_jax.training.lazy import loaded
+from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stages.towers import Towers
+
+# Of the noises of fixed draws: others than the candidates were sampled from.
+_NOISE_SEED = 5_000_011
+
+
+class PreferenceStage:
+    """The generator by Diffusion-DPO on the judge's pairs."""
+
+    def __init__(self, config: Any, *, workdir: pathlib.Path):
+        self.name = "preference"
+        self._towers = Towers(config, workdir=workdir)
+        if self._towers.refers:
+            raise UserError(
+                "the preference stage samples from words and tags alone, and has no "
+                "first frames to give to an image-to-video model"
+            )
+        self._trained = self._towers.trained
+        self._flow = section(FlowConfig, config.flow)
+        self._preference = section(PreferenceConfig, config.preference)
+        candidates = section(CandidateConfig, config.candidates)
+        data = section(SourceConfig, config.data)
+        self._odds = data.odds
+        # A smoke run has few clips of anything, candidates too.
+        self._candidates = dataclasses.replace(
+            candidates,
+            prompts=max(
+                min(candidates.prompts, data.clips // candidates.candidates), 2
+            ),
+        )
+        self._batch_config = section(BatchConfig, config.batch)
+        self._steps, self._seed = config.loop.steps, config.seed
+        self._folder = workdir / self.name / "pairs"
+        self._draws = self._preference.reference_draws
+
+    def init(self, key: Array) -> Params:
+        return {self._trained: init_params(self._towers.generator, key)}
+
+    def initial(self) -> Params | None:
+        return {self._trained: self._component(self._trained).params}
+
+    def frozen(self) -> Params:
+        towers = self._towers.frozen(pixels=False)
+        if self._draws:
+            return towers
+        return towers | {"reference": self._component(self._trained).params}
+
+    def step_shapes(self) -> StepShapes:
+        size, model = self._batch_config.size, self._towers.model
+        tags = (size, self._batch_config.max_tags)
+        text = (size, self._towers.text_length)
+        latents = (size, *model.latent_shape)
+        shapes = {
+            "winner": (latents, np.float32),
+            "loser": (latents, np.float32),
+            "text_tokens": (text, np.int32),
+            "text_mask": (text, np.bool_),
+            "given": (latents[:2], np.bool_),
+            "tag_fields": (tags, np.int32),
+            "tag_values": (tags, np.int32),
+            "tag_mask": (tags, np.bool_),
+        }
+        frozen = self._towers.frozen_shapes(pixels=False)
+        if self._draws:
+            of_draw = ("sigma", "reference_winner", "reference_loser")
+            shapes |= {name: ((size,), np.float32) for name in of_draw}
+            shapes |= {"draw": ((size,), np.int32)}
+        else:
+            policy = jax.eval_shape(self.init, jax.random.key(0))
+            frozen = frozen | {"reference": policy[self._trained]}
+        return StepShapes(
+            frozen=frozen,
+            batch={k: jax.ShapeDtypeStruct(*v) for k, v in shapes.items()},
+        )
+
+    def loss(
+        self, params: Params, frozen: Params, batch: Batch, key: Array
+    ) -> tuple[Array, Metrics]:
+        both = self._conditioning(frozen, batch)
+        if self._draws:
+            pair = self._drawn(batch)
+            reference = PairErrors(
+                winner=batch["reference_winner"], loser=batch["reference_loser"]
+            )
+        else:
+            pair = self._draw(batch, key)
+            reference = self._denoiser(frozen["reference"], both)
+        terms = preference_loss(
+            self._denoiser(params[self._trained], both),
+            reference,
+            **pair,
+            config=self._preference,
+        )
+        metrics = {
+            field.name: getattr(terms, field.name)
+            for field in dataclasses.fields(terms)
+            if field.name != "loss" and getattr(terms, field.name) is not None
+        }
+        return terms.loss, metrics
+
+    def _conditioning(self, frozen: Params, batch: Batch) -> Conditioning:
+        """That of the winners, and again of the losers."""
+        conditioning = self._towers.conditioning(frozen, batch)
+        return jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), conditioning)
+
+    def _draw(self, batch: Batch, key: Array) -> dict[str, Array]:
+        """The pairs of a batch under new noise levels and noises."""
+        sigma_key, noise_key = jax.random.split(key)
+        shape = batch["winner"].shape
+        return _pair(
+            batch,
+            sigma=sample_sigma(sigma_key, shape[0], self._flow),
+            noise=jax.random.normal(noise_key, shape, jnp.float32),
+        )
+
+    def _drawn(self, batch: Batch) -> dict[str, Array]:
+        """The pairs of a batch under the draws that it names."""
+        shape, draw = batch["winner"].shape[1:], jnp.asarray(batch["draw"])
+        noise = clip_noise(self._seed + _NOISE_SEED, draw, shape=shape)
+        return _pair(batch, sigma=jnp.asarray(batch["sigma"]), noise=noise)
+
+    def batches(self) -> grain.IterDataset:
+        if self._draws:
+            _ = self.reference  # before threads ask for it
+        make = functools.partial(self._batch, table=self.pairs.train)
+        return batches_of_steps(make, self._steps)
+
+    def held_out(self) -> list[Batch]:
+        table = self.pairs.held_out
+        count = max(len(table) // self._batch_config.size, 1)
+        return [self._batch(step, table=table) for step in range(count)]
+
+    def counts(self) -> dict[str, int]:
+        return self.pairs.counts
+
+    def finish(self, params: Params, folder: pathlib.Path) -> None:
+        """Samples the same prompts again, and writes what changed to change.json."""
+        params = distributed.fetch(params)
+        if not distributed.is_first():
+            return
+        with distributed.apart():
+            change = before_and_after(
+                self._pipeline.with_networks(params),
+                self._scorer,
+                pairs=self.pairs,
+                config=self._candidates,
+                seed=self._seed,
+            )
+        text = json.dumps(change, indent=1)
+        (folder / "change.json").write_text(text, encoding="utf-8")
+
+    @functools.cached_property
+    def pairs(self) -> PairSet:
+        """The candidates' pairs, from the run's folder or made now."""
+        make = functools.partial(
+            candidate_pairs,
+            self._pipeline,
+            self._scorer,
+            folder=self._folder,
+            config=self._candidates,
+            odds=self._odds,
+            seed=self._seed,
+        )
+        return distributed.in_turn(make)  # hosts share the folder
+
+    @functools.cached_property
+    def reference(self) -> ReferenceErrors:
+        """The reference's errors on fixed draws of all pairs, those held out last."""
+        make = functools.partial(
+            reference_errors,
+            self._evaluator(),
+            path=self._folder / "reference.npz",
+            made_from=self._reference_mark(),
+            pairs=len(self._all_pairs),
+            draws=self._draws,
+            size=self._batch_config.size,
+            flow=self._flow,
+            seed=self._seed,
+        )
+        return distributed.in_turn(make)  # hosts share the folder
+
+    @property
+    def _all_pairs(self) -> PairTable:
+        return self.pairs.train.followed_by(self.pairs.held_out)
+
+    def _evaluator(self) -> Evaluate:
+        """The reference, through the step's own text tower and noise.
+
+        It takes its weights to the device when it is first called, and lets them go with
+        itself.
+        """
+        pairs = self._all_pairs
+
+        @functools.cache
+        def networks() -> Params:
+            reference = self._component(self._trained).params
+            read = self._towers.frozen(pixels=False) | {"reference": reference}
+            return jax.device_put(loaded(read))
+
+        @jax.jit
+        def errors(networks: Params, batch: Batch) -> PairErrors:
+            both = self._conditioning(networks, batch)
+            denoiser = self._denoiser(networks["reference"], both)
+            return pair_errors(denoiser, **self._drawn(batch))
+
+        def evaluate(rows: np.ndarray, draw: Batch) -> PairErrors:
+            return errors(networks(), self._rows(pairs, rows) | draw)
+
+        return evaluate
+
+    def _reference_mark(self) -> str:
+        """What the reference's errors depend on."""
+        dit = dataclasses.asdict(self._towers.dit)
+        parts = {
+            "pairs": self.pairs.made_from,
+            "reference": fingerprint(self._component(self._trained).params),
+            "text": fingerprint(self._towers.frozen(pixels=False)),
+            # How a network is computed, not what.
+            "dit": {k: dit[k] for k in dit if k not in ("remat", "attention")},
+            "text_length": self._towers.text_length,
+            "max_tags": self._batch_config.max_tags,
+            "flow": dataclasses.asdict(self._flow),
+            "draws": self._draws,
+            "seed": self._seed,
+        }
+        text = json.dumps(parts, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @functools.cached_property
+    def _pipeline(self) -> Pipeline:
+        names = self._towers.model.networks
+        return Pipeline.from_components({name: self._component(name) for name in names})
+
+    @functools.cached_property
+    def _scorer(self) -> Scorer:
+        return Scorer.from_component(self._component("judge"))
+
+    def _component(self, name: str) -> Any:
+        component = self._towers.component(name)
+        if component is None:
+            raise UserError(f"the preference stage needs --config.init.{name}")
+        return component
+
+    def _denoiser(self, params: Params, conditioning: Conditioning) -> Denoiser:
+        generator = bind(self._towers.generator, params)
+
+        def velocity(xt: Array, sigma: Array) -> Array:
+            return generator(xt, sigma, conditioning)
+
+        return velocity
+
+    def _batch(self, step: int, *, table: PairTable) -> Batch:
+        """This host's pairs of a step: epoch after epoch, each in an order of its own."""
+        host, hosts = distributed.batch_share()
+        size = self._batch_config.size
+        local = size // hosts
+        start = int(step) * size + host * local
+        slots = range(start, start + local)
+        drawn = np.array([_shuffled(len(table), slot, self._seed) for slot in slots])
+        epochs, rows = drawn.T
+        batch = self._rows(table, rows) | {"clip_id": rows.astype(np.int64)}
+        if not self._draws:
+            return batch
+        first = len(self.pairs.train) if table is self.pairs.held_out else 0
+        return batch | self.reference.take(first + rows, epochs)
+
+    def _rows(self, table: PairTable, rows: np.ndarray) -> Batch:
+        """Some pairs of a table under their prompts."""
+        pairs, chosen = self.pairs, table.take(rows)
+        tokens = self._towers.tokenizer.encode(
+            [pairs.texts[i] for i in chosen.prompt], self._towers.text_length
+        )
+        winner = pairs.latents[chosen.prompt, chosen.winner]
+        return {
+            "winner": winner,
+            "loser": pairs.latents[chosen.prompt, chosen.loser],
+            "text_tokens": tokens.tokens,
+            "text_mask": tokens.mask,
+            "given": np.zeros(winner.shape[:2], bool),
+            **stack_tags(
+                [pairs.tags[i] for i in chosen.prompt], self._batch_config.max_tags
+            ),
+        }
+
+
+def _pair(batch: Batch, *, sigma: Array, noise: Array) -> dict[str, Array]:
+    """The pairs of a batch and their draws, as the objective takes them."""
+    return {
+        "winner": jnp.asarray(batch["winner"], jnp.float32),
+        "loser": jnp.asarray(batch["loser"], jnp.float32),
+        "given": jnp.asarray(batch["given"]),
+        "sigma": sigma,
+        "noise": noise,
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def _order(count: int, epoch: int, seed: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def _shuffled(count: int, slot: int, seed: int) -> tuple[int, int]:
+    """Epoch and row of the slot-th draw: a permutation of all rows an epoch."""
+    epoch, place = divmod(slot, count)
+    return epoch, int(_order(count, epoch, seed)[place])
