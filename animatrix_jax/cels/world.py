@@ -24,6 +24,8 @@ from animatrix_jax.knowledge.tags import parse_tags
 
 # Of a pair's clips with deformation, the share whose tags ask for another.
 _UNASKED = 0.25
+# Of what is drawn and said: clips encoded of another are encoded anew.
+VERSION = 2
 DEFECT_MODES = ("none", "random", "paired")
 
 

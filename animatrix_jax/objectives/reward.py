@@ -6,7 +6,8 @@ y in two ways (AniMatrix, arXiv 2605.03652, and Rao & Kupper, 1967):
     L = Huber(s - y)  +  w * BTT(s_a - s_b, outcome)
 
 Huber holds the scale, so that a score means the same on every clip. The comparison holds
-the order of two clips of the same prompt. With D = s_a - s_b and tie width k,
+the order of two clips of the same prompt, or of one drawing that was asked for and was
+not. With D = s_a - s_b and tie width k,
 
     P(a better) = sigma( D - ln k)
     P(b better) = sigma(-D - ln k)

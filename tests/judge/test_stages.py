@@ -14,6 +14,7 @@ from animatrix_jax.judge import candidates
 from animatrix_jax.judge.pairs import PairSet
 from animatrix_jax.judge.preference import PreferenceStage
 from animatrix_jax.judge.stages import JudgeStage
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.training.weights import load_component
 
 
@@ -55,7 +56,15 @@ def test_judge_batches_are_pairs_of_one_drawing(judge_stage, latent_shape):
     assert batch["latents"].shape == (4, *latent_shape)
     ids = batch["clip_id"]
     assert np.array_equal(ids[0::2] + 1, ids[1::2]) and not (ids[0::2] % 2).any()
-    np.testing.assert_array_equal(batch["tag_values"][0::2], batch["tag_values"][1::2])
+    fields_of = {
+        value.index: field.key
+        for field, value in load_taxonomy().values_by_tag.values()
+    }
+    # Told alike, but for a deformation that one of them did not ask for.
+    for first, second in zip(batch["tag_values"][0::2], batch["tag_values"][1::2]):
+        differ = set(first.tolist()) ^ set(second.tolist())
+        fields = {fields_of[value] for value in differ - {0}}
+        assert fields <= {"motion.deformation", "motion.deform_level"}
     assert batch["tag_mask"].sum(axis=1).min() > 15  # told all that was asked for
     assert batch["scores"].min() >= 1 and batch["scores"].max() <= 5
 

@@ -19,7 +19,7 @@ import grain
 import jax
 import numpy as np
 
-from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.cels.world import VERSION, CelWorld
 from animatrix_jax.data import latents
 from animatrix_jax.data.buckets import (
     Bucket,
@@ -432,7 +432,7 @@ class Clips:
             f"cels-{world.split}-{len(world)}"
             f"x{1 if world.still else world.frames}x{world.height}x{world.width}"
             f"-seed{world.seed}-{world.odds}-{world.defects}"
-            f"{'-held_out' if world.held_out else ''}"
+            f"{'-held_out' if world.held_out else ''}-world{VERSION}"
         )
         folder = self._workdir / "cache" / name
 
