@@ -35,6 +35,8 @@ fi
 cd "$root"
 # TensorFlow, behind the TensorBoard writer, is chatty.
 export TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=0
+# Large arrays on large pages, where the C library can (glibc 2.35): docs/performance.md.
+export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
 # What one stage compiled, the next need not.
 export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$root/runs/.compiled}"
 animatrix=("$PYTHON" -m animatrix_jax.cli.main)

@@ -211,6 +211,8 @@ def _nano() -> ModelPreset:
         tags=_tag_encoder(128, 4),
         height=64,
         width=64,
+        shift=2.0,
+        steps=30,
     )
 
 
