@@ -19,7 +19,7 @@ BATCH = {"size": 8, "max_tags": 32, "buckets": ((17, 64, 64), (1, 64, 64))}
 VIDEO_BATCH = {"size": 8, "max_tags": 32}
 # Spread widely: what composes a picture is decided at a noise level of 0.95, what draws a
 # face at 0.2 to 0.6 (docs/decisions/0006).
-FLOW = {"shift": 2.0, "logit_std": 1.6}
+FLOW = {"shift": 3.0, "logit_std": 1.6}
 # Few tags as often as many: a person names two or three.
 CORRUPTION = {"sparse": 0.5}
 STAGES = {

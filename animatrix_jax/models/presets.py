@@ -211,7 +211,7 @@ def _nano() -> ModelPreset:
         tags=_tag_encoder(128, 4),
         height=64,
         width=64,
-        shift=2.0,
+        shift=3.0,
         steps=30,
     )
 
