@@ -49,10 +49,11 @@ def main(argv: list[str]) -> None:
     fitted = LinearCode(draw("train", _FIT_CLIPS, **where), config)
     report = {}
     for name, code in (("vae", make_vae(component.params, config)), ("linear", fitted)):
+        made = code(clips)
         report[name] = {
-            "psnr": psnr(clips, code(clips)),
-            "first": psnr(clips[:, :1], code(clips)[:, :1]),
-            "line": kept(clips, code(clips), line_response),
+            "psnr": psnr(clips, made),
+            "first": psnr(clips[:, :1], made[:, :1]),
+            "line": kept(clips, made, line_response),
             "impact": kept(struck, code(struck), impact_response),
         }
         figures = ", ".join(f"{k} {v:.3f}" for k, v in report[name].items())

@@ -99,7 +99,7 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
     if scorer is not None:
         tags = [prompt.tags for prompt in suite.prompts]
         judge = scorer(latents, tags)
-        judge_real = scorer(_encode(pipeline, suite.real), tags)
+        judge_real = scorer(encode_clips(pipeline, suite.real), tags)
     evidence = collect(videos, suite, reader=reader, judge=judge, judge_real=judge_real)
     dimensions = score_dimensions(evidence, seed=request.seed)
     rows = field_rows(evidence)
@@ -223,7 +223,8 @@ def _sample(pipeline: Pipeline, suite: Suite, request: EvaluationRequest) -> np.
     return np.concatenate(parts)
 
 
-def _encode(pipeline: Pipeline, videos: np.ndarray) -> np.ndarray:
+def encode_clips(pipeline: Pipeline, videos: np.ndarray) -> np.ndarray:
+    """Latents [n t h w c] of clips, one by one."""
     clips = [pipeline.encode_frames(video[None]) for video in videos]
     return np.concatenate(clips)
 

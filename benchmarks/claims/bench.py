@@ -10,10 +10,11 @@ from absl import logging
 from animatrix_jax.evaluation.instruments import ProbeReader
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.models.presets import preset
+from animatrix_jax.sampling.guidance import GuidanceConfig
 from benchmarks.claims import arms, prompts
 from benchmarks.claims.prompts import Asked
 from benchmarks.claims.reading import Fields, accuracy
-from benchmarks.claims.samples import DEPLOYED, Guidance, Sampler
+from benchmarks.claims.samples import DEPLOYED, Sampler
 
 ODDS = arms.WORLD["data.odds"]
 
@@ -72,7 +73,7 @@ class Bench:
         """What the probe reads of the real clips."""
         return Fields.of(self.asked, accuracy(self.real, self.asked, probe=self.probe))
 
-    def accuracy(self, arm: str, guidance: Guidance = DEPLOYED) -> np.ndarray:
+    def accuracy(self, arm: str, guidance: GuidanceConfig = DEPLOYED) -> np.ndarray:
         """Of an arm's samples, prompt by prompt."""
         logging.info("%s: sampling at %s", arm, guidance)
         videos = self.sampler(arm)(self.asked, guidance)

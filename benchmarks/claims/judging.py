@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from animatrix_jax.cels.defects import draw_defects
 from animatrix_jax.cels.random import Draws
@@ -13,7 +13,10 @@ from animatrix_jax.cels.staging import make_stage
 from animatrix_jax.cels.staging import measure as true_measure
 from animatrix_jax.cels.unasked import unasked
 from animatrix_jax.data.measures import measure
-from animatrix_jax.models.presets import preset
+from animatrix_jax.evaluation.agreement import Interval
+from animatrix_jax.evaluation.run import encode_clips
+from animatrix_jax.models.presets import ModelPreset, preset
+from animatrix_jax.sampling.pipeline import Pipeline
 from benchmarks.claims import reading
 from benchmarks.claims.bench import ODDS, Bench
 from benchmarks.claims.prompts import demanded, real_clips
@@ -115,7 +118,7 @@ def preference(bench: Bench) -> dict:
     tags = [one.tags for one in asked]
 
     def worst(videos: np.ndarray) -> np.ndarray:
-        return scorer(_latents(pipeline, videos), tags, clip=False).min(axis=1)
+        return scorer(encode_clips(pipeline, videos), tags, clip=False).min(axis=1)
 
     threshold = float(np.quantile(worst(bench.real), _FALSE_ALARMS))
     clips = {
@@ -175,7 +178,7 @@ def not_still(bench: Bench) -> dict:
     }
 
 
-def auc(good: Float[np.ndarray, " n"], bad: Float[np.ndarray, " m"]):
+def auc(good: Float[np.ndarray, " n"], bad: Float[np.ndarray, " m"]) -> Interval:
     """The chance that a good clip scores above a bad one, ties half; clips of both
     groups are resampled for the interval."""
     above = (good[:, None] > bad).astype(float) + 0.5 * (good[:, None] == bad)
@@ -186,21 +189,11 @@ def auc(good: Float[np.ndarray, " n"], bad: Float[np.ndarray, " m"]):
         for _ in range(1000)
     ]
     low, high = np.quantile(draws, [0.025, 0.975])
-    return reading.Interval(value=float(above.mean()), low=float(low), high=float(high))
+    return Interval(value=float(above.mean()), low=float(low), high=float(high))
 
 
-def _encode(pipeline, specs: list[ClipSpec], model) -> np.ndarray:
+def _encode(
+    pipeline: Pipeline, specs: list[ClipSpec], model: ModelPreset
+) -> np.ndarray:
     size = {"height": model.height, "width": model.width}
-    return _latents(pipeline, np.stack([render(spec, **size) for spec in specs]))
-
-
-def _latents(
-    pipeline, videos: UInt8[np.ndarray, "n t h w 3"], batch: int = 16
-) -> Float[np.ndarray, "n ..."]:
-    """Encoded at one batch size, the last filled up with its own last clip."""
-    parts = []
-    for start in range(0, len(videos), batch):
-        rows = np.minimum(np.arange(start, start + batch), len(videos) - 1)
-        kept = len(videos) - start
-        parts.append(pipeline.encode_frames(videos[rows])[:kept])
-    return np.concatenate(parts)
+    return encode_clips(pipeline, np.stack([render(spec, **size) for spec in specs]))

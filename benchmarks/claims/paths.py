@@ -2,19 +2,20 @@
 
 import numpy as np
 
+from animatrix_jax.sampling.guidance import GuidanceConfig
 from benchmarks.claims import reading
 from benchmarks.claims.bench import Bench
 from benchmarks.claims.prompts import contradicted
 from benchmarks.claims.reading import rounded
-from benchmarks.claims.samples import DEPLOYED, Guidance
+from benchmarks.claims.samples import DEPLOYED
 
 PATHS = ("both", "cross_attention", "adaln", "words")
 # The scale at which w_text = w_tag is tried; the paper's two are 5 and 2.
 EQUAL = 3.0
 ORDERS = {
     "5 and 2, text first": DEPLOYED,
-    "3 and 3": Guidance(text=EQUAL, tag=EQUAL),
-    "5 and 2, tag first": Guidance(order="tag_first"),
+    "3 and 3": GuidanceConfig(text=EQUAL, tag=EQUAL),
+    "5 and 2, tag first": GuidanceConfig(order="tag_first"),
 }
 TEXT_SCALES, TAG_SCALES = (1.0, 3.0, 5.0), (1.0, 2.0, 4.0, 6.0)
 
@@ -51,7 +52,7 @@ def not_diluted(bench: Bench) -> dict:
     counted = set(bench.fields.read)
     asked = [one for one in contradicted(bench.asked) if one.field in counted]
 
-    def won(arm: str, guidance: Guidance) -> np.ndarray:
+    def won(arm: str, guidance: GuidanceConfig) -> np.ndarray:
         videos = bench.sampler(arm)(asked, guidance)
         return reading.wins(videos, asked, probe=bench.probe)
 
@@ -86,7 +87,7 @@ def dual_guidance(bench: Bench) -> dict:
     grid, values = {}, {}
     for text in TEXT_SCALES:
         for tag in TAG_SCALES:
-            videos = sampler(bench.asked, Guidance(text=text, tag=tag))
+            videos = sampler(bench.asked, GuidanceConfig(text=text, tag=tag))
             values[text, tag] = reading.accuracy(videos, bench.asked, probe=bench.probe)
             grid[f"{text:g} {tag:g}"] = {
                 "accuracy": rounded(fields.mean(values[text, tag])),

@@ -6,26 +6,18 @@ import json
 import pathlib
 
 import numpy as np
-import tqdm
 from jaxtyping import UInt8
 
 from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.sampling.guidance import GuidanceConfig
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
 from benchmarks.claims.prompts import Asked
 
 _BATCH = 26
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Guidance:
-    """How an arm is sampled; the defaults are the paper's."""
-
-    text: float = 5.0
-    tag: float = 2.0
-    order: str = "text_first"
-
-
-DEPLOYED = Guidance()
+# The paper's.
+DEPLOYED = GuidanceConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +43,7 @@ class Sampler:
         )
 
     def __call__(
-        self, asked: list[Asked], guidance: Guidance = DEPLOYED, *, seed: int = 0
+        self, asked: list[Asked], guidance: GuidanceConfig = DEPLOYED, *, seed: int = 0
     ) -> UInt8[np.ndarray, "n t h w 3"]:
         """One clip a prompt; prompt j has the noise of clip j of the seed."""
         path = self.folder / f"{self._name(asked, guidance, seed)}.npz"
@@ -66,26 +58,20 @@ class Sampler:
                 order=guidance.order,
             )
         )
-        videos = []
-        turns = range(0, len(asked), _BATCH)
-        for start in tqdm.tqdm(turns, desc="sampling", unit="batch", mininterval=5.0):
-            some = asked[start : start + _BATCH]
-            latents = self.pipeline.sample_latents_for(
-                [one.tags for one in some],
-                [one.text for one in some],
-                seed=seed,
-                config=config,
-                first_index=start,
-            )
-            videos.append(self.pipeline.decode(latents))
-        video = np.concatenate(videos)
+        latents = self.pipeline.sample_latents_for(
+            [one.tags for one in asked],
+            [one.text for one in asked],
+            seed=seed,
+            config=config,
+        )
+        video = self.pipeline.decode(latents)
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
         np.savez_compressed(partial, video=video)
         partial.replace(path)
         return video
 
-    def _name(self, asked: list[Asked], guidance: Guidance, seed: int) -> str:
+    def _name(self, asked: list[Asked], guidance: GuidanceConfig, seed: int) -> str:
         """Of all that the samples depend on."""
         parts = {
             "model": self.mark,
