@@ -2,9 +2,9 @@
 
 Every file is decoded once at the start. What cannot be used is set aside with its
 reason (logged, written to set_aside.jsonl, counted) and the run goes on with the rest.
-Labels are JSON lines with `video, start, end, tags, confidence, summary, description`:
-a labelled file gives one clip a line; a file without labels is cut into spans of a few
-seconds that make no claim. A record is a window at a random time in its clip.
+Labels are JSON lines with `video, start, end, tags, confidence, summary, description,
+scores`: a labelled file gives one clip a line; a file without labels is cut into spans of
+a few seconds that make no claim. A record is a window at a random time in its clip.
 """
 
 import concurrent.futures
@@ -47,6 +47,7 @@ class FolderClip:
     directive: Directive
     aspect: float
     whole: bool = False  # the span is all of the file
+    scores: tuple[float, ...] | None = None  # in the order of knowledge.labels.HEADS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,8 @@ class FolderSource:
       labels: a JSON-lines file; `labels.jsonl` in the folder if there is one.
       workdir: where set_aside.jsonl goes; nothing is written without it.
       span_seconds: how long the spans are that an unlabelled file is cut into.
+      scored: only clips with scores, for the judge: what has none is set aside, and those
+        that were asked for the same come as neighbours, two by two.
 
     Raises:
       UserError: if the folder does not exist or holds no usable video.
@@ -90,6 +93,7 @@ class FolderSource:
         labels: str | os.PathLike | None = None,
         workdir: str | os.PathLike | None = None,
         span_seconds: video.Real = 10.0,
+        scored: bool = False,
     ):
         self.folder = pathlib.Path(folder)
         self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
@@ -97,6 +101,7 @@ class FolderSource:
         self._workdir = pathlib.Path(workdir) if workdir is not None else None
         self.set_aside: dict[str, str] = {}
         self.failures = 0
+        self._scored = scored
         if not self.folder.is_dir():
             raise UserError(f"no such folder of videos: {self.folder}")
         if self._workdir is not None:
@@ -109,8 +114,14 @@ class FolderSource:
         self.labelled = sum(map(len, labelled.values()))
         self.clips: list[FolderClip] = []
         for path, file in usable.items():
-            spans = labelled.get(path)
-            self.clips += _cut(path, file, span_seconds) if spans is None else spans
+            if path in labelled:
+                self.clips += labelled[path]
+            elif scored:
+                self._put_aside(path, "no label with scores")
+            else:
+                self.clips += _cut(path, file, span_seconds)
+        if scored:
+            self.clips = _in_twos(self.clips)
         if not self.clips:
             raise UserError(self._nothing(len(paths)))
         logging.info(
@@ -142,7 +153,8 @@ class FolderSource:
         """Some of the clips, in another shape; what is set aside is noted in common."""
         view = copy.copy(self)
         vars(view).pop("_measures", None)
-        view.clips = [self.clips[clip] for clip in clips]
+        some = [self.clips[clip] for clip in clips]
+        view.clips = _in_twos(some) if self._scored else some
         view._shape = self._shape | {"frames": frames, "height": height, "width": width}
         view._needed = _needed(frames, self._shape["fps"])
         return view
@@ -167,7 +179,7 @@ class FolderSource:
                 self._put_aside(clip.path, f"failed while training: {error}")
                 index = int(rng.integers(len(self.clips)))
                 continue
-            return self.narrative(index) | {"video": pixels}
+            return self.narrative(index) | {"video": pixels} | self._scores(index)
         raise UserError(f"{_REPLACEMENTS} clips in a row did not decode: {self.folder}")
 
     def middle(self, index: int) -> UInt8[np.ndarray, "t h w 3"]:
@@ -194,6 +206,10 @@ class FolderSource:
             "style_cluster": style_cluster(directive.tags),
             "clip_id": index,
         }
+
+    def _scores(self, index: int) -> Record:
+        scores = self.clips[index].scores
+        return {} if scores is None else {"scores": np.array(scores, np.float32)}
 
     def tables(self, *, measured: bool = True) -> ClipTables:
         """Measures each clip once, at its middle, and remembers; images are still."""
@@ -293,6 +309,8 @@ class FolderSource:
     def _parse_label(self, line: str, files: dict[str, _File]) -> FolderClip | None:
         """One label; None if its file is set aside already, or not asked for."""
         label = parse_label(line)
+        if self._scored and label.scores is None:
+            raise UserError("no scores")
         full = self.folder / label.video
         if not _is_inside(full, self.folder):
             raise UserError(f"{label.video} is outside the folder")
@@ -321,6 +339,7 @@ class FolderSource:
             directive=directive,
             aspect=files[path].aspect,
             whole=start == 0.0 and end == files[path].seconds,
+            scores=label.scores,
         )
 
     def _put_aside(self, name: str, reason: str) -> None:
@@ -356,6 +375,21 @@ def _is_inside(path: pathlib.Path, folder: pathlib.Path) -> bool:
 def _needed(frames: int, fps: video.Real) -> float:
     """Seconds from the first frame to the last, with room for clocks that round."""
     return (frames - 1) / fps + 2 * video.CLOCK_SLACK
+
+
+def _in_twos(clips: list[FolderClip]) -> list[FolderClip]:
+    """Clips of one prompt side by side, those that are left over at the end.
+
+    Of an odd number the last but one comes again, or the last would have no other.
+    """
+    prompts: dict[tuple, list[FolderClip]] = {}
+    for clip in clips:
+        asked = (clip.directive.summary, clip.directive.tags)
+        prompts.setdefault(asked, []).append(clip)
+    even = {asked: len(found) // 2 * 2 for asked, found in prompts.items()}
+    ordered = [clip for asked in prompts for clip in prompts[asked][: even[asked]]]
+    ordered += [clip for asked in prompts for clip in prompts[asked][even[asked] :]]
+    return ordered + ordered[-2:-1] if len(ordered) % 2 else ordered
 
 
 def _cut(path: str, file: _File, span: float) -> list[FolderClip]:

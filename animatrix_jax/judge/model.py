@@ -18,13 +18,13 @@ import numpy as np
 from flax import nnx, traverse_util
 from jaxtyping import Array, Bool, Float, Int
 
+from animatrix_jax.knowledge.labels import HEADS
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.config import DiTConfig, TagEncoderConfig
 from animatrix_jax.models.functional import Params
 from animatrix_jax.models.generator import Generator
 from animatrix_jax.models.layers import Linear, layer_norm, normal_002
 
-HEADS = ("face_topology", "limb_structure", "line_continuity", "motion_coherence")
 _START = 4.0  # a typical expert score, where the heads start
 
 

@@ -1,11 +1,14 @@
 """Label lines: one JSON object a clip, as people, tools and AniCaption write them.
 
     {"video": "a.mp4", "start": 0.0, "end": 1.4, "tags": ["motion.timing=twos"],
-     "confidence": {"motion.timing": 0.9}, "summary": "...", "description": "..."}
+     "confidence": {"motion.timing": 0.9}, "summary": "...", "description": "...",
+     "scores": {"face_topology": 5, "limb_structure": 4.5, "line_continuity": 4,
+                "motion_coherence": 2}}
 
 Times are seconds, the end exclusive. Only `tags` is required; a field of which nothing
-is claimed says `unknown` or is left out. Other keys are let pass, unless they look like
-one of these misspelt.
+is claimed says `unknown` or is left out. `scores` are what the judge learns from, 1 (bad)
+to 5, by name or as a list in the order of HEADS. Other keys are let pass, unless they
+look like one of these misspelt.
 """
 
 import dataclasses
@@ -20,12 +23,21 @@ from animatrix_jax.knowledge.schema import Taxonomy
 from animatrix_jax.knowledge.tags import Tag, parse_tags
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
-_KEYS = ("video", "start", "end", "tags", "confidence", "summary", "description")
+HEADS = ("face_topology", "limb_structure", "line_continuity", "motion_coherence")
+"""What a clip is scored for under its tags, in the order of the judge's heads."""
+
+_KEYS = (
+    *("video", "start", "end", "tags", "confidence", "summary", "description"),
+    "scores",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Label:
-    """One checked label line; `start` and `end` in seconds, None where not given."""
+    """One checked label line; `start` and `end` in seconds, None where not given.
+
+    `scores` are in the order of HEADS, None where not given.
+    """
 
     tags: tuple[Tag, ...]
     video: str = ""
@@ -34,6 +46,7 @@ class Label:
     confidence: Mapping[str, float] = dataclasses.field(default_factory=dict)
     summary: str = ""
     description: str = ""
+    scores: tuple[float, ...] | None = None
 
 
 def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:
@@ -70,6 +83,7 @@ def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:
         confidence=_confidence(label.get("confidence", {}), taxonomy),
         summary=_text(label, "summary"),
         description=_text(label, "description"),
+        scores=_scores(label.get("scores")),
     )
 
 
@@ -108,6 +122,22 @@ def _confidence(entries: Any, taxonomy: Taxonomy) -> dict[str, float]:
         if not _is_number(value) or not 0 <= value <= 1:
             raise UserError(f"confidence of {key}: expected 0 to 1, got {value!r}")
     return {key: float(value) for key, value in entries.items()}
+
+
+def _scores(value: Any) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        if value.keys() != set(HEADS):
+            got = ", ".join(value) or "nothing"
+            raise UserError(f"scores: expected {', '.join(HEADS)}, got {got}")
+        value = [value[head] for head in HEADS]
+    of_each = isinstance(value, list) and len(value) == len(HEADS)
+    if not of_each or not all(_is_number(s) and 1 <= s <= 5 for s in value):
+        raise UserError(
+            f"scores: expected {len(HEADS)} numbers from 1 to 5, got {value!r}"
+        )
+    return tuple(map(float, value))
 
 
 def _is_number(value: Any) -> bool:

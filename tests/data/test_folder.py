@@ -144,6 +144,56 @@ def test_labels_make_clips_and_bad_lines_are_set_aside(labelled):
     assert "too short" in reasons["labels.jsonl:6"]
 
 
+@pytest.fixture
+def scored(tmp_path):
+    """Clips of two prompts, by turns, a to e, and others without scores."""
+    for n, name in enumerate("abcdefg"):
+        _clip(tmp_path / f"{name}.mp4", seed=n)
+    lines = [
+        {"video": f"{name}.mp4", "tags": [], "summary": said, "scores": [1, 2, 3, n]}
+        for n, (name, said) in enumerate(zip("abcde", ("run", "sit") * 3), 1)
+    ]
+    text = "\n".join(map(json.dumps, [*lines, {"video": "f.mp4", "tags": []}]))
+    (tmp_path / "labels.jsonl").write_text(text)
+    return tmp_path
+
+
+def test_scores_come_with_the_record(scored):
+    source = FolderSource(scored, **SHAPE)
+    record = source.record(1, _rng(0))
+    assert record["scores"].dtype == np.float32
+    np.testing.assert_array_equal(record["scores"], [1, 2, 3, 2])
+    assert [clip.path[0] for clip in source.clips] == list("abcdefg")
+    assert "scores" not in source.record(5, _rng(0))
+
+
+def test_for_a_judge_clips_of_one_prompt_are_neighbours(scored):
+    source = FolderSource(scored, scored=True, **SHAPE)
+    # Of "run" e is left over, and the last but one comes again beside it.
+    assert [clip.path[0] for clip in source.clips] == list("acbded")
+    assert source.set_aside == {
+        "labels.jsonl:6": "no scores",
+        "f.mp4": "no label with scores",
+        "g.mp4": "no label with scores",
+    }
+    config = DataConfig(
+        batch_size=6, steps=1, fields=("media", "scores"), group=2, corruption=None
+    )
+    batch = Batcher(source, config)(0)
+    twos = batch["clip_id"].reshape(-1, 2)
+    assert not (twos[:, 0] % 2).any() and (twos[:, 0] + 1 == twos[:, 1]).all()
+    known = np.array([clip.scores for clip in source.clips], np.float32)
+    np.testing.assert_array_equal(batch["scores"], known[batch["clip_id"]])
+    view = source.view([1, 2, 3], frames=5, height=16, width=16)
+    assert [clip.path[0] for clip in view.clips] == list("bdcd")
+
+
+def test_without_any_score_a_judge_has_nothing_to_learn_from(tmp_path):
+    _clip(tmp_path / "a.mp4")
+    with pytest.raises(UserError, match=r"none of 1 videos .*no label with scores"):
+        FolderSource(tmp_path, scored=True, **SHAPE)
+
+
 def test_a_link_out_of_the_folder_is_refused(tmp_path):
     inside, outside = tmp_path / "in", tmp_path / "out"
     _clip(inside / "a.mp4")

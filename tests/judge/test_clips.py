@@ -92,7 +92,7 @@ def test_a_line_is_a_label_with_scores(scored):
     label = parse_label(json.dumps(line))
     assert (label.video, label.start, label.end) == ("a.mp4", 0.0, 1.0)
     assert (label.tags, label.summary) == (PAN, "a cat")
-    assert all(1 <= score <= 5 for score in line["scores"].values())
+    assert label.scores == tuple(line["scores"].values())
     mean = np.mean(list(line["scores"].values()))
     assert line["composite"] == pytest.approx(mean, abs=2e-3)
 

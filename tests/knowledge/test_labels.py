@@ -5,7 +5,7 @@ import json
 import pytest
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.knowledge.labels import Label, parse_label
+from animatrix_jax.knowledge.labels import HEADS, Label, parse_label
 
 LINE = {
     "video": "a.mp4",
@@ -15,6 +15,7 @@ LINE = {
     "confidence": {"motion.deformation": 0.9},
     "summary": "A cat.",
     "description": "It leaps.",
+    "scores": dict(zip(HEADS, (5, 4.5, 4, 2))),
 }
 
 
@@ -27,12 +28,21 @@ def test_a_whole_line():
         confidence={"motion.deformation": 0.9},
         summary="A cat.",
         description="It leaps.",
+        scores=(5.0, 4.5, 4.0, 2.0),
     )
 
 
 def test_tags_alone_will_do():
     assert parse_label('{"tags": []}') == Label(tags=())
     assert parse_label('{"tags": [], "clip": 3}') == Label(tags=())
+    assert parse_label('{"tags": [], "scores": null, "source": "x"}') == Label(tags=())
+
+
+def test_scores_go_by_name_or_in_order():
+    turned = dict(reversed(LINE["scores"].items()))
+    for scores in (turned, [5, 4.5, 4, 2]):
+        label = parse_label(json.dumps({"tags": [], "scores": scores}))
+        assert label.scores == (5.0, 4.5, 4.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +61,14 @@ def test_tags_alone_will_do():
         ({"confidence": {"motion.timing": 1.1}}, "expected 0 to 1, got 1.1"),
         ({"confidence": [1]}, "expected an object by field"),
         ({"summary": 5}, "summary: expected text"),
+        ({"scores": [1, 2, 3]}, "expected 4 numbers from 1 to 5, got [1, 2, 3]"),
+        ({"scores": [1, 2, 3, 5.1]}, "expected 4 numbers from 1 to 5"),
+        ({"scores": [0.9, 2, 3, 5]}, "expected 4 numbers from 1 to 5"),
+        ({"scores": [1, 2, 3, True]}, "expected 4 numbers from 1 to 5"),
+        ({"scores": 4}, "expected 4 numbers from 1 to 5, got 4"),
+        ({"scores": dict.fromkeys(HEADS, float("nan"))}, "from 1 to 5"),
+        ({"scores": {"face": 5}}, "line_continuity, motion_coherence, got face"),
+        ({"score": [1, 2, 3, 4]}, "unknown key 'score'; nearest: scores"),
         ({"descripton": "x"}, "unknown key 'descripton'; nearest: description"),
     ],
 )
