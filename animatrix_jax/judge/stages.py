@@ -1,7 +1,8 @@
 """Stage `judge`: the reward model.
 
-Clips with known defects, in pairs of one drawing; the loss of objectives/reward.py on the
-scores of judge/model.py, which starts from the generator's own blocks.
+Clips with known defects, in pairs of one drawing, or real clips that people scored, in
+pairs of one prompt where there are; the loss of objectives/reward.py on the scores of
+judge/model.py, which starts from the generator's own blocks.
 """
 
 import dataclasses
@@ -48,10 +49,15 @@ def whole_videos(config: Any) -> Any:
 
 
 class JudgeStage:
-    """The reward model on clips with known defects."""
+    """The reward model on clips with known defects, or with people's scores."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = "judge"
+        if config.data.source == "dataset":
+            raise UserError(
+                "a prepared dataset has no scores: train the judge with data=cels, or "
+                "with data=videos on a folder whose labels have scores"
+            )
         self._towers = Towers(config, workdir=workdir)
         self._judge = section(JudgeConfig, config.judge)
         self._reward = section(RewardConfig, config.reward)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data.video import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge import candidates
 from animatrix_jax.judge.pairs import PairSet
@@ -67,6 +68,43 @@ def test_judge_batches_are_pairs_of_one_drawing(judge_stage, latent_shape):
         assert fields <= {"motion.deformation", "motion.deform_level"}
     assert batch["tag_mask"].sum(axis=1).min() > 15  # told all that was asked for
     assert batch["scores"].min() >= 1 and batch["scores"].max() <= 5
+
+
+@pytest.fixture(scope="module")
+def scored_videos(tmp_path_factory):
+    """Two clips of one prompt that people scored, and one without scores."""
+    folder = tmp_path_factory.mktemp("videos")
+    labels = []
+    for n, name in enumerate("abc"):
+        drawn = np.random.default_rng(n).integers(0, 255, (8, 16, 16, 3))
+        write_video(folder / f"{name}.mp4", drawn.astype(np.uint8), 12)
+        labels.append({"video": f"{name}.mp4", "tags": ["motion.timing=twos"]})
+    labels[0]["scores"], labels[1]["scores"] = [5, 4, 3, 2], [1, 4, 3, 5]
+    (folder / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)))
+    return folder
+
+
+def test_judge_learns_from_peoples_scores(scored_videos, stage_config, model, tmp_path):
+    init = {"vae": str(model), "generator": str(model)}
+    data = {"source": "videos", "path": str(scored_videos), "held_out": 2, "workers": 0}
+    stage = JudgeStage(stage_config("judge", init=init, data=data), workdir=tmp_path)
+    batch = dict(next(iter(stage.batches())))
+    scores = np.array([[5, 4, 3, 2], [1, 4, 3, 5]], np.float32)
+    np.testing.assert_array_equal(batch["scores"], scores[batch.pop("clip_id")])
+    shapes = stage.step_shapes()
+    assert {k: (v.shape, v.dtype) for k, v in batch.items()} == {
+        k: (v.shape, v.dtype) for k, v in shapes.batch.items()
+    }
+    assert stage.counts() == {"set_aside": 2}  # c.mp4 and its line
+    policy, key = jax.eval_shape(stage.init, jax.random.key(0)), jax.random.key(0)
+    loss, _ = jax.eval_shape(stage.loss, policy, shapes.frozen, shapes.batch, key)
+    assert loss.shape == ()
+
+
+def test_a_dataset_has_no_scores_for_a_judge(stage_config, tmp_path):
+    data = {"source": "dataset", "path": "x"}
+    with pytest.raises(UserError, match="dataset has no scores: train the judge with"):
+        JudgeStage(stage_config("judge", data=data), workdir=tmp_path)
 
 
 def test_judge_learns(judge_stage):

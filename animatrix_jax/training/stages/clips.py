@@ -285,6 +285,7 @@ class Clips:
                 width=self._model.width,
                 labels=self._data.labels or None,
                 workdir=self._workdir / self._stage / apart,
+                scored="scores" in self._batches.fields,
             )
         return self._world(
             "train", self._data.clips, self._seed, held_out=self._data.apart
