@@ -90,6 +90,7 @@ setuptools.setup(
             "weights/*/*",
             "evaluation/*.html",
             "evaluation/*.css",
+            "judge/page.*",
             "planning/targets/*.pbtxt",
         ]
     },

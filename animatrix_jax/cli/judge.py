@@ -11,7 +11,9 @@ have: those of its label, or --tags for all. A clip whose worst head is under 2 
 rejected. --out is label lines with scores; what cannot be read is in
 OUT.set_aside.jsonl. With --pairs, clips of one prompt are compared: a winner is not
 rejected and moves as much as the loser, and the closest pairs go to people, into
-PAIRS.aside.jsonl. docs/judge.md explains both.
+PAIRS.aside.jsonl, which PAIRS.aside.html shows. What they answer there, --answers reads:
+their pairs come into PAIRS, and how often the judge agrees is said. docs/judge.md
+explains all of it.
 """
 
 import pathlib
@@ -40,6 +42,7 @@ flags.DEFINE_multi_string(
 )
 flags.DEFINE_string("out", "scores.jsonl", "The file of scores.", allow_override=True)
 flags.DEFINE_string("pairs", "", "The file of pairs; none.", allow_override=True)
+flags.DEFINE_string("answers", "", "People's answers on pairs.", allow_override=True)
 
 # Lines of the table.
 _SHOWN = 24
@@ -57,6 +60,8 @@ def main(argv: list[str]) -> None:
         raise UserError(
             "--labels say the tags of each clip, --tags those of all: not both"
         )
+    if FLAGS.answers and not FLAGS.pairs:
+        raise UserError("--answers are on pairs: --pairs=FILE too")
     # Before JAX, which takes seconds to import.
     from animatrix_jax.knowledge.tags import parse_tags
 
@@ -98,7 +103,7 @@ def _judge(
         "out": str(out),
     }
     if pairs is not None:
-        report["pairs"] = _write_pairs(pairs, clips)
+        report["pairs"] = _write_pairs(pairs, clips, source.folder)
     return report
 
 
@@ -113,15 +118,27 @@ def _write_set_aside(out: pathlib.Path, reasons: dict[str, str]) -> None:
         write_lines(path, lines)
 
 
-def _write_pairs(path: pathlib.Path, clips: Sequence[Any]) -> dict[str, Any]:
+def _write_pairs(
+    path: pathlib.Path, clips: Sequence[Any], folder: pathlib.Path
+) -> dict[str, Any]:
     """Writes the decided pairs and those for people, and says what was dropped."""
+    from animatrix_jax.judge.answers import read_answers
     from animatrix_jax.judge.clips import ClipPairs
+    from animatrix_jax.judge.page import write_page
     from animatrix_jax.judge.pairs import CandidateConfig, write_lines
 
     found = ClipPairs.of(clips, config=CandidateConfig())
+    people = None
+    if FLAGS.answers:
+        people = read_answers(
+            pathlib.Path(FLAGS.answers), told=found.told, scores=found.scores
+        )
+        print(people)
     aside = path.with_suffix(".aside.jsonl")
-    write_lines(path, found.told.decided(found.ranked.train))
-    write_lines(aside, found.told.aside(found.ranked.aside))
+    lines = list(found.told.aside(found.ranked.aside))
+    write_lines(path, found.decided(people and people.table))
+    write_lines(aside, lines)
+    write_page(aside.with_suffix(".html"), lines, clips=folder)
     print(
         f"{path}, {aside}: of {len(found.prompts)} prompts, {found.ranked}; "
         f"{found.alone} clips have no other of their prompt"
@@ -132,8 +149,8 @@ def _write_pairs(path: pathlib.Path, clips: Sequence[Any]) -> dict[str, Any]:
         "aside": len(found.ranked.aside),
         "dropped": found.ranked.dropped,
         "alone": found.alone,
-        "out": [str(path), str(aside)],
-    }
+        "out": [str(path), str(aside), str(aside.with_suffix(".html"))],
+    } | ({"people": people.report()} if people else {})
 
 
 def _print_table(clips: Sequence[Any]) -> None:

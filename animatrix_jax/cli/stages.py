@@ -99,6 +99,8 @@ def _train(
     callbacks = []
     run_config = json.loads(config.to_json())
     run_config["digests"] = Towers(config, workdir=workdir).digests()
+    if isinstance(stage, PreferenceStage):
+        run_config["digests"] |= stage.digests()
     if isinstance(stage, (FlowStage, PreferenceStage)):
         callbacks.append(_samples(config, run_config, workdir=workdir))
     optimizer = section(OptimizerConfig, config.optimizer)

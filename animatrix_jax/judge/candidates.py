@@ -2,11 +2,10 @@
 
     N clips a prompt -> scores, and d(x) of their pixels -> ranked pairs (pairs.py)
 
-Kept in the run's folder: `pairs.npz` (latents, indices, directives), `aside.jsonl` and
-`aside/*.mp4`, the closest pairs for people to decide.
+Kept in the run's folder: `pairs.npz` (latents, indices, directives), and the closest
+pairs for people to decide: `aside.jsonl`, the page `aside.html`, their clips in `aside/`.
 """
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -22,6 +21,7 @@ from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.measures import measure
 from animatrix_jax.data.video import write_video
 from animatrix_jax.errors import UserError
+from animatrix_jax.judge.page import write_page
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
     PairSet,
@@ -115,6 +115,7 @@ def candidate_pairs(
         scores=scores,
         deformation=deformation,
         motion=motion,
+        drawn_from=_drawn_from(pipeline, texts, tags, config=config, seed=seed),
         made_from=made_from,
         counts={
             "pairs": len(train),
@@ -214,17 +215,38 @@ def _write_aside(
     *,
     fps: float,
 ) -> None:
-    """The closest pairs, and the clips that they are of."""
+    """The closest pairs, the page on which people decide them, and their clips."""
 
     @functools.cache
     def written(prompt: int, candidate: int) -> str:
-        name = f"aside/{prompt:05d}-{candidate}.mp4"
+        name = pairs.clip_name(prompt, candidate)
         video = videos[prompt * config.candidates + candidate]
         write_video(folder / name, video, fps)
         return name
 
     told = Told(texts=pairs.texts, tags=pairs.tags, name=written)
-    write_lines(folder / "aside.jsonl", told.aside(ranked.aside))
+    lines = list(told.aside(ranked.aside))
+    write_lines(folder / "aside.jsonl", lines)
+    write_page(folder / "aside.html", lines, clips=folder)
+    logging.info("%s: %d pairs for people", folder / "aside.html", len(lines))
+
+
+def _drawn_from(
+    pipeline: Pipeline,
+    texts: tuple[str, ...],
+    tags: tuple[tuple[str, ...], ...],
+    *,
+    config: CandidateConfig,
+    seed: int,
+) -> str:
+    """Names the candidates, whichever judge looks at them."""
+    parts: dict[str, Any] = {
+        name: fingerprint(dict(pipeline.params[name])) for name in pipeline.params
+    }
+    parts |= {"prompts": [texts, tags], "steps": config.steps, "seed": seed}
+    # The first prompts of more, or of more candidates, have other noises.
+    parts |= {"candidates": config.candidates}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _made_from(
@@ -235,7 +257,7 @@ def _made_from(
     }
     parts |= {
         "judge": fingerprint(scorer.params),
-        "config": dataclasses.asdict(config),
+        "config": {k: v for k, v in vars(config).items() if k != "answers"},
         "odds": odds,
         "seed": seed,
     }

@@ -25,7 +25,13 @@ from animatrix_jax.data.measures import measure
 from animatrix_jax.data.video import VideoError
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.model import HEADS
-from animatrix_jax.judge.pairs import CandidateConfig, RankedPairs, Told, rank_pairs
+from animatrix_jax.judge.pairs import (
+    CandidateConfig,
+    PairTable,
+    RankedPairs,
+    Told,
+    rank_pairs,
+)
 from animatrix_jax.judge.scoring import SCALE, Scorer, composite, rejected
 from animatrix_jax.models.config import from_dict
 from animatrix_jax.models.functional import Params
@@ -252,12 +258,29 @@ class ClipPairs:
                 "same summary and tags, or of all clips under --tags"
             )
         ranked = rank_pairs(
-            [np.stack([clip.scores for clip in group]) for group in prompts],
+            _scores(prompts),
             [np.array([clip.deformation for clip in group]) for group in prompts],
             config=config,
         )
         alone = len(clips) - sum(map(len, prompts))
         return cls(prompts=prompts, alone=alone, ranked=ranked)
+
+    @property
+    def scores(self) -> list[Float[np.ndarray, "_ 4"]]:
+        """The judge's, of the clips of each prompt."""
+        return _scores(self.prompts)
+
+    def decided(self, people: PairTable | None) -> Iterator[dict[str, Any]]:
+        """Lines of the judge's pairs, then of people's, which say so.
+
+        Where both decided one pair, it is people's.
+        """
+        judged = self.ranked.train
+        if people is not None:
+            judged = judged.take(~judged.among(people))
+        yield from self.told.decided(judged)
+        for line in self.told.decided(people) if people is not None else ():
+            yield line | {"by": "people"}
 
     @property
     def told(self) -> Told:
@@ -267,3 +290,9 @@ class ClipPairs:
             tags=[group[0].tags for group in self.prompts],
             name=lambda prompt, clip: self.prompts[prompt][clip].name,
         )
+
+
+def _scores(
+    prompts: Sequence[Sequence[ScoredClip]],
+) -> list[Float[np.ndarray, "_ 4"]]:
+    return [np.stack([clip.scores for clip in group]) for group in prompts]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.scoring import REJECT_BELOW, composite, rejected
@@ -37,6 +37,8 @@ class CandidateConfig:
       keep_deformation: least d(winner) / d(loser).
       aside: share of pairs, the closest ones, left to people.
       held_out: share of prompts whose pairs measure, and never train.
+      answers: what people said of the pairs that were left to them, a file as the page
+        saves it; empty: nothing yet.
     """
 
     prompts: int = 64
@@ -46,6 +48,7 @@ class CandidateConfig:
     keep_deformation: float = 0.8
     aside: float = 0.3
     held_out: float = 0.1
+    answers: str = ""
 
     def __post_init__(self) -> None:
         if self.candidates < 2:
@@ -59,7 +62,8 @@ class PairTable:
     Attributes:
       prompt: which prompt.
       winner, loser: which of the prompt's candidates.
-      gap: difference of their composite scores, above zero.
+      gap: the winner's composite score over the loser's: above zero, but where people
+        decided against the judge.
     """
 
     prompt: Int[np.ndarray, " r"]
@@ -80,6 +84,15 @@ class PairTable:
         names = [field.name for field in dataclasses.fields(self)]
         both = {n: [getattr(self, n), getattr(other, n)] for n in names}
         return PairTable(**{n: np.concatenate(columns) for n, columns in both.items()})
+
+    def among(self, other: "PairTable") -> Bool[np.ndarray, " r"]:
+        """Which of the rows are of a pair that `other` has too, whoever wins there."""
+        has, found = (
+            [(prompt, frozenset(clips)) for prompt, *clips, _ in table.rows()]
+            for table in (other, self)
+        )
+        has = set(has)
+        return np.array([pair in has for pair in found], bool)
 
     def take(self, rows: np.ndarray) -> "PairTable":
         """Some of the rows."""
@@ -144,7 +157,7 @@ def rank_pairs(
                 dropped["winner_stiller"] += 1
             else:
                 rows.append((prompt, winner, loser, abs(gap)))
-    table = _table(rows)
+    table = make_table(rows)
     order = np.argsort(table.gap, kind="stable")
     close = round(config.aside * len(order))
     return RankedPairs(
@@ -165,6 +178,7 @@ class PairSet:
       tags: tags of each prompt.
       scores, deformation, motion: the judge's heads, not clipped, d(x) and m(x) of each
         candidate.
+      drawn_from: names what the candidates were sampled by, and the files of their clips.
       made_from: names generator, judge and settings; another one is not resumed.
       counts: numbers of pairs, for the log.
     """
@@ -177,8 +191,16 @@ class PairSet:
     scores: Float[np.ndarray, "p n 4"]
     deformation: Float[np.ndarray, "p n"]
     motion: Float[np.ndarray, "p n"]
+    drawn_from: str
     made_from: str
     counts: dict[str, int]
+
+    def clip_name(self, prompt: int, candidate: int) -> str:
+        """The file of a candidate below the pairs' folder, if it was set aside.
+
+        Others than these candidates have other names, and so other answers.
+        """
+        return f"aside/{self.drawn_from[:12]}/{prompt:05d}-{candidate}.mp4"
 
     def save(self, path: pathlib.Path) -> None:
         """Writes one npz, whole or not at all. Nothing in it is pickled."""
@@ -186,6 +208,7 @@ class PairSet:
         header = {
             "texts": self.texts,
             "tags": self.tags,
+            "drawn_from": self.drawn_from,
             "made_from": self.made_from,
             "counts": self.counts,
         }
@@ -212,6 +235,7 @@ class PairSet:
                 **{name: file[name] for name in _ARRAYS},
                 texts=tuple(header["texts"]),
                 tags=tuple(tuple(tags) for tags in header["tags"]),
+                drawn_from=header.get("drawn_from", ""),  # none before there was a page
                 made_from=header["made_from"],
                 counts=header["counts"],
                 **tables,
@@ -258,7 +282,7 @@ class Told:
         for prompt, winner, loser, gap in table.rows():
             clips = {"winner": winner, "loser": loser}
             clips = {role: self.name(prompt, clip) for role, clip in clips.items()}
-            yield self._prompt(prompt) | clips | {"gap": round(gap, 4)}
+            yield self.asked(prompt) | clips | {"gap": round(gap, 4)}
 
     def aside(self, table: PairTable) -> Iterator[dict[str, Any]]:
         """Lines of pairs for people to decide, the clips in the order of their numbers.
@@ -267,13 +291,14 @@ class Told:
         """
         for prompt, winner, loser, gap in table.rows():
             clips = sorted((winner, loser))
-            yield self._prompt(prompt) | {
+            yield self.asked(prompt) | {
                 "clips": [self.name(prompt, clip) for clip in clips],
                 "judge_prefers": clips.index(winner),
                 "gap": round(gap, 4),
             }
 
-    def _prompt(self, prompt: int) -> dict[str, Any]:
+    def asked(self, prompt: int) -> dict[str, Any]:
+        """What a prompt's clips were asked to be."""
         return {"prompt": self.texts[prompt], "tags": list(self.tags[prompt])}
 
 
@@ -287,7 +312,8 @@ def write_lines(path: pathlib.Path, lines: Iterable[dict[str, Any]]) -> None:
     temporary.replace(path)
 
 
-def _table(rows: list[tuple[int, int, int, float]]) -> PairTable:
+def make_table(rows: Sequence[tuple[int, int, int, float]]) -> PairTable:
+    """The table of some rows: prompt, winner, loser, gap."""
     columns = list(zip(*rows)) if rows else [(), (), (), ()]
     return PairTable(
         prompt=np.asarray(columns[0], np.int64),

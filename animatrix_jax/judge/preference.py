@@ -1,7 +1,7 @@
 """Stage `preference`: what the judge teaches the generator.
 
 The starting policy samples N candidates a prompt, the judge ranks them (candidates.py),
-and Diffusion-DPO (objectives/preference.py) moves the policy. Its starting point is the
+people decide the closest pairs if they are asked (page.py, answers.py), and Diffusion-DPO (objectives/preference.py) moves the policy. Its starting point is the
 reference: evaluated in the same step or, with `preference.reference_draws`, on fixed
 draws before the first one (reference.py).
 """
@@ -23,6 +23,7 @@ from animatrix_jax.data.batches import stack_tags
 from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.pipeline import batches_of_steps
 from animatrix_jax.errors import UserError
+from animatrix_jax.judge.answers import with_answers
 from animatrix_jax.judge.candidates import before_and_after, candidate_pairs
 from animatrix_jax.judge.pairs import CandidateConfig, PairSet, PairTable
 from animatrix_jax.judge.reference import (
@@ -200,7 +201,7 @@ class PreferenceStage:
 
     @functools.cached_property
     def pairs(self) -> PairSet:
-        """The candidates' pairs, from the run's folder or made now."""
+        """The candidates' pairs, from the run's folder or made now, with people's."""
         make = functools.partial(
             candidate_pairs,
             self._pipeline,
@@ -210,7 +211,22 @@ class PreferenceStage:
             odds=self._odds,
             seed=self._seed,
         )
-        return distributed.in_turn(make)  # hosts share the folder
+        pairs = distributed.in_turn(make)  # hosts share the folder
+        answers = self._candidates.answers
+        return with_answers(pairs, pathlib.Path(answers)) if answers else pairs
+
+    def digests(self) -> dict[str, str]:
+        """What people's answers are, beside their name in `config.candidates`."""
+        answers = self._candidates.answers
+        if not answers:
+            return {}
+        try:
+            read = pathlib.Path(answers).read_bytes()
+        except OSError as error:
+            raise UserError(
+                f"candidates.answers: cannot read {answers}: {error.strerror}"
+            ) from None
+        return {"answers": hashlib.sha256(read).hexdigest()}
 
     @functools.cached_property
     def reference(self) -> ReferenceErrors:

@@ -18,6 +18,7 @@ _MAY_CHANGE = (
 _CAME_LATER = {
     "batch.buckets": [],
     "batch.multiple": 1,
+    "candidates.answers": "",
     "data.apart": False,
     "data.held_out_world": False,
     "data.tiers": [],

@@ -60,11 +60,15 @@ def videos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def judged(model, videos, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "new"
+    answers = out.parent / "answers.jsonl"
+    said = {"prompt": "a cat", "clips": ["a.mp4", "b.mp4"], "people_prefer": 1}
+    answers.write_text(json.dumps(said) + "\n")
     done = animatrix_judge(
         f"--checkpoint={model}",
         f"--videos={videos}",
         f"--out={out}/scores.jsonl",
         f"--pairs={out}/pairs.jsonl",
+        f"--answers={answers}",
         "--json",
         code=WATCHED,
     )
@@ -97,12 +101,23 @@ def test_pairs_are_counted_and_written(judged):
     printed, out = judged
     pairs = json.loads(printed[-2])["pairs"]
     decided, aside = lines(out / "pairs.jsonl"), lines(out / "pairs.aside.jsonl")
+    by_people = decided.pop()
+    assert (by_people["by"], by_people["winner"]) == ("people", "b.mp4")
+    # It may have been one of the judge's pairs, which is people's then.
+    overruled = pairs["decided"] - len(decided)
+    assert overruled in (0, 1)
+    decided += [by_people] * overruled
     assert (pairs["decided"], pairs["aside"]) == (len(decided), len(aside))
     assert len(decided) + len(aside) + sum(pairs["dropped"].values()) == 3
     assert pairs["prompts"] == 1 and pairs["alone"] == 0
     for line in decided:
         assert line["prompt"] == "a cat" and line["winner"] != line["loser"]
     assert any("closer ones for people; dropped" in line for line in printed)
+    people = pairs["people"]
+    assert (people["answers"], people["decided"], people["undecided"]) == (1, 1, 0)
+    assert people["judge_agrees"] == (by_people["gap"] > 0)
+    assert any("the judge agrees on" in line for line in printed)
+    assert (out / "pairs.aside.html").stat().st_size > 0
 
 
 def test_no_tensorflow_and_no_torch(judged):
@@ -131,6 +146,7 @@ def test_without_tags_it_says_so(model, videos, tmp_path):
         (("--checkpoint=x", "--videos=x", "--tags=motion.timing=twoes"), "twos"),
         (("--checkpoint=x", "--videos=x", "--tags=a", "--labels=b"), "not both"),
         (("--checkpoint=x", "--videos=x", "--out=/"), "it is a folder"),
+        (("--checkpoint=x", "--videos=x", "--answers=a"), "--pairs=FILE too"),
     ],
 )
 def test_one_line_and_code_2(flags, message):

@@ -1,5 +1,6 @@
 """Clips of files before the judge: what is read, under which tags, and which pairs."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -178,5 +179,12 @@ def test_the_guards_and_the_closest_pairs():
     assert {tuple(x["clips"]) for x in aside} == {
         *(("plain", "close"), ("best", "still"))
     }
+    assert list(found.decided(None)) == decided
+    # People turn the first of the judge's pairs round.
+    judged = found.ranked.train.take(np.array([0]))
+    turned = dataclasses.replace(judged, winner=judged.loser, loser=judged.winner)
+    lines = list(found.decided(turned))
+    assert lines[:-1] == decided[1:] and lines[-1]["by"] == "people"
+    assert lines[-1]["winner"] == decided[0]["loser"]
     assert max(x["gap"] for x in aside) <= min(x["gap"] for x in decided)
     assert all(x["clips"][x["judge_prefers"]] in ("plain", "best") for x in aside)

@@ -109,18 +109,15 @@ def test_round_trip(tmp_path):
         scores=scores,
         deformation=np.ones((3, 4)),
         motion=np.ones((3, 4)),
+        drawn_from="y",
         made_from="x",
         counts={"pairs": len(train)},
     )
     path = tmp_path / "folder" / "pairs.npz"
     pairs.save(path)
     loaded = PairSet.load(path)
-    assert (loaded.texts, loaded.tags, loaded.made_from, loaded.counts) == (
-        pairs.texts,
-        pairs.tags,
-        pairs.made_from,
-        pairs.counts,
-    )
+    for name in ("texts", "tags", "drawn_from", "made_from", "counts"):
+        assert getattr(loaded, name) == getattr(pairs, name)
     np.testing.assert_array_equal(loaded.latents, pairs.latents)
     np.testing.assert_array_equal(loaded.held_out.winner, held.winner)
     assert [p.name for p in path.parent.iterdir()] == ["pairs.npz"]

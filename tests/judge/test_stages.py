@@ -205,8 +205,39 @@ def test_closest_pairs_are_left_to_people(preference_stage):
         assert len(line["clips"]) == 2
         for clip in line["clips"]:
             assert (folder / clip).stat().st_size > 0
+    assert (folder / "aside.html").stat().st_size > 0
     closest = min(pairs.train.gap.min(), pairs.held_out.gap.min())
     assert max(line["gap"] for line in lines) <= closest + 1e-4
+
+
+def test_what_people_decide_trains(preference_stage, stage_config):
+    folder, pairs = preference_stage._folder, preference_stage.pairs
+    lines = [json.loads(text) for text in (folder / "aside.jsonl").open()]
+    for line in lines:
+        line["people_prefer"] = 1 - line.pop("judge_prefers")
+    lines[-1]["people_prefer"] = None
+    answers = folder / "answers.jsonl"
+    answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    candidates = {"answers": str(answers)}
+    config = stage_config("preference", data=PLAIN, candidates=candidates)
+    stage = PreferenceStage(config, workdir=folder.parents[1])
+    written = (folder / "pairs.npz").stat().st_mtime_ns
+    counts, people = stage.counts(), len(lines) - 1
+    assert (folder / "pairs.npz").stat().st_mtime_ns == written
+    assert counts["pairs_by_people"] + counts["pairs_by_people_held_out"] == people > 0
+    assert (counts["people_undecided"], counts["people_agreed"]) == (1, 0)
+    assert counts["pairs"] == pairs.counts["pairs"] + counts["pairs_by_people"]
+    assert not set(stage.pairs.train.prompt) & set(stage.pairs.held_out.prompt)
+    assert stage.pairs.train.gap[-1] < 0  # people's come last, and differ
+    batch = stage._batch(0, table=stage.pairs.train.take(np.array([-1])))
+    assert batch["winner"].shape == (4, *pairs.latents.shape[2:])
+    digest = stage.digests()
+    answers.write_text(answers.read_text() + "\n")
+    assert digest.keys() == {"answers"} and stage.digests() != digest
+    assert preference_stage.digests() == {}
+    answers.unlink()
+    with pytest.raises(UserError, match="candidates.answers: cannot read .*No such"):
+        stage.digests()
 
 
 def test_finish_reports_what_changed(preference_stage, tmp_path):

@@ -1,0 +1,230 @@
+"""People's answers on pairs, read back: which clip beats which, and what the judge said.
+
+    {"prompt": "...", "tags": [...], "clips": ["a.mp4", "b.mp4"], "people_prefer": 0}
+
+a line a pair, as the page saves them (page.py); null where a person cannot say. Files of
+several people may be joined end to end: a pair goes by most of its votes, and by nobody
+where they are even. How often the judge agrees comes with the score interval of Wilson
+(1927) over pairs. It takes them as independent; those of one prompt share clips, so that
+it is rather too narrow.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+from jaxtyping import Float
+
+from animatrix_jax.errors import UserError
+from animatrix_jax.judge.pairs import PairSet, PairTable, Told, make_table
+from animatrix_jax.judge.scoring import composite
+
+_Z = 1.959964  # of 95%
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Share:
+    """A share of some cases, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decided:
+    """What people decided.
+
+    Attributes:
+      table: the pairs; `gap` is the judge's score of people's winner over that of the
+        loser, below zero where the judge took the other.
+      answers: how many were read.
+      undecided: pairs on which nobody could say, or votes are even.
+    """
+
+    table: PairTable
+    answers: int
+    undecided: int
+
+    @property
+    def agreed(self) -> int:
+        """On how many of the pairs the judge took the same clip."""
+        return int((self.table.gap > 0).sum())
+
+    @property
+    def agreement(self) -> Share | None:
+        """The share of those; None without any pair."""
+        return wilson(self.agreed, len(self.table)) if len(self.table) else None
+
+    def report(self) -> dict[str, Any]:
+        """The same, for a JSON file."""
+        share = self.agreement
+        shown = share and {k: round(v, 4) for k, v in vars(share).items()}
+        return {
+            "answers": self.answers,
+            "decided": len(self.table),
+            "undecided": self.undecided,
+            "judge_agrees": self.agreed,
+            "agreement": shown,
+        }
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.answers} answers of people decide {len(self.table)} pairs and leave "
+            f"{self.undecided} open"
+        )
+        if share := self.agreement:
+            text += (
+                f"; the judge agrees on {self.agreed} of {len(self.table)}, "
+                f"{share.value:.0%} (95% interval {share.low:.0%} to {share.high:.0%})"
+            )
+        return text
+
+
+def wilson(hits: int, count: int) -> Share:
+    """The share `hits / count` with Wilson's score interval of 95%."""
+    share, spread = hits / count, _Z**2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+    return Share(value=share, low=max(middle - half, 0), high=min(middle + half, 1))
+
+
+def read_answers(
+    path: pathlib.Path,
+    *,
+    told: Told,
+    scores: Float[np.ndarray, "p n 4"] | Sequence[Float[np.ndarray, "_ 4"]],
+) -> Decided:
+    """Reads answers on the clips that are compared now.
+
+    Args:
+      path: JSON lines.
+      told: what the clips are called, and what they were asked to be.
+      scores: the judge's, of the candidates of each prompt, not clipped.
+
+    Raises:
+      UserError: naming the first line that is no answer, names a clip that is not there,
+        or was rated under another prompt or other tags.
+    """
+    places = {
+        told.name(prompt, clip): (prompt, clip)
+        for prompt, heads in enumerate(scores)
+        for clip in range(len(heads))
+    }
+    votes: dict[tuple[int, int, int], collections.Counter] = {}
+    lines = _lines(path)
+    for number, line in lines:
+        try:
+            answer = _answer(line)
+            pair = _pair(answer, places, told)
+        except UserError as error:
+            raise UserError(f"{path}:{number}: {error}") from None
+        prefers = answer["people_prefer"]
+        won = None if prefers is None else places[answer["clips"][prefers]][1]
+        votes.setdefault(pair, collections.Counter())[won] += 1
+    rows = []
+    for (prompt, a, b), found in sorted(votes.items()):
+        if found[a] != found[b]:
+            winner, loser = (a, b) if found[a] > found[b] else (b, a)
+            total = composite(np.asarray(scores[prompt]))
+            rows.append((prompt, winner, loser, float(total[winner] - total[loser])))
+    return Decided(
+        table=make_table(rows), answers=len(lines), undecided=len(votes) - len(rows)
+    )
+
+
+def with_answers(pairs: PairSet, path: pathlib.Path) -> PairSet:
+    """Pairs with people's among them, in place of what the judge said of the same two.
+
+    A pair of a prompt that is held out is held out too.
+
+    Args:
+      pairs: of the preference stage.
+      path: of answers on its candidates.
+
+    Raises:
+      UserError: as read_answers does.
+    """
+    told = Told(texts=pairs.texts, tags=pairs.tags, name=pairs.clip_name)
+    decided = read_answers(path, told=told, scores=pairs.scores)
+    logging.info("%s: %s", path, decided)
+    people, held_out = decided.table, pairs.held_out
+    apart = np.setdiff1d(held_out.prompt, pairs.train.prompt)
+    held = np.isin(people.prompt, apart) | people.among(held_out)
+    train = pairs.train.take(~pairs.train.among(people))
+    held_out = held_out.take(~held_out.among(people))
+    train = train.followed_by(people.take(~held))
+    held_out = held_out.followed_by(people.take(held))
+    rows = json.dumps([pairs.made_from, list(people.rows())])
+    return dataclasses.replace(
+        pairs,
+        train=train,
+        held_out=held_out,
+        made_from=hashlib.sha256(rows.encode()).hexdigest(),
+        counts=pairs.counts
+        | {
+            "pairs": len(train),
+            "pairs_held_out": len(held_out),
+            "pairs_by_people": int((~held).sum()),
+            "pairs_by_people_held_out": int(held.sum()),
+            "people_undecided": decided.undecided,
+            "people_agreed": decided.agreed,
+        },
+    )
+
+
+def _lines(path: pathlib.Path) -> list[tuple[int, str]]:
+    """The lines that say something, with their numbers."""
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UserError(f"cannot read answers: {path}: {error.strerror}") from None
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not lines:
+        raise UserError(f"{path} has no answers")
+    return lines
+
+
+def _answer(text: str) -> dict[str, Any]:
+    """A line with the names of two clips, and which of them is preferred."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not JSON: {error}") from None
+    if not isinstance(line, dict) or "people_prefer" not in line:
+        raise UserError("not an answer: expected an object with people_prefer")
+    prefers, clips = line["people_prefer"], line.get("clips")
+    if prefers is not None and (type(prefers) is not int or prefers not in (0, 1)):
+        raise UserError(f"people_prefer: expected 0, 1 or null, got {prefers!r}")
+    names = isinstance(clips, list) and all(isinstance(clip, str) for clip in clips)
+    if not names or len(clips) != 2 or clips[0] == clips[1]:
+        raise UserError(f"clips: expected the names of two, got {clips!r}")
+    return line
+
+
+def _pair(
+    answer: dict[str, Any], places: dict[str, tuple[int, int]], told: Told
+) -> tuple[int, int, int]:
+    """Prompt and candidates of an answer."""
+    names = answer["clips"]
+    for name in names:
+        if name not in places:
+            raise UserError(
+                f"no clip {name!a} among those compared: the answers are of others"
+            )
+    (prompt, a), (other, b) = (places[name] for name in names)
+    if prompt != other:
+        raise UserError(f"{names[0]!a} and {names[1]!a} have two prompts")
+    for name, value in told.asked(prompt).items():
+        if name in answer and answer[name] != value:
+            raise UserError(
+                f"the pair was rated under {name} {answer[name]!r}, now {value!r}"
+            )
+    return prompt, min(a, b), max(a, b)
