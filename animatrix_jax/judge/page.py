@@ -80,4 +80,5 @@ def _words(tags: Sequence[str]) -> list[dict[str, Any]]:
         said = {"value": value.words, "meaning": value.meaning}
         name = field.name.replace("_", " ")
         axes.setdefault(field.axis, []).append({"field": name} | said)
-    return [{"axis": axis, "tags": found} for axis, found in axes.items()]
+    named = {"vfx": "effects"}
+    return [{"axis": named.get(a, a), "tags": found} for a, found in axes.items()]

@@ -47,7 +47,7 @@ def test_a_pair_is_all_there_but_for_the_judge(tmp_path):
     }
     assert said == {
         ("camera", "camera motion", "pan left"),
-        ("vfx", "impact", "none"),
+        ("effects", "impact", "none"),
     }
     text = page.read_text(encoding="utf-8")
     assert not re.search("judge_prefers|0.0123|https?:|{{", text)
