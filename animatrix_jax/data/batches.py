@@ -125,7 +125,9 @@ class DataConfig:
                 )
         moments = np.linspace(0, 1, 101)
         for (task, _), shares in zip(self.tasks, self.shares(moments)):
-            weights = sum(along(b.weight, moments) for b in self.buckets if b.takes(task))
+            weights = sum(
+                along(b.weight, moments) for b in self.buckets if b.takes(task)
+            )
             if (empty := moments[(shares > 0) & (weights == 0)]).size:
                 raise UserError(
                     f"tasks.{task} is above 0 at {empty[0]:.0%} of the run, where every "

@@ -32,6 +32,11 @@ Along = float | tuple[float, ...]
 its start to its end; between them it moves in a line."""
 
 
+# Ratios whose logarithms differ by less are one: sizes that divide into tokens seldom have
+# the very same.
+_SAME_ASPECT = 0.02
+
+
 def along(values: Along, progress: float | np.ndarray) -> np.ndarray:
     """The number at a progress in [0, 1] of the run, or at each of several."""
     table = np.atleast_1d(values)
@@ -58,7 +63,11 @@ class Bucket:
     def __post_init__(self):
         if min(self.frames, self.height, self.width, self.size) < 1:
             raise ValueError(f"expected a shape and a size of 1 or more, got {self}")
-        if np.size(self.weight) < 1 or np.min(self.weight) < 0 or not np.max(self.weight):
+        if (
+            np.size(self.weight) < 1
+            or np.min(self.weight) < 0
+            or not np.max(self.weight)
+        ):
             raise ValueError(f"expected weights of 0 or more, not all 0, got {self}")
 
     @property
@@ -183,7 +192,8 @@ def sort_clips(
     """Which of n clips go into each bucket: the nearest aspect ratio, and long enough.
 
     Videos and images are sorted apart, so a clip gives to buckets of both. Of several
-    lengths of its aspect ratio it gives to all that it is long enough for.
+    lengths and sizes of its aspect ratio, give or take 2%, it gives to all that it is
+    long enough for.
 
     Args:
       buckets: at least one.
@@ -197,9 +207,9 @@ def sort_clips(
     found = []
     for bucket in buckets:
         kin = [b for b in buckets if b.is_image == bucket.is_image]
-        ratios = np.array(sorted({b.width / b.height for b in kin}))
+        ratios = np.array([b.width / b.height for b in kin])
         apart = np.abs(np.log(np.asarray(aspects)[:, None] / ratios))
-        nearest = ratios[apart.argmin(axis=1)] == bucket.width / bucket.height
+        nearest = apart[:, kin.index(bucket)] <= apart.min(axis=1) + _SAME_ASPECT
         needed = (bucket.frames - 1) / fps
         clips = np.flatnonzero(nearest & (np.asarray(seconds) >= needed))
         if not len(clips):

@@ -127,6 +127,10 @@ def test_clips_go_by_aspect_ratio_and_length():
     assert found[2].tolist() == [n for n in wide if seconds[n] >= 1.0]
     assert found[3].tolist() == [0]
     assert found[4].tolist() == [n for n in square if seconds[n] >= 1.0]
+    # Two sizes of nearly one ratio share their clips.
+    near = [Bucket(frames=1, height=36, width=65), *buckets]
+    shared = sort_clips(near, aspects=aspects, seconds=seconds, fps=16)
+    assert shared[0].tolist() == wide and shared[2].tolist() == wide
     with pytest.raises(UserError, match="no clip goes into bucket 81x36x64"):
         longer = [*buckets, Bucket(frames=81, height=36, width=64)]
         sort_clips(longer, aspects=aspects, seconds=seconds, fps=16)
@@ -159,7 +163,9 @@ def test_mistakes_in_buckets_are_told():
         make_buckets([(9, 16)], budget=96, **CUT)
     with pytest.raises(UserError, match="of several weights one"):
         make_buckets([(9, 16, 16, (0.0, 0.0))], budget=96, **CUT)
-    with pytest.raises(UserError, match="t2v is above 0 at 50% of the run, where every"):
+    with pytest.raises(
+        UserError, match="t2v is above 0 at 50% of the run, where every"
+    ):
         late = [(9, 16, 16, (1.0, 0.0, 0.0)), (1, 16, 16)]
         _config(buckets=make_buckets(late, budget=96, multiple=4, **CUT))
     with pytest.raises(UserError, match="tasks.t2i is above 0, and no bucket"):
