@@ -21,7 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from animatrix_jax.data.buckets import Bucket
+from animatrix_jax.data.buckets import Along, Bucket, along
 from animatrix_jax.data.curriculum import (
     CurriculumConfig,
     build_sampler,
@@ -57,9 +57,7 @@ class DataConfig:
       steps: how many batches there are; the curriculum's progress runs over them.
       seed: of all that is drawn.
       fields: which parts of FIELDS a batch holds. Without "media" nothing is decoded.
-      tasks: tasks with their share of clips, or with several: shares at the start, ...,
-        the end of the run, which moves in a line from one to the next. One task is drawn
-        a step.
+      tasks: tasks with their share of clips along the run. One task is drawn a step.
       buckets: the shapes of batches, one drawn a step; none: the one of the source.
       text_length: tokens of text.
       max_tags: tags of a clip.
@@ -77,7 +75,7 @@ class DataConfig:
     steps: int
     seed: int = 0
     fields: tuple[str, ...] = ("media", "text", "tags", "given")
-    tasks: tuple[tuple[str, float | tuple[float, ...]], ...] = (
+    tasks: tuple[tuple[str, Along], ...] = (
         ("t2i", 0.5),
         ("t2v", 0.3),
         ("i2v", 0.2),
@@ -125,13 +123,20 @@ class DataConfig:
                     f"bucket {bucket.name} is never drawn: no task of its kind has a "
                     "share above 0"
                 )
+        moments = np.linspace(0, 1, 101)
+        for (task, _), shares in zip(self.tasks, self.shares(moments)):
+            weights = sum(
+                along(b.weight, moments) for b in self.buckets if b.takes(task)
+            )
+            if (empty := moments[(shares > 0) & (weights == 0)]).size:
+                raise UserError(
+                    f"tasks.{task} is above 0 at {empty[0]:.0%} of the run, where every "
+                    "bucket of its kind has weight 0"
+                )
 
     def shares(self, progress: float | np.ndarray) -> np.ndarray:
         """Each task's share of clips [task] at a progress in [0, 1] of the run."""
-        tables = [np.atleast_1d(share) for _, share in self.tasks]
-        return np.stack(
-            [np.interp(progress, np.linspace(0, 1, len(t)), t) for t in tables]
-        )
+        return np.stack([along(share, progress) for _, share in self.tasks])
 
     def tasks_at(self, progress: float) -> tuple[tuple[str, float], ...]:
         """The tasks with their shares at one moment."""
@@ -280,10 +285,11 @@ class Choice:
 def draw_choice(config: DataConfig, step: int) -> Choice:
     """The task and bucket of a step, the same on every host."""
     names = [name for name, _ in config.tasks]
-    shares = config.shares(config.progress(step))
+    progress = config.progress(step)
+    shares = config.shares(progress)
     choices = [Choice(task=name) for name in names]
     if config.buckets:
-        choices, shares = _choices(config.buckets, names, shares)
+        choices, shares = _choices(config.buckets, names, shares, progress)
     edges = np.cumsum(shares)
     edges = edges / edges[-1]
     place = np.searchsorted(edges, step_uniform(seed=config.seed, step=step), "right")
@@ -291,17 +297,22 @@ def draw_choice(config: DataConfig, step: int) -> Choice:
 
 
 def _choices(
-    buckets: Sequence[Bucket], names: Sequence[str], shares: np.ndarray
+    buckets: Sequence[Bucket],
+    names: Sequence[str],
+    shares: np.ndarray,
+    progress: float,
 ) -> tuple[list[Choice], np.ndarray]:
     """Every task in every bucket that takes it, with its share of steps."""
     found, parts = [], []
     for name, share in zip(names, shares.tolist()):
         fit = [n for n, bucket in enumerate(buckets) if bucket.takes(name)]
-        total = sum(buckets[n].weight for n in fit)
-        for n in fit:
+        weights = [float(along(buckets[n].weight, progress)) for n in fit]
+        # Of a task without a share now, every weight may be 0.
+        total = sum(weights) or 1.0
+        for n, weight in zip(fit, weights):
             found.append(Choice(task=name, bucket=n))
             # Shares count clips, and a step of small clips has many.
-            parts.append(share * buckets[n].weight / total / buckets[n].size)
+            parts.append(share * weight / total / buckets[n].size)
     return found, np.array(parts)
 
 

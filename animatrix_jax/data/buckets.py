@@ -6,8 +6,9 @@ the tokens of a batch about the same:
 
     size_b = budget / tokens_b,  rounded down to a multiple, and at least that multiple
 
-Weights, like tasks, are shares of clips. With s_k the share of task k, w_b the weight of
-bucket b and K(b) the buckets that take the same tasks as b (images or videos),
+Weights, like tasks, are shares of clips, and like them may change along the run: so a
+programme grows in size and length. With s_k the share of task k, w_b the weight of bucket
+b and K(b) the buckets that take the same tasks as b (images or videos),
 
     P(step has task k and bucket b) ~ s_k w_b / (sum of w over K(b)) / size_b
 
@@ -26,6 +27,21 @@ from animatrix_jax.errors import UserError
 Shape = tuple[int, int, int]
 """Frames, height and width."""
 
+Along = float | tuple[float, ...]
+"""A number for the whole run, or one for each of some moments of it, spaced evenly from
+its start to its end; between them it moves in a line."""
+
+
+# Ratios whose logarithms differ by less are one: sizes that divide into tokens seldom have
+# the very same.
+_SAME_ASPECT = 0.02
+
+
+def along(values: Along, progress: float | np.ndarray) -> np.ndarray:
+    """The number at a progress in [0, 1] of the run, or at each of several."""
+    table = np.atleast_1d(values)
+    return np.asarray(np.interp(progress, np.linspace(0, 1, len(table)), table))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bucket:
@@ -33,21 +49,26 @@ class Bucket:
 
     Attributes:
       frames, height, width: of its clips; one frame is an image.
-      weight: its share of clips, among the buckets of images or those of videos.
+      weight: its share of clips, among the buckets of images or those of videos, along
+        the run.
       size: clips of a batch, over all hosts.
     """
 
     frames: int
     height: int
     width: int
-    weight: float = 1.0
+    weight: Along = 1.0
     size: int = 1
 
     def __post_init__(self):
         if min(self.frames, self.height, self.width, self.size) < 1:
             raise ValueError(f"expected a shape and a size of 1 or more, got {self}")
-        if not self.weight > 0:
-            raise ValueError(f"expected a weight above 0, got {self}")
+        if (
+            np.size(self.weight) < 1
+            or np.min(self.weight) < 0
+            or not np.max(self.weight)
+        ):
+            raise ValueError(f"expected weights of 0 or more, not all 0, got {self}")
 
     @property
     def is_image(self) -> bool:
@@ -65,7 +86,7 @@ class Bucket:
 
 
 def make_buckets(
-    entries: Sequence[Sequence[float]],
+    entries: Sequence[Sequence[Along]],
     *,
     stride: Shape,
     patch: Shape,
@@ -75,7 +96,8 @@ def make_buckets(
     """The buckets of a config, with their batch sizes.
 
     Args:
-      entries: (frames, height, width) or (frames, height, width, weight).
+      entries: (frames, height, width) or (frames, height, width, weight); the weight a
+        number, or several along the run.
       stride: frames, rows and columns of pixels to one latent.
       patch: the same of latents to one token.
       budget: tokens of a batch.
@@ -87,10 +109,11 @@ def make_buckets(
     """
     found = []
     for entry in entries:
-        if len(entry) not in (3, 4) or min(entry) <= 0:
+        if not _is_entry(entry):
             raise UserError(
                 "batch.buckets: expected (frames, height, width) or (frames, height,"
-                f" width, weight), all above 0, got {tuple(entry)}"
+                " width, weight), all above 0 (of several weights one), got"
+                f" {tuple(entry)}"
             )
         shape = tuple(int(n) for n in entry[:3])
         tokens = tokens_of(shape, stride=stride, patch=patch)
@@ -101,7 +124,7 @@ def make_buckets(
                 frames=frames,
                 height=height,
                 width=width,
-                weight=float(entry[3]) if len(entry) == 4 else 1.0,
+                weight=tuple(np.atleast_1d(entry[3]).tolist()) if entry[3:] else 1.0,
                 size=size,
             )
         )
@@ -109,6 +132,15 @@ def make_buckets(
     if len(set(names)) < len(names):
         raise UserError(f"batch.buckets: two of the same shape among {names}")
     return tuple(found)
+
+
+def _is_entry(entry: Sequence[Along]) -> bool:
+    """Whether an entry is of the kind that make_buckets takes."""
+    if len(entry) not in (3, 4) or any(np.ndim(side) for side in entry[:3]):
+        return False
+    weights = np.atleast_1d(entry[3]) if len(entry) == 4 else np.ones(1)
+    positive = weights.size > 0 and weights.min() >= 0 and weights.max() > 0
+    return bool(min(entry[:3]) > 0 and positive)
 
 
 def tokens_of(shape: Shape, *, stride: Shape, patch: Shape) -> int:
@@ -160,7 +192,8 @@ def sort_clips(
     """Which of n clips go into each bucket: the nearest aspect ratio, and long enough.
 
     Videos and images are sorted apart, so a clip gives to buckets of both. Of several
-    lengths of its aspect ratio it gives to all that it is long enough for.
+    lengths and sizes of its aspect ratio, give or take 2%, it gives to all that it is
+    long enough for.
 
     Args:
       buckets: at least one.
@@ -174,9 +207,9 @@ def sort_clips(
     found = []
     for bucket in buckets:
         kin = [b for b in buckets if b.is_image == bucket.is_image]
-        ratios = np.array(sorted({b.width / b.height for b in kin}))
+        ratios = np.array([b.width / b.height for b in kin])
         apart = np.abs(np.log(np.asarray(aspects)[:, None] / ratios))
-        nearest = ratios[apart.argmin(axis=1)] == bucket.width / bucket.height
+        nearest = apart[:, kin.index(bucket)] <= apart.min(axis=1) + _SAME_ASPECT
         needed = (bucket.frames - 1) / fps
         clips = np.flatnonzero(nearest & (np.asarray(seconds) >= needed))
         if not len(clips):

@@ -16,7 +16,6 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.measures import measure
 from animatrix_jax.data.video import write_video
@@ -31,11 +30,9 @@ from animatrix_jax.judge.pairs import (
     split_held_out,
     write_lines,
 )
+from animatrix_jax.judge.prompts import Prompts
 from animatrix_jax.judge.scoring import SCALE, Scorer, composite, rejected
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
-
-# Prompts come from a world of their own: not the stages', not the evaluation's.
-_WORLD_SEED = 4_000_003
 
 
 def candidate_pairs(
@@ -44,7 +41,7 @@ def candidate_pairs(
     *,
     folder: pathlib.Path,
     config: CandidateConfig,
-    odds: str,
+    prompts: Prompts,
     seed: int,
 ) -> PairSet:
     """The pairs in `folder`, made first if they are not there.
@@ -56,30 +53,21 @@ def candidate_pairs(
       scorer: the judge.
       folder: of the run.
       config: how candidates are made and paired.
-      odds: of the world that the prompts come from, which is the generator's own.
-      seed: of prompts and noise.
+      prompts: what the clips are asked to be.
+      seed: of noise.
 
     Raises:
       UserError: if no pair survives.
     """
-    made_from = _made_from(pipeline, scorer, config, odds, seed)
+    drawn_from = _drawn_from(pipeline, config=config, prompts=prompts, seed=seed)
+    made_from = _made_from(drawn_from, scorer, config)
     path = folder / "pairs.npz"
     if path.exists():
         pairs = PairSet.load(path)
         if pairs.made_from == made_from:
             return pairs
         logging.info("%s is of other weights or settings: made anew", path)
-    world = CelWorld(
-        seed=_WORLD_SEED + seed,
-        size=config.prompts,
-        height=pipeline.preset.height,
-        width=pipeline.preset.width,
-        frames=pipeline.preset.frames,
-        odds=odds,
-    )
-    narratives = [world.narrative(i) for i in range(config.prompts)]
-    texts = tuple(narrative.summary for narrative in narratives)
-    tags = tuple(tuple(world.spec(i).tags) for i in range(config.prompts))
+    texts, tags = prompts.texts, prompts.tags
     latents = _sample(
         pipeline,
         texts,
@@ -104,7 +92,7 @@ def candidate_pairs(
             "train the judge longer or sample more prompts"
         )
     train, held_out = split_held_out(
-        ranked.train, prompts=config.prompts, share=config.held_out
+        ranked.train, prompts=len(prompts), share=config.held_out
     )
     pairs = PairSet(
         latents=latents,
@@ -115,7 +103,7 @@ def candidate_pairs(
         scores=scores,
         deformation=deformation,
         motion=motion,
-        drawn_from=_drawn_from(pipeline, texts, tags, config=config, seed=seed),
+        drawn_from=drawn_from,
         made_from=made_from,
         counts={
             "pairs": len(train),
@@ -232,33 +220,27 @@ def _write_aside(
 
 
 def _drawn_from(
-    pipeline: Pipeline,
-    texts: tuple[str, ...],
-    tags: tuple[tuple[str, ...], ...],
-    *,
-    config: CandidateConfig,
-    seed: int,
+    pipeline: Pipeline, *, config: CandidateConfig, prompts: Prompts, seed: int
 ) -> str:
     """Names the candidates, whichever judge looks at them."""
     parts: dict[str, Any] = {
         name: fingerprint(dict(pipeline.params[name])) for name in pipeline.params
     }
-    parts |= {"prompts": [texts, tags], "steps": config.steps, "seed": seed}
-    # The first prompts of more, or of more candidates, have other noises.
-    parts |= {"candidates": config.candidates}
+    parts |= {
+        "prompts": prompts.digest,
+        "candidates": config.candidates,  # which noise a clip has goes by their number
+        "steps": config.steps,
+        "seed": seed,
+    }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _made_from(
-    pipeline: Pipeline, scorer: Scorer, config: CandidateConfig, odds: str, seed: int
-) -> str:
-    parts: dict[str, Any] = {
-        name: fingerprint(dict(pipeline.params[name])) for name in pipeline.params
-    }
-    parts |= {
+def _made_from(drawn_from: str, scorer: Scorer, config: CandidateConfig) -> str:
+    """Names the pairs that the judge makes of them; people's answers come later."""
+    settings = {k: v for k, v in vars(config).items() if k != "answers"}
+    parts = {
+        "drawn_from": drawn_from,
         "judge": fingerprint(scorer.params),
-        "config": {k: v for k, v in vars(config).items() if k != "answers"},
-        "odds": odds,
-        "seed": seed,
+        "config": settings,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

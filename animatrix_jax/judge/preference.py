@@ -1,9 +1,10 @@
 """Stage `preference`: what the judge teaches the generator.
 
 The starting policy samples N candidates a prompt, the judge ranks them (candidates.py),
-people decide the closest pairs if they are asked (page.py, answers.py), and Diffusion-DPO (objectives/preference.py) moves the policy. Its starting point is the
-reference: evaluated in the same step or, with `preference.reference_draws`, on fixed
-draws before the first one (reference.py).
+people decide the closest pairs if they are asked (page.py, answers.py), and Diffusion-DPO
+(objectives/preference.py) moves the policy. Its starting point is the reference: evaluated
+in the same step or, with `preference.reference_draws`, on fixed draws before the first one
+(reference.py).
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ from animatrix_jax.errors import UserError
 from animatrix_jax.judge.answers import with_answers
 from animatrix_jax.judge.candidates import before_and_after, candidate_pairs
 from animatrix_jax.judge.pairs import CandidateConfig, PairSet, PairTable
+from animatrix_jax.judge.prompts import Prompts, source_prompts, world_prompts
 from animatrix_jax.judge.reference import (
     Evaluate,
     ReferenceErrors,
@@ -48,6 +50,7 @@ from animatrix_jax.sampling.programs import clip_noise
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
 # Of the noises of fixed draws: others than the candidates were sampled from.
@@ -59,6 +62,7 @@ class PreferenceStage:
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = "preference"
+        self._config, self._workdir = config, workdir
         self._towers = Towers(config, workdir=workdir)
         if self._towers.refers:
             raise UserError(
@@ -70,7 +74,6 @@ class PreferenceStage:
         self._preference = section(PreferenceConfig, config.preference)
         candidates = section(CandidateConfig, config.candidates)
         data = section(SourceConfig, config.data)
-        self._odds = data.odds
         # A smoke run has few clips of anything, candidates too.
         self._candidates = dataclasses.replace(
             candidates,
@@ -208,7 +211,7 @@ class PreferenceStage:
             self._scorer,
             folder=self._folder,
             config=self._candidates,
-            odds=self._odds,
+            prompts=self._prompts(),
             seed=self._seed,
         )
         pairs = distributed.in_turn(make)  # hosts share the folder
@@ -227,6 +230,15 @@ class PreferenceStage:
                 f"candidates.answers: cannot read {answers}: {error.strerror}"
             ) from None
         return {"answers": hashlib.sha256(read).hexdigest()}
+
+    def _prompts(self) -> Prompts:
+        """What the candidates are asked to be."""
+        count, data = self._candidates.prompts, section(SourceConfig, self._config.data)
+        if data.source == "cels":
+            frames = self._towers.model.frames
+            return world_prompts(count, frames=frames, odds=data.odds, seed=self._seed)
+        clips = Clips(self._config, workdir=self._workdir, towers=self._towers)
+        return source_prompts(clips.source, count, seed=self._seed)
 
     @functools.cached_property
     def reference(self) -> ReferenceErrors:

@@ -78,7 +78,7 @@ class JudgeStage:
 
     def initial(self) -> Params | None:
         judge = self._towers.initial("judge")
-        generator = self._towers.component("generator")
+        generator = self._towers.component(self._towers.expert_at(self._judge.sigma))
         if judge is not None or generator is None:
             return judge
         fresh = jax.jit(lambda: init_params(self.build, jax.random.key(0)))()

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import ml_collections
 
 from animatrix_jax.cels.odds import ODDS
+from animatrix_jax.data.buckets import Along
 from animatrix_jax.data.curriculum import CurriculumConfig
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.corruption import CorruptionConfig
@@ -119,8 +120,9 @@ class BatchConfig:
       size: clips over all hosts, of the model's own shape.
       max_tags: tags of a clip, padded to.
       buckets: the shapes of batches, (frames, height, width) or (frames, height, width,
-        weight) each; docs/buckets.md. Empty: the model's own shape alone. A bucket's
-        batch has about the tokens that `size` clips of the model's own shape have.
+        weight) each, the weight a number or several along the run; docs/buckets.md.
+        Empty: the model's own shape alone. A bucket's batch has about the tokens that
+        `size` clips of the model's own shape have.
       multiple: a bucket's clips are a multiple of it. The batch axes of the mesh, times
         accumulation, must divide it; it is no more than that many by itself, so that a
         run goes on with the same batches on another mesh.
@@ -128,7 +130,7 @@ class BatchConfig:
 
     size: int = 64
     max_tags: int = MAX_TAGS
-    buckets: tuple[tuple[float, ...], ...] = ()
+    buckets: tuple[tuple[Along, ...], ...] = ()
     multiple: int = 1
 
     def __post_init__(self):

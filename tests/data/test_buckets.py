@@ -68,6 +68,18 @@ def test_tasks_and_buckets_come_in_their_shares_of_clips():
     assert shares == pytest.approx(expected, abs=0.03)
 
 
+def test_a_programme_grows_along_the_run():
+    entries = ((9, 16, 16, (1.0, 0.0, 0.0)), (9, 32, 32, (0.0, 1.0, 1.0)))
+    buckets = make_buckets(entries, budget=8 * 12, multiple=4, **CUT)
+    config = _config(steps=6001, seed=1, tasks=(("t2v", 1.0),), buckets=buckets)
+    drawn = [draw_choice(config, step).bucket for step in range(config.steps)]
+    assert drawn[0] == 0 and set(drawn[3000:]) == {1}
+    # A quarter through, as many clips of either: steps are as 1 to size.
+    small, large = (bucket.size for bucket in buckets)
+    expected = (1 / large) / (1 / small + 1 / large)
+    assert np.mean(drawn[1400:1600]) == pytest.approx(expected, abs=0.06)
+
+
 def test_batches_have_the_shape_of_the_steps_bucket_on_every_host(source, tokenizer):
     config = _config()
     shaped = _shaped(source, config)
@@ -115,6 +127,10 @@ def test_clips_go_by_aspect_ratio_and_length():
     assert found[2].tolist() == [n for n in wide if seconds[n] >= 1.0]
     assert found[3].tolist() == [0]
     assert found[4].tolist() == [n for n in square if seconds[n] >= 1.0]
+    # Two sizes of nearly one ratio share their clips.
+    near = [Bucket(frames=1, height=36, width=65), *buckets]
+    shared = sort_clips(near, aspects=aspects, seconds=seconds, fps=16)
+    assert shared[0].tolist() == wide and shared[2].tolist() == wide
     with pytest.raises(UserError, match="no clip goes into bucket 81x36x64"):
         longer = [*buckets, Bucket(frames=81, height=36, width=64)]
         sort_clips(longer, aspects=aspects, seconds=seconds, fps=16)
@@ -145,6 +161,13 @@ def test_mistakes_in_buckets_are_told():
         make_buckets([(9, 16, 16), (9, 16, 16, 2.0)], budget=96, **CUT)
     with pytest.raises(UserError, match=r"expected \(frames, height, width\)"):
         make_buckets([(9, 16)], budget=96, **CUT)
+    with pytest.raises(UserError, match="of several weights one"):
+        make_buckets([(9, 16, 16, (0.0, 0.0))], budget=96, **CUT)
+    with pytest.raises(
+        UserError, match="t2v is above 0 at 50% of the run, where every"
+    ):
+        late = [(9, 16, 16, (1.0, 0.0, 0.0)), (1, 16, 16)]
+        _config(buckets=make_buckets(late, budget=96, multiple=4, **CUT))
     with pytest.raises(UserError, match="tasks.t2i is above 0, and no bucket"):
         _config(buckets=_config().buckets[:2])
     with pytest.raises(UserError, match="bucket 1x16x16 is never drawn"):

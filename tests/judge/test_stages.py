@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data.sources import CelSource
 from animatrix_jax.data.video import write_video
 from animatrix_jax.errors import UserError
-from animatrix_jax.judge import candidates
 from animatrix_jax.judge.pairs import PairSet
 from animatrix_jax.judge.preference import PreferenceStage
+from animatrix_jax.judge.prompts import WORLD_SEED, source_prompts
 from animatrix_jax.judge.stages import JudgeStage
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.training.weights import load_component
@@ -160,11 +161,23 @@ def test_pairs_are_kept_and_used_again(preference_stage, stage_config, latent_sh
 
 def test_prompts_are_of_the_world_that_the_generator_saw(preference_stage):
     pairs = preference_stage.pairs
-    of = {"seed": candidates._WORLD_SEED, "size": 3, "frames": 5}
+    of = {"seed": WORLD_SEED, "size": 3, "frames": 5}
     plain, broad = CelWorld(odds="plain", **of), CelWorld(odds="broad", **of)
     assert list(pairs.tags) == [plain.spec(i).tags for i in range(3)]
     assert list(pairs.texts) == [plain.narrative(i).summary for i in range(3)]
     assert list(pairs.tags) != [broad.spec(i).tags for i in range(3)]
+
+
+def test_prompts_of_real_clips_are_what_their_labels_say():
+    source = CelSource(CelWorld(seed=5, size=6, frames=5))
+    found = source_prompts(source, 4, seed=1)
+    said = {source.narrative(i)["summary"]: i for i in range(6)}
+    assert len(found) == 4 and len(set(found.texts)) == 4
+    for text, tags in zip(found.texts, found.tags):
+        assert tags == tuple(source.narrative(said[text])["tags"])
+    assert len(source_prompts(source, 40, seed=1)) == 6
+    with pytest.raises(UserError, match="of 1 clips 1 say anything"):
+        source_prompts(CelSource(CelWorld(size=1)), 4, seed=0)
 
 
 def test_batches_hold_winner_and_loser_under_one_prompt(preference_stage):

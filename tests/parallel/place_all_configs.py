@@ -50,7 +50,10 @@ def configs():
     for size in WAN:
         for stage in module.STAGES:
             expert = ",expert=low" if size.startswith("wan22_a14b") else ""
-            arg = f"preset={size},stage={stage}{expert}"
+            if stage == "preference" and size.endswith("i2v"):
+                continue  # it has no first frames to sample from, and says so
+            grow = ",grow" if stage == "ct" else ""
+            arg = f"preset={size},stage={stage}{grow}{expert}"
             yield f"{size} {stage}", module.get_config(arg)
 
 

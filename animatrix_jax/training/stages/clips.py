@@ -24,6 +24,7 @@ from animatrix_jax.data import latents
 from animatrix_jax.data.buckets import (
     Bucket,
     Shape,
+    along,
     budget_of,
     largest,
     make_buckets,
@@ -214,11 +215,12 @@ class Clips:
         found = []
         for bucket, source in zip(config.buckets, self._held_out_sources):
             tasks = tuple((k, s) for k, s in config.tasks if bucket.takes(k) and s > 0)
-            if not tasks:
+            if not tasks or not along(bucket.weight, 1.0):
                 continue
             size = self._held_out_size(bucket.size)
             # Smaller batches may not divide over the mesh.
-            bucket = dataclasses.replace(bucket, size=max(size, self._multiple))
+            size = max(size, self._multiple)
+            bucket = dataclasses.replace(bucket, size=size, weight=1.0)
             alone = dataclasses.replace(config, buckets=(bucket,), tasks=tasks, steps=1)
             found.append(self._batcher(alone, None, shaped=[source])(0))
         return found

@@ -67,6 +67,12 @@ class Towers:
             "give expert=high or expert=low to configs/wan.py"
         )
 
+    def expert_at(self, sigma: float) -> str:
+        """The generator that works at a noise level."""
+        experts = self.model.experts
+        low = experts is not None and sigma < experts.boundary
+        return EXPERTS["low" if low else "high"]
+
     def component(self, name: str) -> Component | None:
         """The weights that `config.init` names for a component, or None."""
         ref = self._config.init[name]
