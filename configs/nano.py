@@ -13,13 +13,13 @@ from animatrix_jax.training.config import parse_arg, smoke
 
 # pico's, as they ship: on a drawing of 64 pixels its VAE keeps 2 dB more than on 32.
 TOWERS = {"vae": "pico", "text": "pico"}
-CLIPS = {"clips": 4096, "odds": "studio"}
+CLIPS = {"clips": 4096, "odds": "series"}
 # Eight clips, or the forty images that have as many tokens.
 BATCH = {"size": 8, "max_tags": 32, "buckets": ((17, 64, 64), (1, 64, 64))}
 VIDEO_BATCH = {"size": 8, "max_tags": 32}
 # Spread widely: what composes a picture is decided at a noise level of 0.95, what draws a
 # face at 0.2 to 0.6 (docs/decisions/0006).
-FLOW = {"shift": 3.0, "logit_std": 1.6}
+FLOW = {"shift": 2.0, "logit_std": 1.6}
 # Few tags as often as many: a person names two or three.
 CORRUPTION = {"sparse": 0.5}
 STAGES = {
@@ -68,14 +68,14 @@ STAGES = {
     },
     "judge": {
         "init": {**TOWERS, "generator": "@qt"},
-        "data": {"clips": 4096, "odds": "studio", "defects": "paired"},
+        "data": {"clips": 4096, "odds": "series", "defects": "paired"},
         "batch": {"size": 32},
         "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
         "loop": {"steps": 600},
     },
     "preference": {
         "init": {**TOWERS, "generator": "@qt", "judge": "@judge"},
-        "data": {"odds": "studio"},
+        "data": {"odds": "series"},
         "flow": FLOW,
         "candidates": {"prompts": 96},
         "batch": VIDEO_BATCH,

@@ -3,6 +3,9 @@
 A :class:`Cast` is all that a character is drawn from. The two share no hair, fringe,
 garment, colour, stature or measure: what a model makes of held-out worlds it cannot
 have learned by heart. ``palettes.Pigments`` and ``backgrounds`` are parted alike.
+
+Most worlds draw everyone anew. A :class:`Series` has a few members who return from clip
+to clip, each on two model sheets (nearly frontal, three-quarter), and a few sets.
 """
 
 import dataclasses
@@ -112,6 +115,54 @@ HELD_OUT = Cast(
     eye_sizes=((0.8, 0.9), (1.14, 1.22)),
     eye_tilts=((-0.14, -0.08), (0.14, 0.2)),
 )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Series:
+    """A world whose characters and sets return.
+
+    Attributes:
+      members: how many characters.
+      sets: how many sets of each kind of background.
+      seed: of who and what they are.
+    """
+
+    members: int
+    sets: int
+    seed: int
+
+    def member(self, number: int, *, cast: Cast) -> CharacterSpec:
+        """One of the characters, on no sheet yet."""
+        draws = Draws(self.seed, "member", number)
+        return draw_character(draws, cast=cast, chibi=False, moving=False)
+
+
+SERIES = {"series": Series(members=12, sets=6, seed=2)}  # by the name of the odds
+_SHEETS = (0.2, 0.8)
+
+
+def draw_cast(
+    draws: Draws, *, odds: str, held_out: bool, chibi: bool, moving: bool
+) -> CharacterSpec:
+    """Who is in a clip, with no place yet: a member of the series, or someone new.
+
+    Held-out worlds have no series: in them everyone is new to any model.
+    """
+    series = None if held_out else SERIES.get(odds)
+    if series is None:
+        cast = HELD_OUT if held_out else USUAL
+        return draw_character(draws, cast=cast, chibi=chibi, moving=moving)
+    member = series.member(draws.integer(0, series.members), cast=USUAL)
+    turn = _SHEETS[-1] if moving else draws.choice(_SHEETS)
+    return dataclasses.replace(member, facing=draws.sign(), turn=turn)
+
+
+def draw_art(draws: Draws, *, odds: str, held_out: bool) -> int:
+    """The seed of a clip's set, as wide as 63 bits."""
+    series = None if held_out else SERIES.get(odds)
+    if series is not None:
+        draws = Draws(series.seed, "set", draws.integer(0, series.sets))
+    return draws.raw() >> 1
 
 
 def draw_character(

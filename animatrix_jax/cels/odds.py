@@ -338,7 +338,8 @@ ODDS: dict[str, dict[str, Table]] = {
         "vfx.lines": {"none": 20},
         "vfx.manpu": {"none": 20},
         "vfx.elemental": {"none": 20},
-    },  # A quiet frame where everything is asked for now and then: what 64 pixels can show.
+    },
+    # A quiet frame where everything is asked for now and then: what 64 pixels can show.
     "studio": {
         "style.rendering": {
             "two_tone_cel": 1.5,
@@ -380,5 +381,19 @@ ODDS: dict[str, dict[str, Table]] = {
         "vfx.lines": {"none": 8},
         "vfx.manpu": {"none": 8},
         "vfx.elemental": {"none": 8},
+    },
+}
+# The same world as one series: a few characters who return, mostly near (`casting`).
+ODDS["series"] = ODDS["studio"] | {
+    "style.proportion": {"realistic": 0.1, "stylized": 1.3, "super_deformed": 0.7},
+    "camera.shot_size": {
+        "extreme_close_up": 0.05,
+        "close_up": 1.2,
+        "bust": 4,
+        "waist": 1.0,
+        "knee": 0.2,
+        "full": 1.2,
+        "long": 0.03,
+        "extreme_long": 0.03,
     },
 }

@@ -14,7 +14,7 @@ import functools
 from collections.abc import Iterable
 
 from animatrix_jax.cels import backgrounds
-from animatrix_jax.cels.casting import HELD_OUT, USUAL, CharacterSpec, draw_character
+from animatrix_jax.cels.casting import CharacterSpec, draw_art, draw_cast
 from animatrix_jax.cels.defects import Defect, draw_defects
 from animatrix_jax.cels.keyposes import HIT
 from animatrix_jax.cels.random import Draws
@@ -162,13 +162,14 @@ def draw_spec(
         raise ValueError(f"defects must be none or random, got {defects!r}")
     draws = Draws(seed, "held-out clip" if held_out else "clip", split, index)
     values = draw_tags(draws.child("tags"), split_tags(tags), odds)
-    character = draw_character(
+    character = draw_cast(
         draws.child("character"),
-        cast=HELD_OUT if held_out else USUAL,
+        odds=odds,
+        held_out=held_out,
         chibi=values["style.proportion"] == ("super_deformed",),
         moving=values["motion.motion_style"][0] in (*LOCOMOTION, "melee"),
     )
-    art = draws.child("art").raw() >> 1
+    art = draw_art(draws.child("art"), odds=odds, held_out=held_out)
     place = backgrounds.draw_place(
         Draws(art, "place"), values["style.background"][0], held_out=held_out
     )

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from animatrix_jax.cels.casting import SERIES, USUAL
 from animatrix_jax.cels.odds import ODDS
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rarities import WEIGHTS
@@ -153,3 +154,32 @@ def test_defects_come_to_half_of_the_clips_and_leave_the_tags_alone():
     deformed = [bool(s.deform.kinds) for s in with_defects if s.defects]
     usual = np.mean([bool(s.deform.kinds) for s in clean])
     assert 0.25 < usual < 0.75 and abs(np.mean(deformed) - usual) < 0.2
+
+
+def test_the_characters_of_a_series_return():
+    """Twelve people on two model sheets each, in any split and of any seed."""
+    members = [SERIES["series"].member(n, cast=USUAL) for n in range(12)]
+    looks = {dataclasses.replace(m, facing=1, turn=0.0) for m in members}
+    assert len(looks) == 12
+    seen, art, turns = set(), set(), set()
+    for i in range(160):
+        spec = draw_spec(
+            seed=i % 3, index=i, split=("train", "test")[i % 2], odds="series"
+        )
+        who = dataclasses.replace(spec.character, facing=1, turn=0.0, place="")
+        seen.add(who)
+        art.add(spec.art)
+        turns.add(spec.character.turn)
+    assert seen == looks
+    assert len(art) == SERIES["series"].sets
+    assert turns == {0.2, 0.8}
+
+
+def test_in_a_held_out_series_everyone_is_new():
+    specs = [
+        draw_spec(seed=1, index=i, odds="series", held_out=True) for i in range(40)
+    ]
+    assert len({spec.character for spec in specs}) == 40
+    assert {spec.character.hair_style for spec in specs}.isdisjoint(
+        {style for styles in USUAL.hair_styles.values() for style in styles}
+    )
