@@ -3,8 +3,8 @@
 Every file is decoded once at the start. What cannot be used is set aside with its
 reason (logged, written to set_aside.jsonl, counted) and the run goes on with the rest.
 Labels are JSON lines with `video, start, end, tags, confidence, summary, description,
-scores`: a labelled file gives one clip a line; a file without labels is cut into spans of
-a few seconds that make no claim. A record is a window at a random time in its clip.
+scores`: a labelled file gives one clip a line; a file without labels is cut into spans
+of a few seconds that make no claim. A record is a window at a random time in its clip.
 """
 
 import concurrent.futures
@@ -68,8 +68,8 @@ class FolderSource:
       labels: a JSON-lines file; `labels.jsonl` in the folder if there is one.
       workdir: where set_aside.jsonl goes; nothing is written without it.
       span_seconds: how long the spans are that an unlabelled file is cut into.
-      scored: only clips with scores, for the judge: what has none is set aside, and those
-        that were asked for the same come as neighbours, two by two.
+      scored: only clips with scores, for the judge: what has none is set aside, and
+        those that were asked for the same come as neighbours, two by two.
 
     Raises:
       UserError: if the folder does not exist or holds no usable video.

@@ -1,12 +1,12 @@
-"""People's answers on pairs, read back: which clip beats which, and what the judge said.
+"""People's answers on pairs, read back: which clip beats which, and who agrees.
 
     {"prompt": "...", "tags": [...], "clips": ["a.mp4", "b.mp4"], "people_prefer": 0}
 
-a line a pair, as the page saves them (page.py); null where a person cannot say. Files of
-several people may be joined end to end: a pair goes by most of its votes, and by nobody
-where they are even. How often the judge agrees comes with the score interval of Wilson
-(1927) over pairs. It takes them as independent; those of one prompt share clips, so that
-it is rather too narrow.
+a line a pair, as the page saves them (page.py); null where a person cannot say. Files
+of several people may be joined end to end: a pair goes by most of its votes, and by
+nobody where they are even. How often the judge agrees comes with the score interval of
+Wilson (1927) over pairs. It takes them as independent; those of one prompt share clips,
+so that it is rather too narrow.
 """
 
 import collections
@@ -77,8 +77,8 @@ class Decided:
 
     def __str__(self) -> str:
         text = (
-            f"{self.answers} answers of people decide {len(self.table)} pairs and leave "
-            f"{self.undecided} open"
+            f"{self.answers} answers of people decide {len(self.table)} pairs and "
+            f"leave {self.undecided} open"
         )
         if share := self.agreement:
             text += (
@@ -110,8 +110,8 @@ def read_answers(
       scores: the judge's, of the candidates of each prompt, not clipped.
 
     Raises:
-      UserError: naming the first line that is no answer, names a clip that is not there,
-        or was rated under another prompt or other tags.
+      UserError: naming the first line that is no answer, names a clip that is not
+        there, or was rated under another prompt or other tags.
     """
     places = {
         told.name(prompt, clip): (prompt, clip)

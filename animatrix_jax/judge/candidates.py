@@ -3,7 +3,7 @@
     N clips a prompt -> scores, and d(x) of their pixels -> ranked pairs (pairs.py)
 
 Kept in the run's folder: `pairs.npz` (latents, indices, directives), and the closest
-pairs for people to decide: `aside.jsonl`, the page `aside.html`, their clips in `aside/`.
+pairs for people to decide: `aside.jsonl`, the page `aside.html`, the clips in `aside/`.
 """
 
 import functools

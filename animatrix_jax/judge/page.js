@@ -1,6 +1,6 @@
 "use strict";
-// What a person said of the first pairs, in their order: a clip's number in its line, or
-// null. What is left and what is right is only how a pair is shown.
+// What a person said of the first pairs, in their order: a clip's number in its line,
+// or null. What is left and what is right is only how a pair is shown.
 const { key, pairs } = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
 let answers = load();
@@ -22,7 +22,7 @@ function keep() {
     localStorage.setItem(key, JSON.stringify(answers));
     at("kept").textContent = "kept in this browser";
   } catch {
-    at("kept").textContent = "this browser keeps nothing: save before you close the page";
+    at("kept").textContent = "this browser keeps nothing: save before you leave";
   }
 }
 
@@ -43,7 +43,8 @@ function undo() {
 
 function lines() {
   return answers
-    .map((answer, n) => JSON.stringify({ ...pairs[n].line, people_prefer: answer }) + "\n")
+    .map((answer, n) => ({ ...pairs[n].line, people_prefer: answer }))
+    .map((line) => JSON.stringify(line) + "\n")
     .join("");
 }
 
@@ -134,7 +135,8 @@ function clipOf(source, name, figure) {
 // Both start together, and again when both are at their ends.
 function loop(clips, mine, started) {
   if (mine !== shown) return;
-  const over = ({ video, end }) => video.error || video.ended || video.currentTime >= end;
+  const over = ({ video, end }) =>
+    video.error || video.ended || video.currentTime >= end;
   const ready = ({ video }) => video.error || video.readyState >= 3;
   const begins = playing && clips.every(started ? over : ready);
   for (const clip of clips) {

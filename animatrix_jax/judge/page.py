@@ -1,9 +1,9 @@
 """The page on which people decide the pairs that were set aside for them.
 
-One HTML file with everything in it but the clips, which it plays from where they lie, so
-it opens from a folder with no server and no network. What the judge prefers is not in it,
-and a hash of the pair says which clip stands on the left. Its frame is page.html, page.css
-and page.js beside this module; what it saves is what answers.py reads.
+One HTML file with everything in it but the clips, which it plays from where they lie,
+so it opens from a folder with no server and no network. What the judge prefers is not in
+it, and a hash of the pair says which clip stands on the left. Its frame is page.html,
+page.css and page.js beside this module; what it saves is what answers.py reads.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ def write_page(
 
 
 def _source(name: str, clips: pathlib.Path, page: pathlib.Path) -> str:
-    """A clip's address from the page, `#t=START,END` kept where it is a part of a file."""
+    """A clip's address from the page, with `#t=START,END` if it is a part of a file."""
     file, span = re.fullmatch(
         r"(.*?)(#t=[\d.e+-]+,[\d.e+-]+)?", name, re.DOTALL
     ).groups()

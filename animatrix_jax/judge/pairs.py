@@ -178,7 +178,7 @@ class PairSet:
       tags: tags of each prompt.
       scores, deformation, motion: the judge's heads, not clipped, d(x) and m(x) of each
         candidate.
-      drawn_from: names what the candidates were sampled by, and the files of their clips.
+      drawn_from: names what the candidates were sampled by, and so their files.
       made_from: names generator, judge and settings; another one is not resumed.
       counts: numbers of pairs, for the log.
     """

@@ -1,10 +1,10 @@
 """Stage `preference`: what the judge teaches the generator.
 
 The starting policy samples N candidates a prompt, the judge ranks them (candidates.py),
-people decide the closest pairs if they are asked (page.py, answers.py), and Diffusion-DPO
-(objectives/preference.py) moves the policy. Its starting point is the reference: evaluated
-in the same step or, with `preference.reference_draws`, on fixed draws before the first one
-(reference.py).
+people decide the closest pairs if they are asked (page.py, answers.py), and
+Diffusion-DPO (objectives/preference.py) moves the policy. Its starting point is the
+reference: evaluated in the same step or, with `preference.reference_draws`, on fixed
+draws before the first one (reference.py).
 """
 
 import dataclasses

@@ -6,9 +6,9 @@
                 "motion_coherence": 2}}
 
 Times are seconds, the end exclusive. Only `tags` is required; a field of which nothing
-is claimed says `unknown` or is left out. `scores` are what the judge learns from, 1 (bad)
-to 5, by name or as a list in the order of HEADS. Other keys are let pass, unless they
-look like one of these misspelt.
+is claimed says `unknown` or is left out. `scores` are what the judge learns from, 1
+(bad) to 5, by name or as a list in the order of HEADS. Other keys are let pass, unless
+they look like one of these misspelt.
 """
 
 import dataclasses
