@@ -1,19 +1,7 @@
 """Every user error is one line on stderr and exit code 2."""
 
-import subprocess
-import sys
-
 import pytest
-
-
-def animatrix(*args):
-    return subprocess.run(
-        [sys.executable, "-m", "animatrix_jax.cli.main", *args],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+from verbs import animatrix
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,10 @@
 """`animatrix evaluate` as a user runs it: a process, its files, its errors."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import jax
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "sampling"))
-
-
-def animatrix_evaluate(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "animatrix_jax.cli.main", "evaluate", *map(str, flags)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+from verbs import animatrix
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +28,13 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluated(model, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "new"
-    done = animatrix_evaluate(
-        f"--checkpoint={model}", "--prompts=3", "--steps=1", f"--out={out}", "--json"
+    done = animatrix(
+        "evaluate",
+        f"--checkpoint={model}",
+        "--prompts=3",
+        "--steps=1",
+        f"--out={out}",
+        "--json",
     )
     assert done.returncode == 0, done.stderr
     return done, out
@@ -98,7 +89,7 @@ def test_samples_and_report(evaluated):
     ],
 )
 def test_one_line_and_code_2(flags, message):
-    done = animatrix_evaluate(*flags)
+    done = animatrix("evaluate", *flags)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -1,16 +1,12 @@
 """`animatrix judge` as a user runs it: a process, its files, its errors."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from verbs import animatrix
 
 from animatrix_jax.data.video import write_video
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "sampling"))
 
 # What the process has imported by its end, after the verb's own lines.
 WATCHED = (
@@ -18,17 +14,6 @@ WATCHED = (
     "try: main()\n"
     "finally: print([m for m in ('tensorflow', 'torch') if m in sys.modules])"
 )
-
-
-def animatrix_judge(*flags, code=None):
-    program = ["-m", "animatrix_jax.cli.main"] if code is None else ["-c", code]
-    return subprocess.run(
-        [sys.executable, *program, "judge", *map(str, flags)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +48,8 @@ def judged(model, videos, tmp_path_factory):
     answers = out.parent / "answers.jsonl"
     said = {"prompt": "a cat", "clips": ["a.mp4", "b.mp4"], "people_prefer": 1}
     answers.write_text(json.dumps(said) + "\n")
-    done = animatrix_judge(
+    done = animatrix(
+        "judge",
         f"--checkpoint={model}",
         f"--videos={videos}",
         f"--out={out}/scores.jsonl",
@@ -125,7 +111,8 @@ def test_no_tensorflow_and_no_torch(judged):
 
 
 def test_without_tags_it_says_so(model, videos, tmp_path):
-    done = animatrix_judge(
+    done = animatrix(
+        "judge",
         f"--checkpoint={model}",
         f"--videos={videos / 'a.mp4'}",
         "--tags=style.palette=unknown",
@@ -150,7 +137,7 @@ def test_without_tags_it_says_so(model, videos, tmp_path):
     ],
 )
 def test_one_line_and_code_2(flags, message):
-    done = animatrix_judge(*flags)
+    done = animatrix("judge", *flags)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -4,10 +4,9 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
+from verbs import animatrix
 
 from animatrix_jax.cli import plans
 from animatrix_jax.errors import UserError
@@ -115,18 +114,8 @@ def test_other_stages_are_refused(config, folder):
         run(config, folder)
 
 
-def animatrix_plan(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "animatrix_jax.cli.plan", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
 def test_a_wrong_target_is_one_line_and_code_2(folder):
-    done = animatrix_plan(f"--config={folder}/tiny.py", "--target=tpu:v5p:4x4")
+    done = animatrix("plan", f"--config={folder}/tiny.py", "--target=tpu:v5p:4x4")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "4x4x4" in done.stderr
 
@@ -134,7 +123,8 @@ def test_a_wrong_target_is_one_line_and_code_2(folder):
 def test_the_last_line_is_json(config, folder, quick_compile):
     """Of the command, which finds the step that this process compiled."""
     before = run(config, folder)
-    done = animatrix_plan(
+    done = animatrix(
+        "plan",
         f"--config={folder}/tiny.py",
         "--target=cpu:1",
         "--inputs=encoded",

@@ -1,28 +1,15 @@
 """`animatrix sample` as a user runs it: a process, its files, its errors."""
 
 import json
-import pathlib
 import resource
-import subprocess
-import sys
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+from verbs import animatrix
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "sampling"))
 TAGS = "motion.motion_style=run,camera.camera_motion=pan_left"
-
-
-def animatrix_sample(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "animatrix_jax.cli.main", "sample", *map(str, flags)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +30,8 @@ def _frames(path):
 
 def test_mp4_and_json(model, tmp_path):
     out = tmp_path / "new" / "x.mp4"
-    result = animatrix_sample(
+    result = animatrix(
+        "sample",
         f"--checkpoint={model}", "--prompt=a girl runs", f"--tags={TAGS}",
         f"--out={out}", "--steps=2", "--json",
     )  # fmt: skip
@@ -64,7 +52,8 @@ def test_image_to_video_numbered_gifs_at_another_rate(model, tmp_path):
     picture = tmp_path / "first.png"
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     Image.fromarray(pixels).save(picture)
-    result = animatrix_sample(
+    result = animatrix(
+        "sample",
         f"--checkpoint={model}", f"--image={picture}", "--num=2", "--fps=10",
         "--frames=3", "--steps=2", f"--out={tmp_path / 'x.gif'}", "--solver=unipc",
     )  # fmt: skip
@@ -77,7 +66,8 @@ def test_image_to_video_numbered_gifs_at_another_rate(model, tmp_path):
 
 def test_png_of_several_clips_is_one_sheet(model, tmp_path):
     out = tmp_path / "sheet.png"
-    result = animatrix_sample(
+    result = animatrix(
+        "sample",
         f"--checkpoint={model}", "--num=2", "--steps=1", "--frames=3", f"--out={out}",
         "--negative_prompt=rain", "--order=tag_first", f"--tags={TAGS}",
     )  # fmt: skip
@@ -96,7 +86,7 @@ def _fails(result, *words):
 
 def test_unknown_tag_names_its_neighbour_at_once():
     before = _cpu_seconds()
-    result = animatrix_sample("--tags=camera.camera_motion=pan_lft")
+    result = animatrix("sample", "--tags=camera.camera_motion=pan_lft")
     _fails(result, "pan_lft", "pan_left")
     assert _cpu_seconds() - before < 2.0  # of the processor: the machine may be busy
 
@@ -115,9 +105,7 @@ def test_a_bad_request_fails_before_jax_is_imported(tmp_path):
         "finally:\n"
         "    print('jax' in sys.modules)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    result = animatrix(code=code)
     assert result.returncode == 2 and result.stdout.strip() == "False"
 
 
@@ -147,12 +135,12 @@ def test_every_mistake_is_one_line_and_exit_code_2(flags, words, tmp_path):
     flags = [flag.format(tmp=tmp_path) for flag in flags]
     if not any(flag.startswith("--out") for flag in flags):
         flags.append(f"--out={tmp_path / 'x.mp4'}")
-    _fails(animatrix_sample(*flags), *words)
+    _fails(animatrix("sample", *flags), *words)
     assert not (tmp_path / "x.mp4").exists()
 
 
 def test_a_length_that_the_vae_cannot_make(model, tmp_path):
-    result = animatrix_sample(
-        f"--checkpoint={model}", "--frames=6", f"--out={tmp_path / 'x.mp4'}"
+    result = animatrix(
+        "sample", f"--checkpoint={model}", "--frames=6", f"--out={tmp_path / 'x.mp4'}"
     )
     _fails(result, "frames", "6")

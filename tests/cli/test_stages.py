@@ -1,13 +1,9 @@
 """From a config to a run: what the loop is given beside the stage."""
 
 import json
-import pathlib
-import sys
 
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.cli import stages
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "sampling"))
 
 
 def test_validation_prompts_are_of_the_world_that_the_stage_sees(tmp_path):

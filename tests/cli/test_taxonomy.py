@@ -1,13 +1,12 @@
 """`animatrix taxonomy`: every action, its JSON, its one-line errors and exit codes."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
+from verbs import animatrix
 
 from animatrix_jax.cli import taxonomy as verb
 from animatrix_jax.errors import UserError
@@ -144,13 +143,7 @@ def test_reference(capsys, tmp_path, monkeypatch):
 
 
 def test_as_a_program():
-    module = [sys.executable, "-m", "animatrix_jax.cli.taxonomy"]
-    done = subprocess.run(
-        [*module, "explain", "camera.camera_motion=pan_lft"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = animatrix("taxonomy", "explain", "camera.camera_motion=pan_lft")
     assert done.returncode == 2 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert "camera.camera_motion=pan_left" in done.stderr
