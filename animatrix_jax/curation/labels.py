@@ -7,6 +7,7 @@ is refused.
 """
 
 import dataclasses
+import math
 import os
 import posixpath
 from collections.abc import Collection
@@ -18,6 +19,8 @@ from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.labels import Label, parse_label
 
 NAME = "labels.jsonl"
+# Of seconds: what cutting a label into even pieces may round.
+_SLACK = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,11 @@ class Line:
         """Seconds."""
         return self.label.start or 0.0
 
+    @property
+    def end(self) -> float:
+        """Seconds; infinity for the file's end."""
+        return math.inf if self.label.end is None else self.label.end
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Labels:
@@ -45,18 +53,18 @@ class Labels:
         return [(line.start, line.label.end) for line in self.lines.get(name, [])]
 
     def of(self, name: str, start: float, end: float) -> Line | None:
-        """The shortest label that is about a clip's middle."""
+        """The shortest label that all of a clip lies in, else that its middle lies in.
+
+        So of labels within each other, the clip that was cut for one gets its tags.
+        """
         middle = (start + end) / 2
-        about = [
-            line
-            for line in self.lines.get(name, [])
-            if line.start <= middle < (line.label.end or float("inf"))
-        ]
-        return min(
-            about,
-            key=lambda line: (line.label.end or float("inf")) - line.start,
-            default=None,
-        )
+
+        def order(line: Line) -> tuple[bool, float]:
+            holds = line.start <= start + _SLACK and end <= line.end + _SLACK
+            return (not holds, line.end - line.start)
+
+        about = [x for x in self.lines.get(name, []) if x.start <= middle < x.end]
+        return min(about, key=order, default=None)
 
 
 def read_labels(folder: Path, names: Collection[str], path: Path | None) -> Labels:

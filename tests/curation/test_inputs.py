@@ -1,6 +1,7 @@
 """Archives and links: nothing lands outside of its folder."""
 
 import io
+import json
 import pathlib
 import tarfile
 import zipfile
@@ -119,3 +120,27 @@ def test_label_lines_that_cannot_be_used_say_why(tmp_path):
     assert "motion.nothing" in reasons[5] and "'tag'" in reasons[6]
     with pytest.raises(UserError, match="no such label file"):
         read_labels(tmp_path, (), tmp_path / "absent.jsonl")
+
+
+def test_a_clip_gets_the_label_that_it_was_cut_for(tmp_path):
+    """Not a shorter one in its middle; a piece of a long one gets the long one's."""
+    spans = {1: (0, 4), 2: (1.5, 2.5), 3: (3, 6), 4: (10, None), 5: (20, 24)}
+    (tmp_path / "labels.jsonl").write_text(
+        "".join(
+            json.dumps({"video": "a.mp4", "start": start, "end": end, "tags": []})
+            + "\n"
+            for start, end in spans.values()
+        )
+    )
+    labels = read_labels(tmp_path, {"a.mp4"}, None)
+
+    def told(start, end):
+        return int(labels.of("a.mp4", start, end).name.split(":")[1])
+
+    assert [told(*spans[n]) for n in (1, 2, 3, 5)] == [1, 2, 3, 5]
+    # The file ends at 40: its last label is cut in two, 10 to 25 and 25 to 40.
+    assert [told(10, 25), told(25, 40), told(10, 40)] == [4, 4, 4]
+    assert told(20 + 1e-9, 22) == 5
+    # Of no label, by its middle.
+    assert told(3.5, 7) == 3
+    assert labels.of("a.mp4", 6.5, 7.5) is None
