@@ -61,6 +61,7 @@ class Caption:
             confidence=dict(self.confidence),
             summary=self.summary,
             description=self.description,
+            unknown=tuple(sorted(self.unknown)),
         )
 
     def line(

@@ -1,8 +1,9 @@
 """From what is known of a kept clip to its row in the dataset, and to the columns.
 
 Tags come from the best that speaks of a field: a label, the captioner, the measures. A tag
-that contradicts a better one is left out. The confidence of a label's tag is the label's,
-or 1 where it gives none; measures claim without confidence.
+that contradicts a better one is left out, and so is a tag of a field of which a label says
+`unknown`. The confidence of a tag is of who claims it: a label's is 1 where it gives none,
+measures claim without confidence.
 """
 
 import array
@@ -27,6 +28,15 @@ from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class _Claim:
+    """What one says: tags, how sure by field, and fields of which nothing is to be said."""
+
+    tags: Sequence[Tag]
+    confidence: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    unknown: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Told:
     """What is said of a clip, and by whom."""
 
@@ -47,28 +57,25 @@ def clip_id(digest: str, clip: Mapping[str, Any]) -> str:
 def tell(clip: Mapping[str, Any], line: Line | None, captioner: str) -> Told:
     """Joins a label, a caption and the measures."""
     caption, by = clip["caption"], []
-    claims: list[Sequence[Tag]] = []
-    confidence: dict[str, float] = {}
+    claims: list[_Claim] = []
     summary = description = ""
     if line is not None:
         label = line.label
-        claims.append(label.tags)
-        confidence = {_field(tag): 1.0 for tag in label.tags} | dict(label.confidence)
+        sure = {_field(tag): 1.0 for tag in label.tags} | dict(label.confidence)
+        claims.append(_Claim(tags=label.tags, confidence=sure, unknown=label.unknown))
         summary, description = label.summary, label.description
         by.append("label")
     if caption is not None:
-        claims.append(caption["tags"])
-        confidence = caption["confidence"] | confidence
+        claims.append(_Claim(tags=caption["tags"], confidence=caption["confidence"]))
         summary = summary or caption["summary"]
         description = description or caption["description"]
         by.append(captioner)
-    claims.append(clip["measured"])
+    claims.append(_Claim(tags=clip["measured"]))
     by.append("measures")
-    tags = _joined(claims)
-    claimed = {_field(tag) for tag in tags}
+    tags, confidence = _joined(claims)
     return Told(
         tags=tags,
-        confidence={k: v for k, v in confidence.items() if k in claimed},
+        confidence=confidence,
         summary=summary,
         description=description,
         by="+".join(by),
@@ -146,16 +153,23 @@ def _field(tag: Tag) -> str:
     return tag.partition("=")[0]
 
 
-def _joined(claims: Sequence[Sequence[Tag]]) -> tuple[Tag, ...]:
-    """All tags of the first claim, and of each later one what goes with the others."""
+def _joined(claims: Sequence[_Claim]) -> tuple[tuple[Tag, ...], dict[str, float]]:
+    """All tags of the first claim, and of each later one what goes with the others.
+
+    Returns:
+      The tags, and the confidence of each field by the claim that its tags are from.
+    """
     taxonomy = load_taxonomy()
     kept: list[Tag] = []
-    for some in claims:
-        fields = {
-            _field(tag) for tag in kept
-        }  # of better claims: this one's may repeat
-        for tag in some:
+    confidence: dict[str, float] = {}
+    taken: set[str] = set()  # by better claims: this one's may repeat
+    for claim in claims:
+        fields = set()
+        for tag in claim.tags:
             _, value = taxonomy.values_by_tag[tag]
-            if _field(tag) not in fields and not set(value.excludes) & set(kept):
+            if _field(tag) not in taken and not set(value.excludes) & set(kept):
                 kept.append(tag)
-    return parse_tags(kept, taxonomy)
+                fields.add(_field(tag))
+        confidence |= {k: v for k, v in claim.confidence.items() if k in fields}
+        taken |= fields | set(claim.unknown)
+    return parse_tags(kept, taxonomy), confidence

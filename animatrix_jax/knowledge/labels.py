@@ -6,7 +6,7 @@
                 "motion_coherence": 2}}
 
 Times are seconds, the end exclusive. Only `tags` is required; a field of which nothing
-is claimed says `unknown` or is left out. `scores` are what the judge learns from, 1
+is claimed is left out, or says `unknown` so that no other source claims it either. `scores` are what the judge learns from, 1
 (bad) to 5, by name or as a list in the order of HEADS. Other keys are let pass, unless
 they look like one of these misspelt.
 """
@@ -20,7 +20,7 @@ from typing import Any
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.schema import Taxonomy
-from animatrix_jax.knowledge.tags import Tag, parse_tags
+from animatrix_jax.knowledge.tags import Tag, parse_tags, unclaimed_fields
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 HEADS = ("face_topology", "limb_structure", "line_continuity", "motion_coherence")
@@ -36,7 +36,8 @@ _KEYS = (
 class Label:
     """One checked label line; `start` and `end` in seconds, None where not given.
 
-    `scores` are in the order of HEADS, None where not given.
+    `scores` are in the order of HEADS, None where not given. `unknown` are the fields that
+    the line says `unknown` of, and nothing else.
     """
 
     tags: tuple[Tag, ...]
@@ -47,6 +48,7 @@ class Label:
     summary: str = ""
     description: str = ""
     scores: tuple[float, ...] | None = None
+    unknown: tuple[str, ...] = ()
 
 
 def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:
@@ -75,8 +77,9 @@ def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:
     start, end = _seconds(label, "start"), _seconds(label, "end")
     if start is not None and end is not None and not start < end:
         raise UserError(f"end must come after start, got {start:g} to {end:g}")
+    found = parse_tags(tags, taxonomy)
     return Label(
-        tags=parse_tags(tags, taxonomy),
+        tags=found,
         video=_text(label, "video"),
         start=start,
         end=end,
@@ -84,6 +87,7 @@ def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:
         summary=_text(label, "summary"),
         description=_text(label, "description"),
         scores=_scores(label.get("scores")),
+        unknown=unclaimed_fields(tags, found),
     )
 
 

@@ -49,6 +49,15 @@ def parse_tags(
     return tuple(value.tag for _, value in ordered)
 
 
+def unclaimed_fields(
+    tags: Iterable[str], claimed: Iterable[Tag] = ()
+) -> tuple[str, ...]:
+    """The fields that `tags` say `unknown` of, in order, without those of `claimed`."""
+    said = [tag.partition("=") for tag in tags]
+    fields = {normalise(key) for key, _, name in said if normalise(name) == UNKNOWN}
+    return tuple(sorted(fields - {tag.partition("=")[0] for tag in claimed}))
+
+
 def format_tags(tags: Iterable[str], taxonomy: Taxonomy | None = None) -> str:
     """The tags in canonical form and order, separated by a comma and a space."""
     return ", ".join(parse_tags(tuple(tags), taxonomy))

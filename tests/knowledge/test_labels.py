@@ -29,6 +29,7 @@ def test_a_whole_line():
         summary="A cat.",
         description="It leaps.",
         scores=(5.0, 4.5, 4.0, 2.0),
+        unknown=("vfx.lines",),
     )
 
 
@@ -36,6 +37,13 @@ def test_tags_alone_will_do():
     assert parse_label('{"tags": []}') == Label(tags=())
     assert parse_label('{"tags": [], "clip": 3}') == Label(tags=())
     assert parse_label('{"tags": [], "scores": null, "source": "x"}') == Label(tags=())
+
+
+def test_fields_of_which_nothing_is_known():
+    tags = ["Motion.Timing = Unknown", "vfx.lines=unknown", "vfx.lines=speed_lines"]
+    label = parse_label(json.dumps({"tags": tags}))
+    assert label.unknown == ("motion.timing",)
+    assert label.tags == ("vfx.lines=speed_lines",)
 
 
 def test_scores_go_by_name_or_in_order():

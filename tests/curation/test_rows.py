@@ -1,0 +1,45 @@
+"""Who is heard of a field, and how sure the row then is of it."""
+
+import pytest
+
+from animatrix_jax.curation.labels import Line
+from animatrix_jax.curation.rows import tell
+from animatrix_jax.knowledge.labels import Label
+
+MEASURED = ["motion.amplitude=small", "motion.timing=twos", "camera.camera_motion=fix"]
+
+
+def _told(label=None, caption=None):
+    line = None if label is None else Line(name="l:1", label=label)
+    if caption is not None:
+        tags, confidence = caption
+        caption = {"tags": tags, "confidence": confidence}
+        caption |= {"summary": "", "description": ""}
+    return tell({"caption": caption, "measured": MEASURED}, line, "machine")
+
+
+def test_a_confidence_is_of_who_claims_the_tag():
+    """What the captioner was unsure of, the measures claim, and by their own word."""
+    told = _told(
+        caption=(["style.line=thin_clean"], {"motion.timing": 0.1, "style.line": 0.9})
+    )
+    assert "motion.timing=twos" in told.tags
+    assert told.confidence == {"style.line": 0.9}
+    label = Label(tags=("style.line=thin_clean",), confidence={"motion.timing": 0.2})
+    assert _told(label).confidence == {"style.line": 1.0}
+
+
+def test_of_a_field_that_two_claim_the_better_one_is_heard():
+    label = Label(tags=("motion.timing=held",), confidence={"motion.timing": 0.6})
+    caption = (["motion.timing=ones"], {"motion.timing": 0.9})
+    told = _told(label, caption)
+    assert "motion.timing=held" in told.tags
+    assert told.confidence == {"motion.timing": 0.6}
+
+
+@pytest.mark.parametrize("caption", [None, (["motion.timing=ones"], {})])
+def test_what_a_label_says_unknown_of_nobody_claims(caption):
+    label = Label(tags=(), unknown=("motion.timing",))
+    told = _told(label, caption)
+    assert not any(tag.startswith("motion.timing") for tag in told.tags)
+    assert {"motion.amplitude=small", "camera.camera_motion=fix"} <= set(told.tags)
