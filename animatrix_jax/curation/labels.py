@@ -106,7 +106,7 @@ def read_labels(folder: Path, names: Collection[str], path: Path | None) -> Labe
 def _video(label: Label, known: Collection[str]) -> str:
     path = posixpath.normpath(label.video.replace(os.sep, "/"))
     if path.startswith(("..", "/")) or ":" in path.split("/")[0]:
-        raise UserError(f"{label.video} is outside the folder")
+        raise UserError(f"{label.video!a} is outside the folder")
     if path not in known:
-        raise UserError(f"no such video: {label.video!r}")
+        raise UserError(f"no such video: {label.video!a}")
     return path

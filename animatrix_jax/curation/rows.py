@@ -146,6 +146,7 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         "seconds": np.asarray(seconds, np.float32),
         "aspect": np.asarray(aspects, np.float32),
         "tier": np.asarray(tiers, np.int8),
+        "tags": np.array([len(found) for found in tags], np.int16),
     }
 
 

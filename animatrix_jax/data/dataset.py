@@ -22,6 +22,7 @@ from animatrix_jax.data import video
 from animatrix_jax.data.curriculum import ClipTables
 from animatrix_jax.data.records import Record
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.encoding import MAX_TAGS
 
 COLUMNS = "columns.npz"
 TIERS = ("B", "A", "S")
@@ -37,6 +38,7 @@ class DatasetSource:
       folder: what `animatrix prepare` wrote.
       frames, fps, height, width: the shape of a record's video.
       tiers: which of B, A and S; empty for all.
+      max_tags: of a clip; one with more is set aside.
 
     Raises:
       UserError: if it is no dataset, or has no clip that is long enough in the tiers.
@@ -51,6 +53,7 @@ class DatasetSource:
         height: int,
         width: int,
         tiers: Sequence[str] = (),
+        max_tags: int = MAX_TAGS,
     ):
         self.folder = pathlib.Path(folder)
         self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
@@ -65,7 +68,12 @@ class DatasetSource:
             self.set_aside[f"clip {clip}"] = (
                 f"too short: {seconds:.2f} s, expected {self._needed:.2f} s"
             )
-        self.index = np.flatnonzero(wanted & long_enough)
+        fits = few_enough(columns, max_tags)
+        for clip in np.flatnonzero(wanted & long_enough & ~fits):
+            self.set_aside[f"clip {clip}"] = (
+                f"{columns['tags'][clip]} tags, at most {max_tags} fit"
+            )
+        self.index = np.flatnonzero(wanted & long_enough & fits)
         if not len(self.index):
             raise UserError(
                 f"{self.folder} has no clip of {self._needed:.2f} s or more"
@@ -74,7 +82,7 @@ class DatasetSource:
         self._columns = {name: column[self.index] for name, column in columns.items()}
         self._rows = open_rows(self.folder)
         logging.info(
-            "%s: %d of %d clips, %d too short",
+            "%s: %d of %d clips, %d set aside",
             self.folder,
             len(self.index),
             len(columns["seconds"]),
@@ -193,6 +201,13 @@ def in_tiers(
         has = ", ".join(f"{n} in {tier}" for tier, n in zip(TIERS, counts.tolist()))
         raise UserError(f"{folder} has no clip in tier {', '.join(tiers)}: {has}")
     return wanted
+
+
+def few_enough(columns: dict[str, np.ndarray], max_tags: int) -> np.ndarray:
+    """Which clips [n] have `max_tags` tags or fewer."""
+    if "tags" not in columns:  # prepared before they were counted
+        return np.ones(len(columns["tier"]), bool)
+    return columns["tags"] <= max_tags
 
 
 def open_rows(folder: pathlib.Path) -> Any:

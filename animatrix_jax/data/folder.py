@@ -28,6 +28,7 @@ from animatrix_jax.data.curriculum import ClipTables, build_tables, style_cluste
 from animatrix_jax.data.records import Record
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.directive import Directive
+from animatrix_jax.knowledge.encoding import MAX_TAGS
 from animatrix_jax.knowledge.labels import parse_label
 
 LABELS = "labels.jsonl"
@@ -68,6 +69,7 @@ class FolderSource:
       labels: a JSON-lines file; `labels.jsonl` in the folder if there is one.
       workdir: where set_aside.jsonl goes; nothing is written without it.
       span_seconds: how long the spans are that an unlabelled file is cut into.
+      max_tags: of a clip; a label with more is set aside.
       scored: only clips with scores, for the judge: what has none is set aside, and
         those that were asked for the same come as neighbours, two by two.
 
@@ -93,6 +95,7 @@ class FolderSource:
         labels: str | os.PathLike | None = None,
         workdir: str | os.PathLike | None = None,
         span_seconds: video.Real = 10.0,
+        max_tags: int = MAX_TAGS,
         scored: bool = False,
     ):
         self.folder = pathlib.Path(folder)
@@ -101,7 +104,7 @@ class FolderSource:
         self._workdir = pathlib.Path(workdir) if workdir is not None else None
         self.set_aside: dict[str, str] = {}
         self.failures = 0
-        self._scored = scored
+        self._scored, self._max_tags = scored, max_tags
         if not self.folder.is_dir():
             raise UserError(f"no such folder of videos: {self.folder}")
         if self._workdir is not None:
@@ -311,16 +314,18 @@ class FolderSource:
         label = parse_label(line)
         if self._scored and label.scores is None:
             raise UserError("no scores")
+        if len(label.tags) > self._max_tags:
+            raise UserError(f"{len(label.tags)} tags, at most {self._max_tags} fit")
         full = self.folder / label.video
         if not _is_inside(full, self.folder):
-            raise UserError(f"{label.video} is outside the folder")
+            raise UserError(f"{label.video!a} is outside the folder")
         # Both sides resolved, so that "./a.mp4" and "b/../a.mp4" are one file.
         path = full.resolve().relative_to(self.folder.resolve()).as_posix()
         if path not in files:
             left_out = self._only is not None and path not in self._only
             if path in self.set_aside or left_out:
                 return None
-            raise UserError(f"no such video: {label.video!r}")
+            raise UserError(f"no such video: {label.video!a}")
         start = label.start or 0.0
         seconds = files[path].seconds
         end = seconds if label.end is None else min(label.end, seconds)
@@ -369,7 +374,10 @@ def _find_videos(folder: pathlib.Path) -> list[str]:
 
 
 def _is_inside(path: pathlib.Path, folder: pathlib.Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        return False
 
 
 def _needed(frames: int, fps: video.Real) -> float:

@@ -19,6 +19,7 @@ from animatrix_jax.data.curriculum import ClipTables
 from animatrix_jax.data.dataset import (
     COLUMNS,
     TABLES,
+    few_enough,
     import_tfds,
     in_tiers,
     open_rows,
@@ -27,6 +28,7 @@ from animatrix_jax.data.dataset import (
 )
 from animatrix_jax.data.records import Record
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.encoding import MAX_TAGS
 
 NAME, INDEX = "animatrix_encoded", "index.npz"
 
@@ -38,6 +40,7 @@ class PreparedLatents:
       dataset: the folder of the dataset.
       folder: of the cache.
       tiers: which of B, A and S; empty for all.
+      max_tags: of a clip; one with more is set aside.
       vae: fingerprint of the VAE in use; empty takes whatever is there.
       text: fingerprint of the text tower in use; empty leaves the text vectors out, for
         training that rewrites texts.
@@ -53,6 +56,7 @@ class PreparedLatents:
         folder: str | os.PathLike,
         *,
         tiers: Sequence[str] = (),
+        max_tags: int = MAX_TAGS,
         vae: str = "",
         text: str = "",
     ):
@@ -70,10 +74,18 @@ class PreparedLatents:
             )
         with np.load(folder / INDEX, allow_pickle=False) as file:
             index, self._empty = file["index"], file["empty"]
-        wanted = in_tiers(columns, tiers, dataset)[index]
+        wanted, fits = in_tiers(columns, tiers, dataset), few_enough(columns, max_tags)
+        for clip in index[wanted[index] & ~fits[index]]:
+            self.set_aside[f"clip {clip}"] = (
+                f"{columns['tags'][clip]} tags, at most {max_tags} fit"
+            )
+        wanted = (wanted & fits)[index]
         self._places = np.flatnonzero(wanted)
         if not len(self._places):
-            raise UserError(f"no clip of tier {', '.join(tiers)} has latents: {folder}")
+            of = f" of tier {', '.join(tiers)}" if tiers else ""
+            raise UserError(
+                f"no clip{of} with {max_tags} tags or fewer has latents: {folder}"
+            )
         rows = index[self._places]
         self._tables = ClipTables(**{name: columns[name][rows] for name in TABLES})
         self._rows = open_rows(folder)

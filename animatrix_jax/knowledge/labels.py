@@ -6,15 +6,17 @@
                 "motion_coherence": 2}}
 
 Times are seconds, the end exclusive. Only `tags` is required; a field of which nothing
-is claimed is left out, or says `unknown` so that no other source claims it either. `scores` are what the judge learns from, 1
-(bad) to 5, by name or as a list in the order of HEADS. Other keys are let pass, unless
-they look like one of these misspelt.
+is claimed is left out, or says `unknown` so that no other source claims it either.
+`scores` are what the judge learns from, 1 (bad) to 5, by name or as a list in the order
+of HEADS. Other keys are let pass, unless they look like one of these misspelt. A file name
+that is not UTF-8 has its bytes as `\\udc80` to `\\udcff`, as Python reads it.
 """
 
 import dataclasses
 import difflib
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,14 +75,16 @@ def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:
             raise UserError(f"unknown key {key!r}; nearest: {near[0]}")
     tags = label.get("tags")
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise UserError(f"tags: expected a list of axis.field=value, got {tags!r}")
+        raise UserError(
+            f"tags: expected a list of axis.field=value, got {_short(tags)}"
+        )
     start, end = _seconds(label, "start"), _seconds(label, "end")
     if start is not None and end is not None and not start < end:
         raise UserError(f"end must come after start, got {start:g} to {end:g}")
     found = parse_tags(tags, taxonomy)
     return Label(
         tags=found,
-        video=_text(label, "video"),
+        video=_file_name(label, "video"),
         start=start,
         end=end,
         confidence=_confidence(label.get("confidence", {}), taxonomy),
@@ -104,7 +108,26 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _text(label: dict[str, Any], key: str) -> str:
     value = label.get(key, "")
     if not isinstance(value, str):
-        raise UserError(f"{key}: expected text, got {value!r}")
+        raise UserError(f"{key}: expected text, got {_short(value)}")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{key}: no text: half of a surrogate pair at character {error.start + 1}"
+        ) from None
+    return value
+
+
+def _file_name(label: dict[str, Any], key: str) -> str:
+    value = label.get(key, "")
+    if not isinstance(value, str):
+        raise UserError(f"{key}: expected text, got {_short(value)}")
+    try:
+        data = os.fsencode(value)
+    except UnicodeEncodeError:
+        data = b"\0"
+    if b"\0" in data:
+        raise UserError(f"{key}: no file can have the name {_short(value)}")
     return value
 
 
@@ -113,18 +136,22 @@ def _seconds(label: dict[str, Any], key: str) -> float | None:
     if value is None:
         return None
     if not _is_number(value) or value < 0:
-        raise UserError(f"{key}: expected seconds from 0 on, got {value!r}")
+        raise UserError(f"{key}: expected seconds from 0 on, got {_short(value)}")
     return float(value)
 
 
 def _confidence(entries: Any, taxonomy: Taxonomy) -> dict[str, float]:
     if not isinstance(entries, dict):
-        raise UserError(f"confidence: expected an object by field, got {entries!r}")
+        raise UserError(
+            f"confidence: expected an object by field, got {_short(entries)}"
+        )
     for key, value in entries.items():
         if key not in taxonomy.fields_by_key:
             raise UserError(f"confidence: no field {key!r}")
         if not _is_number(value) or not 0 <= value <= 1:
-            raise UserError(f"confidence of {key}: expected 0 to 1, got {value!r}")
+            raise UserError(
+                f"confidence of {key}: expected 0 to 1, got {_short(value)}"
+            )
     return {key: float(value) for key, value in entries.items()}
 
 
@@ -133,13 +160,13 @@ def _scores(value: Any) -> tuple[float, ...] | None:
         return None
     if isinstance(value, dict):
         if value.keys() != set(HEADS):
-            got = ", ".join(value) or "nothing"
+            got = ", ".join(map(ascii, value)) or "nothing"
             raise UserError(f"scores: expected {', '.join(HEADS)}, got {got}")
         value = [value[head] for head in HEADS]
     of_each = isinstance(value, list) and len(value) == len(HEADS)
     if not of_each or not all(_is_number(s) and 1 <= s <= 5 for s in value):
         raise UserError(
-            f"scores: expected {len(HEADS)} numbers from 1 to 5, got {value!r}"
+            f"scores: expected {len(HEADS)} numbers from 1 to 5, got {_short(value)}"
         )
     return tuple(map(float, value))
 
@@ -147,4 +174,12 @@ def _scores(value: Any) -> tuple[float, ...] | None:
 def _is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value)
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
+
+
+def _short(value: Any) -> str:
+    """A value as a message shows it: one line, in ASCII, not too long."""
+    return ascii(value) if len(ascii(value)) <= 60 else f"{ascii(value)[:57]}..."

@@ -88,6 +88,14 @@ def test_text_vectors_are_what_the_tower_makes_of_the_text(dataset, encoders):
         assert not row[len(whole) :].any()
 
 
+def test_clips_with_too_many_tags_are_set_aside(dataset):
+    source = _source(dataset, max_tags=3)
+    assert len(source) == 1 and source.narrative(0)["summary"] == ""
+    assert list(source.set_aside.values()) == ["4 tags, at most 3 fit"]
+    with pytest.raises(UserError, match="tags or fewer"):
+        _source(dataset, max_tags=0)
+
+
 def test_other_encoders_and_another_dataset_are_refused(dataset, encoders, tmp_path):
     for options, what in (
         ({"vae": "0" * 64}, "VAE"),

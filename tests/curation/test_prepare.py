@@ -295,6 +295,9 @@ def test_training_reads_windows_of_a_tier_without_tensorflow(made):
     source = DatasetSource(made[0], **too_long)
     assert len(source) + len(source.set_aside) == made[1]["clips"]
     assert all("too short" in why for why in source.set_aside.values())
+    source = DatasetSource(made[0], max_tags=3, **shape)
+    assert len(source) == (columns["tags"] <= 3).sum() < made[1]["clips"]
+    assert set(source.set_aside.values()) == {"4 tags, at most 3 fit"}
 
 
 def test_long_tail_weights_are_the_formulas(made):

@@ -1,6 +1,7 @@
 """A folder of real and broken videos: what is used, what is set aside and why."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -120,6 +121,29 @@ def labelled(tmp_path):
     text = "\n".join(map(json.dumps, lines)) + "\n\nnot json\n"
     (tmp_path / "labels.jsonl").write_text(text)
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ({"summary": "a \ud800"}, "summary: no text"),
+        ({"start": 10**400}, "start: expected seconds"),
+        ({"video": "a\0.mp4"}, "no file can have the name"),
+        ({"video": "\ud800.mp4"}, "no file can have the name"),
+        ({"video": f"{'a' * 5000}.mp4"}, "no such video"),
+        ({"video": "loop/x.mp4"}, "outside|no such video"),
+        ({"tags": ["motion.timing=twos", "vfx.impact=flash"]}, "2 tags, at most 1 fit"),
+    ],
+)
+def test_no_line_of_labels_stops_a_source(tmp_path, label, reason):
+    _clip(tmp_path / "a.mp4", frames=12)
+    (tmp_path / "loop").symlink_to("loop")
+    lines = [{"video": "a.mp4", "tags": []} | label, {"video": "a.mp4", "tags": []}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "labels.jsonl").write_text(text)
+    source = FolderSource(tmp_path, max_tags=1, **SHAPE)
+    assert source.labelled == 1 and set(source.set_aside) == {"labels.jsonl:1"}
+    assert re.search(reason, source.set_aside["labels.jsonl:1"])
 
 
 def test_labels_make_clips_and_bad_lines_are_set_aside(labelled):

@@ -1,6 +1,7 @@
 """Label lines are read whole or refused in one line."""
 
 import json
+import os
 
 import pytest
 
@@ -75,8 +76,18 @@ def test_scores_go_by_name_or_in_order():
         ({"scores": [1, 2, 3, True]}, "expected 4 numbers from 1 to 5"),
         ({"scores": 4}, "expected 4 numbers from 1 to 5, got 4"),
         ({"scores": dict.fromkeys(HEADS, float("nan"))}, "from 1 to 5"),
-        ({"scores": {"face": 5}}, "line_continuity, motion_coherence, got face"),
+        ({"scores": {"face": 5}}, "line_continuity, motion_coherence, got 'face'"),
         ({"score": [1, 2, 3, 4]}, "unknown key 'score'; nearest: scores"),
+        ({"summary": "a \ud800 b"}, "summary: no text: half of a surrogate pair at"),
+        ({"description": "\udce9"}, "description: no text"),
+        ({"video": "a\0.mp4"}, "video: no file can have the name 'a\\x00.mp4'"),
+        ({"video": "\ud800.mp4"}, "video: no file can have the name '\\ud800.mp4'"),
+        ({"start": 10**400}, "start: expected seconds from 0 on, got 1000"),
+        ({"end": 10**4000}, "end: expected seconds from 0 on, got 1000"),
+        ({"confidence": {"motion.timing": 10**400}}, "expected 0 to 1, got 1000"),
+        ({"scores": [10**400, 2, 3, 4]}, "expected 4 numbers from 1 to 5"),
+        ({"scores": {"\ud800": 5}}, "got '\\ud800'"),
+        ({"tags": ["\ud800"]}, "unknown tag '\\ud800'"),
         ({"descripton": "x"}, "unknown key 'descripton'; nearest: description"),
     ],
 )
@@ -84,6 +95,12 @@ def test_bad_lines(change, expected):
     with pytest.raises(UserError) as caught:
         parse_label(json.dumps(LINE | change))
     assert expected in str(caught.value) and "\n" not in str(caught.value)
+    assert len(str(caught.value).encode("utf-8")) < 400
+
+
+def test_a_file_name_that_is_not_utf8_is_one():
+    label = parse_label('{"video": "caf\\udce9.mp4", "tags": []}')
+    assert os.fsencode(label.video) == b"caf\xe9.mp4"
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "3", ""])

@@ -275,6 +275,7 @@ class Clips:
                 height=self._model.height,
                 width=self._model.width,
                 tiers=self._data.tiers,
+                max_tags=self._batches.max_tags,
             )
         if self._data.source == "videos":
             # Each process notes what it has set aside, the first where people look.
@@ -287,6 +288,7 @@ class Clips:
                 width=self._model.width,
                 labels=self._data.labels or None,
                 workdir=self._workdir / self._stage / apart,
+                max_tags=self._batches.max_tags,
                 scored="scores" in self._batches.fields,
             )
         return self._world(
@@ -308,7 +310,11 @@ class Clips:
         if not self._text_ahead:
             del marks["text"]
         return PreparedLatents(
-            self._data.path, self._encoded_ahead, tiers=self._data.tiers, **marks
+            self._data.path,
+            self._encoded_ahead,
+            tiers=self._data.tiers,
+            max_tags=self._batches.max_tags,
+            **marks,
         )
 
     @functools.cached_property
