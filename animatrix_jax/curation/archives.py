@@ -2,9 +2,11 @@
 
 A member is refused, with its reason, if its name is absolute or climbs out (`..`), if it
 is a link or a device, if it is encrypted, or if it grows as no video does when it is
-unpacked. Members are written under names of our own, so that none is taken from an archive.
+unpacked. Of members of one name the last counts, as where an archive is unpacked; each
+earlier one is refused. Members are written under names of our own, so that none is taken from an archive.
 """
 
+import collections
 import dataclasses
 import hashlib
 import lzma
@@ -55,11 +57,26 @@ def unpack(archive: Path, folder: Path) -> Iterator[Member]:
     folder = pathlib.Path(os.fspath(folder))
     folder.mkdir(parents=True, exist_ok=True)
     reader = _zip if os.fspath(archive).lower().endswith(_ZIP) else _tar
+    found: dict[str, Member] = {}
+    seen: collections.Counter[str] = collections.Counter()
     try:
         with epath.Path(archive).open("rb") as file:
-            yield from reader(file, folder)
+            for member in reader(file, folder):
+                if earlier := found.pop(member.name, None):
+                    seen[member.name] += 1
+                    yield _replaced(earlier, seen[member.name])
+                found[member.name] = member
     except _DAMAGE as error:
-        yield Member(name="", refused=f"damaged archive: {_short(error)}")
+        found[""] = Member(name="", refused=f"damaged archive: {_short(error)}")
+    yield from found.values()
+
+
+def _replaced(member: Member, number: int) -> Member:
+    # No video ends as this name does, so no other member has it.
+    return Member(
+        name=f"{member.name} ({number})",
+        refused="a later member of the archive has the same name",
+    )
 
 
 def _zip(file: IO[bytes], folder: pathlib.Path) -> Iterator[Member]:
@@ -101,7 +118,9 @@ def _tar(file: IO[bytes], folder: pathlib.Path) -> Iterator[Member]:
 
 def _kept(name: str, folder: pathlib.Path, size: int, archive, info) -> Member:
     """Writes a member, unless it lies there whole."""
-    own = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    # Two of one name are two files.
+    at = info.header_offset if isinstance(archive, zipfile.ZipFile) else info.offset
+    own = hashlib.sha256(f"{at} ".encode() + os.fsencode(name)).hexdigest()[:16]
     path = folder / f"{own}{os.path.splitext(name)[1].lower()}"
     if path.is_file() and path.stat().st_size == size:
         return Member(name=name, path=str(path))

@@ -2,7 +2,7 @@
 
 Every file is named by the sha256 of its bytes, kept beside its size and time of change so
 that a second call reads only what is new. Members of zip and tar archives are unpacked
-below the work folder; one that would land outside of it is refused (archives.py).
+below the work folder, anew if the archive has changed; one that would land outside of it is refused (archives.py).
 """
 
 import dataclasses
@@ -110,11 +110,22 @@ def _members(
     if refused:
         yield Input(name=name, path=os.fspath(path), refused=refused)
         return
-    folder = unpacked / hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    for member in archives.unpack(path, folder):
+    for member in archives.unpack(path, _own_folder(name, path, unpacked)):
         refused = member.refused
         inner = f"{name}/{member.name}" if member.name else name
         yield Input(name=inner, path=member.path, refused=refused)
+
+
+def _own_folder(name: str, path: epath.Path, unpacked: epath.Path) -> epath.Path:
+    """Where members of an archive go, as it is now; what it once held is removed."""
+    own = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    stat = os.stat(path)
+    folder = unpacked / f"{own}-{stat.st_size:x}-{stat.st_mtime_ns:x}"
+    if unpacked.exists():
+        for other in unpacked.iterdir():
+            if other.name.startswith(own) and other.name != folder.name:
+                other.rmtree()
+    return folder
 
 
 def _files(root: epath.Path) -> list[epath.Path]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pathlib
 import tarfile
 import zipfile
@@ -11,6 +12,7 @@ from small_videos import scene, write
 
 from animatrix_jax.curation.inputs import Digests, find_inputs
 from animatrix_jax.curation.labels import read_labels
+from animatrix_jax.curation.prepare import prepare
 from animatrix_jax.errors import UserError
 
 
@@ -69,6 +71,56 @@ def test_members_that_lead_out_are_refused(tmp_path, clip):
     assert any("damaged" in r for n, r in reasons.items() if n.startswith("cut.tgz"))
     outside = set(tmp_path.rglob("*.mp4")) - set((tmp_path / "unpacked").rglob("*"))
     assert outside == {tmp_path / "clip.mp4"}
+
+
+def _add(archive, name, data):
+    if isinstance(archive, tarfile.TarFile):
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+    else:
+        archive.writestr(name, data)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tgz"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_members_of_one_name_the_last_counts(tmp_path, settings, suffix):
+    """And `prepare` has a place for each, at every call."""
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    folder.mkdir()
+    path = folder / f"a.{suffix}"
+    clips = [write(tmp_path / f"{n}.mp4", scene(n)).read_bytes() for n in range(3)]
+    opened = {"zip": zipfile.ZipFile, "tgz": tarfile.open}[suffix]
+    with opened(path, {"zip": "w", "tgz": "w:gz"}[suffix]) as archive:
+        for data in clips:
+            _add(archive, "in/x.mp4", data)
+        _add(archive, "../y.mp4", clips[0])
+        _add(archive, "../y.mp4", clips[1])
+    found = _found(folder, tmp_path)
+    last = found.pop(f"{path.name}/in/x.mp4")
+    assert pathlib.Path(last.path).read_bytes() == clips[2] and not last.refused
+    assert {name: item.refused for name, item in found.items()} == {
+        f"{path.name}/in/x.mp4 (1)": "a later member of the archive has the same name",
+        f"{path.name}/in/x.mp4 (2)": "a later member of the archive has the same name",
+        f"{path.name}/../y.mp4 (1)": "a later member of the archive has the same name",
+        f"{path.name}/../y.mp4": "its path leads out of the archive",
+    }
+    for _ in range(2):
+        totals = prepare(folder, out, settings=settings)["totals"]["file"]
+        assert (totals["kept"], totals["set aside"]) == (1, 4)
+
+
+def test_a_replaced_archive_is_unpacked_anew(tmp_path, clip):
+    """Also where its members have the names and sizes of the old ones."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for number, data in enumerate((clip, clip[::-1])):
+        with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+            archive.writestr("x.mp4", data)
+        os.utime(folder / "a.zip", ns=(number, number))
+        found = _found(folder, tmp_path)["a.zip/x.mp4"]
+        assert pathlib.Path(found.path).read_bytes() == data
+    assert len(list((tmp_path / "unpacked").rglob("*.mp4"))) == 1
 
 
 def test_links_out_of_the_folder_are_refused(tmp_path, clip):
