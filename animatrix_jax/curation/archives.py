@@ -3,7 +3,8 @@
 A member is refused, with its reason, if its name is absolute or climbs out (`..`), if it
 is a link or a device, if it is encrypted, or if it grows as no video does when it is
 unpacked. Of members of one name the last counts, as where an archive is unpacked; each
-earlier one is refused. Members are written under names of our own, so that none is taken from an archive.
+earlier one is refused. Members are written under names of our own, so that none is taken
+from an archive.
 """
 
 import collections

@@ -68,6 +68,6 @@ def whole_file(fates: Iterable[str]) -> dict[str, Any]:
     if total and counts["duplicate"] == total:
         return {"place": "duplicate"}
     if total and counts["set aside"] == total:
-        return {"place": "set aside", "why": "none of its clips decodes"}
+        return {"place": "set aside", "why": "none of its clips can be used"}
     told = ", ".join(f"{n} {fate}" for fate, n in sorted(counts.items()))
     return {"place": "filtered", "why": f"none of its clips is kept: {told}"}

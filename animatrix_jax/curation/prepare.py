@@ -97,6 +97,8 @@ class _Preparation:
         encoding = digest(settings.encoding)
         self._media = self._work / "media" / encoding
         self._failures = Journal(self._work / "failures" / encoding)
+        for journal in (self._found.films, self._found.looks, self._failures):
+            journal.forget()
         self._state = self._read_state(encoding)
         self._done: dict[str, int] = {}
 

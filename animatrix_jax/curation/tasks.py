@@ -1,8 +1,10 @@
 """What workers do: cut films, look at clips, encode them, fill shards.
 
 A task takes a plain item, keeps what it finds in the journal, and never fails for what a
-file holds: a file or clip that cannot be used is kept as its reason. An item whose result
-is there already is not done again.
+file holds: a file or clip that cannot be used is kept as its reason (a VideoError). What
+fails for another reason (a disk that does not answer, a captioner without memory, a mistake
+of ours) is set aside in this call and tried again by the next one. An item whose result is
+there already is not done again.
 """
 
 import contextlib
@@ -54,7 +56,8 @@ class CutFilms:
             film = cut_film(path, self.looking, labelled)
             journal.write(item["key"], film.to_json())
         if failed:
-            journal.write(item["key"], {"failed": failed[0]})
+            keep = journal.put_off if failed[0].again else journal.write
+            keep(item["key"], {"failed": failed[0].why})
 
 
 @dataclasses.dataclass
@@ -75,16 +78,23 @@ class LookAtClips:
         journal = Journal(self.journal)
         if journal.has(item["key"]):
             return
-        film, found = Film.from_json(item["film"]), []
-        with _local(item["path"]) as path:
+        film, found, again = Film.from_json(item["film"]), [], False
+        with _reason() as lost, _local(item["path"]) as path:
             for start, end in item["spans"]:
                 with _reason() as failed:
                     found.append(
                         look(path, film, (start, end), self.looking, self._labeller)
                     )
-                if failed:
-                    found.append({"start": start, "end": end, "failed": failed[0]})
-        journal.write(item["key"], found)
+                for failure in failed:
+                    found.append({"start": start, "end": end, "failed": failure.why})
+                    again = again or failure.again
+        for failure in lost:
+            found += [
+                {"start": start, "end": end, "failed": failure.why}
+                for start, end in item["spans"][len(found) :]
+            ]
+            again = again or failure.again
+        (journal.put_off if again else journal.write)(item["key"], found)
 
 
 @dataclasses.dataclass
@@ -124,7 +134,9 @@ class EncodeClips:
         with _reason() as failed, _local(item["path"]) as path:
             self._encode(path, item, target)
         if failed:
-            Journal(self.failures).write(item["id"], {"failed": failed[0]})
+            journal = Journal(self.failures)
+            keep = journal.put_off if failed[0].again else journal.write
+            keep(item["id"], {"failed": failed[0].why})
 
     def _encode(self, path: str, item: Item, target: epath.Path) -> None:
         stream = video.stream_video(
@@ -176,22 +188,38 @@ def media_path(media: Path, name: str) -> epath.Path:
     return epath.Path(media) / name[:2] / f"{name}.mp4"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Failure:
+    """Why something could not be done, and whether it may yet be."""
+
+    why: str
+    again: bool
+
+
 @contextlib.contextmanager
-def _reason() -> Iterator[list[str]]:
+def _reason() -> Iterator[list[_Failure]]:
     """Collects why something could not be done, instead of failing."""
-    reasons: list[str] = []
+    failures: list[_Failure] = []
     try:
-        yield reasons
-    except video.VideoError as error:
-        reasons.append(" ".join(str(error).split()))
+        yield failures
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:
-        if getattr(error, "errno", None) in _MACHINES_FAULT:
+        system = next((e for e in (error, error.__cause__) if _is_of_system(e)), None)
+        if getattr(system, "errno", None) in _MACHINES_FAULT:
             raise
-        logging.warning("%s", traceback.format_exc())
         text = " ".join(str(error).split())[:200]
-        reasons.append(f"failed: {type(error).__name__}: {text}")
+        if isinstance(error, video.VideoError) and system is None:
+            failures.append(_Failure(why=text, again=False))
+            return
+        logging.warning("%s", traceback.format_exc())
+        if not isinstance(error, video.VideoError):
+            text = f"failed: {type(error).__name__}: {text}"
+        failures.append(_Failure(why=f"{text}; the next call tries again", again=True))
+
+
+def _is_of_system(error: BaseException | None) -> bool:
+    return isinstance(error, OSError)
 
 
 @contextlib.contextmanager
@@ -202,8 +230,5 @@ def _local(path: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = os.path.join(folder, "video" + os.path.splitext(path)[1])
-        try:
-            epath.Path(path).copy(copy)
-        except OSError as error:
-            raise video.VideoError(f"cannot copy: {error}") from error
+        epath.Path(path).copy(copy)
         yield copy

@@ -306,7 +306,7 @@ def _open(path: Path) -> av.container.InputContainer:
         if hasattr(path, "read"):
             return av.open(path, metadata_errors="ignore")
         if not os.path.exists(path):
-            raise VideoError("no such file")
+            raise VideoError("no such file") from FileNotFoundError(path)
         # A name that is not UTF-8 reaches FFmpeg through a file object only.
         try:
             os.fspath(path).encode()

@@ -3,39 +3,119 @@
 import errno
 
 import pytest
+from small_videos import scene, write
 
 from animatrix_jax.curation import tasks
 from animatrix_jax.curation.commit import commit, finish
 from animatrix_jax.curation.journal import Journal
 from animatrix_jax.curation.ledger import Ledger
 from animatrix_jax.curation.prepare import prepare
-from animatrix_jax.curation.settings import Looking
+from animatrix_jax.curation.settings import Encoding, Looking
+from animatrix_jax.data.video import VideoError
 from animatrix_jax.errors import UserError
 
+FILM = {"width": 8, "height": 8, "fps": 12.0, "seconds": 1.0, "spans": [[0.0, 1.0]]}
 ITEM = {"key": "ab-0", "path": "a.mp4", "labelled": []}
+ITEM |= {"film": FILM, "spans": FILM["spans"]}
+ITEM |= {"id": "ab-0", "start": 0.0, "end": 1.0, "fps": 12.0, "crop": [0, 1, 0, 1]}
 
 
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (OSError(errno.ENOSPC, "No space left"), None),
-        (OSError(errno.EIO, "Input/output error"), "failed: OSError"),
-        (ZeroDivisionError("by zero"), "failed: ZeroDivisionError: by zero"),
-    ],
-)
-def test_a_full_disk_is_no_fault_of_a_file(tmp_path, monkeypatch, error, told):
-    def fail(*args):
+def _raising(error):
+    def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(tasks, "cut_film", fail)
-    task = tasks.CutFilms(str(tmp_path), Looking())
-    if told is None:
-        with pytest.raises(OSError, match="No space"):
-            task(ITEM)
-        assert not Journal(tmp_path).has("ab-0")
-    else:
+    return fail
+
+
+@pytest.mark.parametrize("name", ["CutFilms", "LookAtClips"])
+def test_a_full_disk_ends_the_run(tmp_path, monkeypatch, name):
+    for call in ("cut_film", "look"):
+        monkeypatch.setattr(tasks, call, _raising(OSError(errno.ENOSPC, "No space")))
+    task = getattr(tasks, name)(str(tmp_path / "j"), Looking())
+    task.setup()
+    with pytest.raises(OSError, match="No space"):
         task(ITEM)
-        assert Journal(tmp_path).read("ab-0")["failed"].startswith(told)
+    assert Journal(tmp_path / "j").read("ab-0") is None
+
+
+def _from_system(error):
+    wrapped = VideoError("cannot open: Stale file handle")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+PASSING = [
+    OSError(errno.EIO, "Input/output error"),
+    _from_system(OSError(errno.ESTALE, "Stale file handle")),
+    RuntimeError("RESOURCE_EXHAUSTED: out of memory"),
+    ZeroDivisionError("by zero"),
+]
+
+
+@pytest.mark.parametrize("error", [VideoError("no frame decodes"), *PASSING])
+@pytest.mark.parametrize("name", ["CutFilms", "LookAtClips", "EncodeClips"])
+def test_only_what_a_file_holds_is_kept_as_its_fault(
+    tmp_path, monkeypatch, name, error
+):
+    """Anything else is told in this call, and tried again by the next one."""
+    for call in ("cut_film", "look"):
+        monkeypatch.setattr(tasks, call, _raising(error))
+    monkeypatch.setattr(tasks.video, "stream_video", _raising(error))
+    journal = Journal(tmp_path / "j")
+    options = {
+        "CutFilms": (str(tmp_path / "j"), Looking()),
+        "LookAtClips": (str(tmp_path / "j"), Looking()),
+        "EncodeClips": (str(tmp_path / "media"), str(tmp_path / "j"), Encoding()),
+    }
+    task = getattr(tasks, name)(*options[name])
+    task.setup()
+    task(ITEM)
+    found = journal.read("ab-0")
+    for entry in found if name == "LookAtClips" else [found]:
+        assert str(error).split(":")[0] in entry["failed"]
+        assert ("tries again" in entry["failed"]) == (error in PASSING)
+    assert journal.has("ab-0") == (error not in PASSING)
+    journal.forget()
+    assert (journal.read("ab-0") is None) == (error in PASSING)
+
+
+def test_a_copy_that_cannot_be_fetched_does_not_end_a_run(tmp_path, monkeypatch):
+    kind = type(tasks.epath.Path("gs://bucket/a.mp4"))
+    monkeypatch.setattr(kind, "copy", _raising(OSError("unreachable")))
+    task = tasks.LookAtClips(str(tmp_path / "j"), Looking())
+    task.setup()
+    task(ITEM | {"path": "gs://bucket/a.mp4"})
+    (entry,) = Journal(tmp_path / "j").read("ab-0")
+    assert (entry["start"], entry["end"]) == (0.0, 1.0)
+    assert "unreachable; the next call tries again" in entry["failed"]
+
+
+def test_the_next_call_tries_again(tmp_path, monkeypatch, settings):
+    """And makes what an undisturbed one would have made."""
+    videos = tmp_path / "videos"
+    for n in range(2):
+        write(videos / f"{n}.mp4", scene(n))
+    wrong = {"cut_film": "films", "look": "clips", "stream_video": "encoded"}
+    for call, step in wrong.items():
+        out = tmp_path / call
+        place = tasks.video if call == "stream_video" else tasks
+        real = getattr(place, call)
+
+        def fail(path, *args, real=real, **kwargs):
+            at_fault = str(path).endswith("1.mp4") and (
+                real.__name__ != "stream_video" or not kwargs.get("height")
+            )
+            if at_fault:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(path, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(place, call, fail)
+            totals = prepare(videos, out, settings=settings)["totals"]["file"]
+        assert (totals["kept"], totals["set aside"]) == (1, 1), call
+        again = prepare(videos, out, settings=settings)
+        assert again["totals"]["file"]["kept"] == 2
+        assert again["new"][step] == 1
 
 
 @pytest.mark.parametrize("stopped_after", range(5))
