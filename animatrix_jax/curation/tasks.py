@@ -219,7 +219,7 @@ def _reason() -> Iterator[list[_Failure]]:
 
 
 def _is_of_system(error: BaseException | None) -> bool:
-    return isinstance(error, OSError)
+    return isinstance(error, OSError | MemoryError)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ metadata, scaled to cover `height x width` (area averaging when it shrinks) and 
 at its centre. Interlaced frames are deinterlaced (bwdif).
 """
 
+import contextlib
 import dataclasses
 import fractions
 import io
@@ -301,7 +302,21 @@ class _Shot:
     time: float
 
 
-def _open(path: Path) -> av.container.InputContainer:
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[av.container.InputContainer]:
+    """A file to decode; what goes wrong with it while it is open is a VideoError."""
+    with _opened(path) as container:
+        try:
+            yield container
+        except VideoError:
+            raise
+        # PyAV's own, and ValueError for what it cannot seek, filter or convert.
+        except (av.FFmpegError, ValueError, OverflowError) as error:
+            reason = str(getattr(error, "strerror", None) or error)
+            raise VideoError(f"cannot decode: {' '.join(reason.split())}") from error
+
+
+def _opened(path: Path) -> av.container.InputContainer:
     try:
         if hasattr(path, "read"):
             return av.open(path, metadata_errors="ignore")
@@ -385,7 +400,7 @@ def _progressive(
     """Frames as they are, and from the first interlaced one on through bwdif."""
     graph = None
     for frame in frames:
-        if graph is None and frame.interlaced_frame and stream.time_base is not None:
+        if graph is None and _is_woven(frame) and stream.time_base is not None:
             graph = _deinterlacer(frame, stream)
         if graph is None:
             yield frame
@@ -399,6 +414,10 @@ def _progressive(
     if graph is not None:
         graph.push(None)
         yield from _pulled(graph)
+
+
+def _is_woven(frame: av.VideoFrame) -> bool:
+    return frame.interlaced_frame
 
 
 def _deinterlacer(frame: av.VideoFrame, stream: av.VideoStream) -> av.filter.Graph:
@@ -446,7 +465,7 @@ def _seek(
     try:
         offset = round(start / stream.time_base) + (stream.start_time or 0)
         container.seek(offset, stream=stream, backward=True)
-    except (av.FFmpegError, TypeError):
+    except (av.FFmpegError, TypeError, ValueError, OverflowError):
         return False
     return True
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from animatrix_jax.data import video
 from animatrix_jax.data.video import (
     VideoError,
     contact_sheet,
@@ -201,6 +202,61 @@ def _sound_only(path, real_videos):
         frame.rate = 16000
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
+
+
+class _Graph(av.filter.Graph):
+    """A filter that fails as it is told."""
+
+    errors = {}
+
+    def push(self, frame):
+        if "push" in self.errors:
+            raise self.errors["push"]
+
+    def pull(self):
+        raise self.errors.get("pull", BlockingIOError())
+
+
+BROKEN = av.error.InvalidDataError(1094995529, "Invalid data\nfound")
+
+
+@pytest.mark.parametrize("read", ["read_video", "stream_video", "scan"])
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("_upright", ValueError("Conversion to numpy array\nis not yet supported")),
+        ("_upright", BROKEN),
+        ("_shots_from", OverflowError("value too large to convert")),
+        ("_decoded", BROKEN),
+        ("push", ValueError("wrong size")),
+        ("pull", BROKEN),
+    ],
+)
+def test_what_a_decoder_raises_is_a_video_error(
+    tmp_path, monkeypatch, read, place, error
+):
+    def fail(*args, **kwargs):
+        raise error
+
+    if read == "scan" and place in ("_upright", "_shots_from"):
+        pytest.skip("it makes no pictures and does not seek")
+    path = tmp_path / "clip.mp4"
+    write_video(path, _ramp(6), 12)
+    if place in ("push", "pull"):
+        graph = _Graph()
+        graph.errors = {place: error}
+        monkeypatch.setattr(video, "_is_woven", lambda frame: True)
+        monkeypatch.setattr(video, "_deinterlacer", lambda *args: graph)
+    else:
+        monkeypatch.setattr(video, place, fail)
+    calls = {
+        "read_video": lambda: read_video(path, frames=3, fps=12, height=8, width=8),
+        "stream_video": lambda: list(video.stream_video(path)),
+        "scan": lambda: scan(path),
+    }
+    with pytest.raises(VideoError, match="cannot decode: ") as raised:
+        calls[read]()
+    assert "\n" not in str(raised.value) and raised.value.__cause__ is error
 
 
 @pytest.mark.parametrize(
