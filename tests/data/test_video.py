@@ -204,19 +204,6 @@ def _sound_only(path, real_videos):
         output.mux(stream.encode(None))
 
 
-class _Graph(av.filter.Graph):
-    """A filter that fails as it is told."""
-
-    errors = {}
-
-    def push(self, frame):
-        if "push" in self.errors:
-            raise self.errors["push"]
-
-    def pull(self):
-        raise self.errors.get("pull", BlockingIOError())
-
-
 BROKEN = av.error.InvalidDataError(1094995529, "Invalid data\nfound")
 
 
@@ -228,8 +215,8 @@ BROKEN = av.error.InvalidDataError(1094995529, "Invalid data\nfound")
         ("_upright", BROKEN),
         ("_shots_from", OverflowError("value too large to convert")),
         ("_decoded", BROKEN),
-        ("push", ValueError("wrong size")),
-        ("pull", BROKEN),
+        ("_deinterlacer", ValueError("wrong size")),
+        ("_pulled", BROKEN),
     ],
 )
 def test_what_a_decoder_raises_is_a_video_error(
@@ -242,13 +229,9 @@ def test_what_a_decoder_raises_is_a_video_error(
         pytest.skip("it makes no pictures and does not seek")
     path = tmp_path / "clip.mp4"
     write_video(path, _ramp(6), 12)
-    if place in ("push", "pull"):
-        graph = _Graph()
-        graph.errors = {place: error}
+    if place in ("_deinterlacer", "_pulled"):
         monkeypatch.setattr(video, "_is_woven", lambda frame: True)
-        monkeypatch.setattr(video, "_deinterlacer", lambda *args: graph)
-    else:
-        monkeypatch.setattr(video, place, fail)
+    monkeypatch.setattr(video, place, fail)
     calls = {
         "read_video": lambda: read_video(path, frames=3, fps=12, height=8, width=8),
         "stream_video": lambda: list(video.stream_video(path)),
