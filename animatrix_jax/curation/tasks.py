@@ -172,14 +172,19 @@ class EncodeClips:
     def _pictures(
         self, stream: Iterator[np.ndarray], crop: tuple[float, ...]
     ) -> Iterator[np.ndarray]:
-        """Without bars, no taller than asked for, of one even size."""
+        """Without bars, no taller than asked for, of one size.
+
+        What is not scaled down keeps its pixels; the encoder makes its size even.
+        """
         size = None
         for image in stream:
             image = cut(image[None], crop)[0]
             if size is None:
                 height, width = image.shape[:2]
                 scale = min(1.0, self.encoding.max_height / height)
-                size = [max(2, round(side * scale / 2) * 2) for side in (height, width)]
+                size = (height, width)
+                if scale < 1:
+                    size = [max(2, round(side * scale / 2) * 2) for side in size]
             yield video.fit(image, height=size[0], width=size[1])
 
 
