@@ -42,15 +42,14 @@ def look(
     technical = inspect(frames.samples)
     shown = cut(frames.samples, technical.crop)
     middle = np.ascontiguousarray(cut(frames.middle, technical.crop))
-    height, width = _upright(film, frames.samples.shape[1:3])
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in shown])
     top, bottom, left, right = technical.crop
     found = measures.measure(middle)
     result = {
         "start": start,
         "end": end,
-        "height": round((bottom - top) * height),
-        "width": round((right - left) * width),
+        "height": round((bottom - top) * film.height),
+        "width": round((right - left) * film.width),
         "fps": film.fps,
         "technical": dataclasses.asdict(technical),
         "change": frames.change,
@@ -125,10 +124,3 @@ def _stack(images: list[np.ndarray]) -> np.ndarray:
     """Stacks them; a file that changes its size on the way keeps its first."""
     height, width = images[0].shape[:2]
     return np.stack([video.fit(image, height=height, width=width) for image in images])
-
-
-def _upright(film: Film, shown: tuple[int, int]) -> tuple[int, int]:
-    """The file's height and width as it is seen."""
-    height, width = film.height, film.width
-    turned = (height > width) != (shown[0] > shown[1]) and height != width
-    return (width, height) if turned else (height, width)

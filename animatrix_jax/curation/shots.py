@@ -31,7 +31,7 @@ class Film:
     """A file that decodes, and its spans.
 
     Attributes:
-      width, height: as it is stored; it may stand on its side.
+      width, height: as it is shown, upright and of square pixels.
       fps: the even rate at which it is read: its average, 1 to 60.
       seconds: what was really there.
       spans: start and end of each clip in seconds, the end exclusive.

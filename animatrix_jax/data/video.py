@@ -2,7 +2,7 @@
 
 Reading resamples by timestamps, so variable frame rates come out even: output frame i
 shows what was on screen at `start + i / fps`. Every frame is turned by its rotation
-metadata, scaled to cover `height x width` (area averaging when it shrinks) and cropped
+metadata, widened or narrowed to square pixels (its sample aspect ratio), scaled to cover `height x width` (area averaging when it shrinks) and cropped
 at its centre. Interlaced frames are deinterlaced (bwdif).
 """
 
@@ -70,7 +70,8 @@ class VideoError(UserError):
 class VideoInfo:
     """What a file says of itself, before (probe) or after (scan) decoding it.
 
-    `frames` and `seconds` are 0 where the container does not say; `decoded` is how many
+    `width` and `height` are those of its pictures as they are shown: upright, of square
+    pixels. `frames` and `seconds` are 0 where the container does not say; `decoded` is how many
     frames did decode, None when none was tried.
     """
 
@@ -84,13 +85,15 @@ class VideoInfo:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Reads the header only.
+    """Reads the header, and the first frame, which alone says how it is turned.
 
     Raises:
       VideoError: if it cannot be opened or holds no video stream.
     """
     with _open(path) as container:
-        return _info(container, _stream(container))
+        stream = _stream(container)
+        info = _info(container, stream)
+        return _turned(info, next(_decoded(container, stream), None))
 
 
 def scan(path: Path) -> VideoInfo:
@@ -104,6 +107,8 @@ def scan(path: Path) -> VideoInfo:
         claimed = _info(container, stream)
         count, last = 0, 0.0
         for shot in _shots(container, stream):
+            if count == 0:
+                claimed = _turned(claimed, shot.frame)
             count, last = count + 1, shot.time
     if count == 0:
         raise VideoError("no frame decodes")
@@ -131,11 +136,12 @@ def read_video(
     with _open(path) as container:
         stream = _stream(container)
         shots = _shots_from(container, stream, start)
-        period = 1.0 / _info(container, stream).fps
+        period, aspect = 1.0 / _info(container, stream).fps, _pixel_aspect(stream)
         end = start + (frames - 0.5) / fps
         images = []
         for frame, count in _on_screen(shots, start, fps, end, period):
-            images += [_pixels(frame, height=height, width=width)] * count
+            image = fit(_upright(frame, aspect), height=height, width=width)
+            images += [image] * count
     if len(images) < frames:
         raise VideoError(f"too short: {len(images)} of {frames} frames at {fps:g} fps")
     return np.stack(images)
@@ -167,9 +173,10 @@ def stream_video(
         stream.codec_context.thread_count = threads
         info = _info(container, stream)
         rate = info.fps if fps is None else fps
+        aspect = _pixel_aspect(stream)
         shots = _shots_from(container, stream, start)
         for frame, count in _on_screen(shots, start, rate, end, 1.0 / info.fps):
-            image = _upright(frame, height)
+            image = _upright(frame, aspect, height)
             for _ in range(count):
                 yield image
 
@@ -354,7 +361,7 @@ def _info(container: av.container.InputContainer, stream: av.VideoStream) -> Vid
     else:
         seconds = (container.duration or 0) / av.time_base
     return VideoInfo(
-        width=stream.codec_context.width,
+        width=_width(stream.codec_context.width, _pixel_aspect(stream)),
         height=stream.codec_context.height,
         fps=float(rate),
         frames=stream.frames,
@@ -499,21 +506,42 @@ def _on_screen(
             yield shown.frame, passed - done
 
 
-def _upright(frame: av.VideoFrame, height: int) -> np.ndarray:
-    """A frame's pixels, turned by its display matrix, no taller than `height`."""
-    # The display matrix turns counter-clockwise, as rot90 does.
-    turns = round(frame.rotation / 90) % 4
-    size, shown = {}, frame.width if turns % 2 else frame.height
+def _pixel_aspect(stream: av.VideoStream) -> float:
+    """A stored pixel's width over its height; 1 where the file does not say.
+
+    None is beyond 4: that is a mistake in the file.
+    """
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 1 / 4 <= aspect <= 4 else 1.0
+
+
+def _width(stored: int, aspect: float) -> int:
+    return max(1, round(stored * aspect))
+
+
+def _turns(frame: av.VideoFrame) -> int:
+    """Quarter turns counter-clockwise of the display matrix, as rot90 takes them."""
+    return round(frame.rotation / 90) % 4
+
+
+def _turned(info: VideoInfo, frame: av.VideoFrame | None) -> VideoInfo:
+    """With the sides of the pictures as they are shown."""
+    if frame is None or _turns(frame) % 2 == 0:
+        return info
+    return dataclasses.replace(info, width=info.height, height=info.width)
+
+
+def _upright(frame: av.VideoFrame, aspect: float, height: int = 0) -> np.ndarray:
+    """A frame's pixels as they are shown, no taller than `height` if it is not 0."""
+    turns, wide, tall = _turns(frame), _width(frame.width, aspect), frame.height
+    shown = wide if turns % 2 else tall
     if height and shown > height:
-        scale = height / shown
-        size = {
-            "width": max(1, round(frame.width * scale)),
-            "height": max(1, round(frame.height * scale)),
-            "interpolation": "AREA",
-        }
+        wide = max(1, round(wide * height / shown))
+        tall = max(1, round(tall * height / shown))
+    size = {}
+    if (wide, tall) != (frame.width, frame.height):
+        grows = wide > frame.width
+        size = {"width": wide, "height": tall}
+        size["interpolation"] = "BICUBIC" if grows else "AREA"
     image = frame.to_ndarray(format="rgb24", **size)
     return np.ascontiguousarray(np.rot90(image, k=turns))
-
-
-def _pixels(frame: av.VideoFrame, *, height: int, width: int) -> np.ndarray:
-    return fit(_upright(frame, 0), height=height, width=width)

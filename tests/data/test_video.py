@@ -125,8 +125,17 @@ def test_real_clips(real_videos):
 
 def test_rotation_metadata_turns_the_picture(tmp_path):
     path = tmp_path / "clip.mp4"
+    _turn(path)
+    read = read_video(path, frames=1, fps=12, height=64, width=32)[0]
+    assert read[:24].mean() > 230 and read[40:].mean() < 25
+    for info in (probe(path), scan(path)):
+        assert (info.width, info.height) == (32, 64)
+
+
+def _turn(path):
+    """Writes a clip that is white on its left, and a quarter turn clockwise."""
     clip = np.zeros((3, 32, 64, 3), np.uint8)
-    clip[:, :, :32] = 255  # white on the left
+    clip[:, :, :32] = 255
     write_video(path, clip, 12)
     data = bytearray(path.read_bytes())
     # The matrix of the track header, in 16.16 fixed point (2.30 in the last column):
@@ -135,8 +144,56 @@ def test_rotation_metadata_turns_the_picture(tmp_path):
     one, w = 1 << 16, 1 << 30
     data[at : at + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 32 * one, 0, w)
     path.write_bytes(data)
-    read = read_video(path, frames=1, fps=12, height=64, width=32)[0]
-    assert read[:24].mean() > 230 and read[40:].mean() < 25
+
+
+def _anamorphic(path, aspect):
+    """A disc that is round where pixels have the aspect; 96 x 96 of them."""
+    y, x = np.mgrid[:96, :96] - 47.5
+    disc = 255 * ((y**2 + (x * float(aspect)) ** 2) < 20**2).astype(np.uint8)
+    clip = np.repeat(np.repeat(disc[None, ..., None], 3, axis=-1), 3, axis=0)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=12)
+        stream.height, stream.width, stream.pix_fmt = 96, 96, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        for image in clip:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize(
+    ("aspect", "width"), [("16/11", 140), ("8/9", 85), ("1", 96), ("9", 96)]
+)
+def test_pixels_are_made_square(tmp_path, suffix, aspect, width):
+    aspect = fractions.Fraction(aspect)
+    path = _anamorphic(tmp_path / f"clip.{suffix}", aspect)
+    for info in (probe(path), scan(path)):
+        assert (info.width, info.height) == (width, 96)
+    if aspect > 4:
+        return
+    for height in (96, 48):
+        (image, *_) = video.stream_video(path, height=height)
+        assert image.shape[:2] == (height, round(width * height / 96))
+        white = image[..., 0] > 127
+        across, down = white.any(axis=0).sum(), white.any(axis=1).sum()
+        assert abs(across - down) <= 2 and abs(down - 40 * height / 96) <= 2
+    read = read_video(path, frames=1, fps=12, height=96, width=width)[0]
+    np.testing.assert_array_equal(read, next(video.stream_video(path)))
+
+
+def test_pixels_of_a_turned_picture_are_made_square(tmp_path):
+    """Stored 96 x 96 with pixels twice as wide as high: shown 96 wide, 192 high."""
+    path = _anamorphic(tmp_path / "clip.mp4", fractions.Fraction(2))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 4 + 5 * 4 + 8 + 8
+    one, w = 1 << 16, 1 << 30
+    data[at : at + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 96 * one, 0, w)
+    path.write_bytes(data)
+    info = probe(path)
+    assert (info.width, info.height) == (96, 192)
+    assert next(video.stream_video(path)).shape == (192, 96, 3)
+    assert next(video.stream_video(path, height=96)).shape == (96, 48, 3)
 
 
 def test_fit_covers_and_crops_the_centre():
