@@ -12,7 +12,7 @@ or a vision-language model (`vlm:MODEL`) by name.
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -67,7 +67,10 @@ class Caption:
     def line(
         self, *, video: str = "", start: float | None = None, end: float | None = None
     ) -> str:
-        """The label as one line of JSON, as `parse_label` reads it."""
+        """The label as one line of JSON, as `parse_label` reads it.
+
+        It is UTF-8 whatever the video's name is: other bytes of it become `\\udcXX`.
+        """
         tags = [*self.tags, *(f"{key}={UNKNOWN}" for key in self.unknown)]
         entry = {
             "video": video,
@@ -79,7 +82,7 @@ class Caption:
             "description": self.description,
         }
         entry = {k: v for k, v in entry.items() if v is not None}
-        return json.dumps(entry, ensure_ascii=False)
+        return dump_line(entry)
 
     def directive(self) -> str:
         """`<tag>...</tag><summary>...</summary><description>...</description>`."""
@@ -88,6 +91,13 @@ class Caption:
                 tags=self.tags, summary=self.summary, description=self.description
             )
         )
+
+
+def dump_line(entry: Mapping[str, Any]) -> str:
+    """JSON that is readable and can be written as UTF-8: halves of surrogate pairs, as
+    Python has them in names that are not UTF-8, become `\\udcXX`."""
+    text = json.dumps(entry, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ import hashlib
 import lzma
 import os
 import pathlib
+import re
 import stat
 import tarfile
 import zipfile
@@ -28,6 +29,8 @@ from animatrix_jax.data.video import VIDEO_SUFFIXES
 _ZIP = (".zip",)
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _CHUNK = 1 << 20
+# "Re:Zero 01.mp4" is a name, "C:/01.mp4" is a path.
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 # Video hardly shrinks; what grows a hundredfold is meant to fill a disk.
 _MAX_GROWTH = 100
 _DAMAGE = (
@@ -147,11 +150,14 @@ def _is_video(name: str) -> bool:
     return name.lower().endswith(VIDEO_SUFFIXES)
 
 
-def _outside(name: str) -> str:
+def leads_out(name: str) -> bool:
+    """Whether a path is absolute, by any system's rules, or climbs out."""
     parts = name.replace("\\", "/").split("/")
-    if name.startswith(("/", "\\")) or ":" in parts[0] or ".." in parts:
-        return "its path leads out of the archive"
-    return ""
+    return parts[0] == "" or ".." in parts or bool(_DRIVE.match(name))
+
+
+def _outside(name: str) -> str:
+    return "its path leads out of the archive" if leads_out(name) else ""
 
 
 def _short(error: Exception) -> str:

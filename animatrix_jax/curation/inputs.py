@@ -134,13 +134,18 @@ def _files(root: epath.Path) -> list[epath.Path]:
             epath.Path(os.path.join(base, name))
             for base, folders, names in os.walk(root)
             for name in names
-            if _is_seen(os.path.relpath(base, root)) and not name.startswith(".")
+            if _is_seen(os.path.relpath(base, root)) and not _is_hidden(name)
         ]
     return [path for path in root.glob("**/*") if path.is_file()]
 
 
 def _is_seen(folder: str) -> bool:
-    return folder == "." or not any(p.startswith(".") for p in folder.split(os.sep))
+    return folder == "." or not any(_is_hidden(p) for p in folder.split(os.sep))
+
+
+def _is_hidden(name: str) -> bool:
+    # An ellipsis hides nothing: "...And Then 01.mp4".
+    return name.startswith(".") and not name.startswith("...")
 
 
 def _is_inside(path: epath.Path, root: epath.Path) -> bool:

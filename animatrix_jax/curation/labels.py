@@ -14,6 +14,7 @@ from collections.abc import Collection
 
 from etils import epath
 
+from animatrix_jax.curation.archives import leads_out
 from animatrix_jax.curation.journal import Path
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.labels import Label, parse_label
@@ -105,7 +106,7 @@ def read_labels(folder: Path, names: Collection[str], path: Path | None) -> Labe
 
 def _video(label: Label, known: Collection[str]) -> str:
     path = posixpath.normpath(label.video.replace(os.sep, "/"))
-    if path.startswith(("..", "/")) or ":" in path.split("/")[0]:
+    if leads_out(path):
         raise UserError(f"{label.video!a} is outside the folder")
     if path not in known:
         raise UserError(f"no such video: {label.video!a}")

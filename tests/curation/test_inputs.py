@@ -10,6 +10,7 @@ import zipfile
 import pytest
 from small_videos import scene, write
 
+from animatrix_jax.caption.labeller import Caption
 from animatrix_jax.curation.inputs import Digests, find_inputs
 from animatrix_jax.curation.labels import read_labels
 from animatrix_jax.curation.prepare import prepare
@@ -196,3 +197,35 @@ def test_a_clip_gets_the_label_that_it_was_cut_for(tmp_path):
     # Of no label, by its middle.
     assert told(3.5, 7) == 3
     assert labels.of("a.mp4", 6.5, 7.5) is None
+
+
+NAMES = ["Re:Zero 01.mp4", "...And Then.mp4", "...And/Re: x.mp4", "caf\udce9.mp4"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_look_like_paths_and_are_none(tmp_path, clip, name):
+    folder = tmp_path / "videos"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_bytes(clip)
+    with tarfile.open(folder / "a.tar", "w") as archive:
+        _add(archive, name, clip)
+    found = _found(folder, tmp_path)
+    assert set(found) == {name, f"a.tar/{name}"}
+    assert not any(item.refused for item in found.values())
+    line = Caption(tags=("motion.timing=twos",), confidence={}).line(video=name)
+    (folder / "labels.jsonl").write_text(line + "\n", encoding="utf-8")
+    labels = read_labels(folder, found, None)
+    assert list(labels.lines) == [name] and not labels.set_aside
+
+
+@pytest.mark.parametrize("name", ["C:/x.mp4", "c:\\x.mp4", "a/../../x.mp4", "\\x.mp4"])
+def test_paths_that_lead_out(tmp_path, clip, name):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    with tarfile.open(folder / "a.tar", "w") as archive:
+        _add(archive, name, clip)
+    (item,) = _found(folder, tmp_path).values()
+    assert "leads out" in item.refused
+    (folder / "labels.jsonl").write_text(json.dumps({"video": name, "tags": []}) + "\n")
+    labels = read_labels(folder, {name}, None)
+    assert not labels.lines and "outside" in labels.set_aside["labels.jsonl:1"]
