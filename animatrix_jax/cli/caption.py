@@ -15,7 +15,7 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -170,7 +170,7 @@ class Record:
     def open(cls, out: pathlib.Path, *, mark: str) -> "Record":
         """Reads what there is, and mends what a stopped call has left."""
         path = out.with_suffix(".files.jsonl")
-        entries = list(_lines(path))
+        entries = [entry for _, entry in _lines(path)]
         other = [e for e in entries if e.get("labeller") != mark]
         if other:
             raise UserError(
@@ -198,7 +198,7 @@ class Record:
         """Writes a file's labels, or why it has none."""
         if name in self.files:  # the file has changed
             self._keep(lambda label: label.get("video") != name)
-        with self.out.open("a", encoding="utf-8", errors="surrogateescape") as file:
+        with self.out.open("a", encoding="utf-8") as file:
             file.write("".join(f"{line}\n" for line in lines))
         entry: dict[str, Any] = {"video": name, "labeller": self.mark}
         entry |= {"reason": reason} if reason else {"shots": len(lines)}
@@ -207,29 +207,43 @@ class Record:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def _keep(self, wanted: Any) -> None:
-        """Leaves only the labels that are wanted; in one move."""
+    def _keep(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Leaves only the labels that are wanted, as they stand; in one move."""
         if not self.out.exists():
             return
-        kept = [label for label in _lines(self.out) if wanted(label)]
-        text = "".join(f"{json.dumps(x, ensure_ascii=False)}\n" for x in kept)
+        kept = [line for line, label in _lines(self.out) if wanted(label)]
         temporary = self.out.with_name(f".{self.out.name}.tmp")
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+        text = "".join(f"{line}\n" for line in kept)
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         os.replace(temporary, self.out)
 
 
-def _lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
-    """The whole JSON lines of a file; a broken one is of a call that was stopped."""
+def _lines(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of a file, and what they say; without one that a stopped call cut off.
+
+    Raises:
+      UserError: if another one is no JSON object: a person's slip is not thrown away.
+    """
     if not path.exists():
         return
-    text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    for line in text.split("\n"):
+    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    *lines, last = text.split("\n")
+    for number, line in enumerate([*lines, last], 1):
+        if not line.strip():
+            continue
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(entry, dict):
-            yield entry
+        except ValueError as error:
+            if number > len(lines):  # it has no end
+                return
+            raise _bad_line(path, number, f"not JSON: {error}") from None
+        if not isinstance(entry, dict):
+            raise _bad_line(path, number, "not a JSON object")
+        yield line.removesuffix("\r"), entry
+
+
+def _bad_line(path: pathlib.Path, number: int, reason: str) -> UserError:
+    return UserError(f"{path}:{number}: {reason}; mend the line, or remove it")
 
 
 def _stat(path: pathlib.Path) -> list[int]:

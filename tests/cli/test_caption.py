@@ -6,9 +6,14 @@ import json
 import cv2
 import numpy as np
 import pytest
+from absl import flags
 
 from animatrix_jax.caption.labeller import Caption
+from animatrix_jax.cli import taxonomy
 from animatrix_jax.cli.caption import caption, find_videos
+from animatrix_jax.curation.inputs import find_inputs
+from animatrix_jax.curation.labels import read_labels
+from animatrix_jax.data.folder import FolderSource
 from animatrix_jax.data.video import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.labels import parse_label
@@ -104,6 +109,53 @@ def test_a_call_that_was_stopped_goes_on(folder, tmp_path):
     assert run(folder, out, rest)["shots"] == 3
     assert len(rest.seen) == 1
     assert [x.video for x in labels(out)] == ["a.mp4", "a.mp4", "sub/b.mp4"]
+
+
+@pytest.mark.parametrize("slip", ['{"video": "a.mp4", "tags": [}', "[]", "oops"])
+def test_a_line_that_a_person_broke_is_not_thrown_away(folder, tmp_path, slip):
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    lines = out.read_text().splitlines()
+    broken = "".join(f"{x}\n" for x in (lines[0], slip, lines[2]))
+    out.write_text(broken)
+    with pytest.raises(UserError, match=r"labels\.jsonl:2: not .*mend the line"):
+        run(folder, out, Counting())
+    assert out.read_text() == broken
+
+
+def test_a_file_that_a_person_has_edited_stays_as_it_is(folder, tmp_path):
+    """In their spelling; an editor's BOM, line ends and blank lines do no harm."""
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    lines = out.read_text().splitlines()
+    lines[1] = '{"video":  "a.mp4", "start": 1.25,"tags":["motion.timing=ones"]}'
+    text = "\ufeff" + "\r\n".join(["", *lines])
+    out.write_text(text, encoding="utf-8", newline="")
+    assert run(folder, out, Counting())["new"] == 0
+    assert out.read_text(encoding="utf-8") == "".join(f"{x}\n" for x in lines)
+
+
+def test_a_name_that_is_not_utf8_is_read_back_by_all(folder, tmp_path):
+    name = "caf\udce9 é.mp4"
+    (folder / "a.mp4").rename(folder / name)
+    out = folder / "labels.jsonl"
+    run(folder, out, Counting())
+    out.read_text(encoding="utf-8")  # it is UTF-8
+    found = labels(out)
+    assert [x.video for x in found] == [name, name, "sub/b.mp4"]
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    assert taxonomy.main(["taxonomy", "validate", str(out)]) is None
+    shape = {"frames": 5, "fps": 12, "height": 24, "width": 32}
+    source = FolderSource(folder, **shape)
+    assert [c.path for c in source.clips] == [name, name, "sub/b.mp4"]
+    names = {item.name for item in find_inputs(folder, unpacked=tmp_path / "m")}
+    read = read_labels(folder, names, None)
+    assert not read.set_aside and len(read.lines[name]) == 2
+    # What is kept of the file at the next call is written in the same way.
+    write_video(folder / "sub" / "b.mp4", scene(5, 40), 24)
+    run(folder, out, Counting())
+    assert {x.video for x in labels(out)} == {name, "sub/b.mp4"}
 
 
 def test_labels_of_another_labeller_are_not_mixed(folder, tmp_path):
