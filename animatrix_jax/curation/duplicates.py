@@ -8,8 +8,8 @@
                 Two clips 3 bits apart share one for certain, 6 bits apart by 0.97 (of 20
                 bands, of which one without a flip is needed)
 
-Clips are taken from the best down (the most pixels, then the longest, the sharpest, the
-smallest id): one that is within `near` of a clip that is kept is its duplicate. So each
+Clips are taken from the best down (labelled, then the most pixels, the longest, the
+sharpest, the smallest id): one that is within `near` of a clip that is kept is its duplicate. So each
 names a clip that is kept and that it is really near to, and what is kept does not depend
 on the order in which anything ran.
 """

@@ -53,6 +53,13 @@ class Labels:
         """The spans of a video, as cut_film takes them."""
         return [(line.start, line.label.end) for line in self.lines.get(name, [])]
 
+    def speak_of(self, name: str, start: float, end: float) -> bool:
+        """Whether a label claims or tells anything of a clip."""
+        line = self.of(name, start, end)
+        if line is None:
+            return False
+        return bool(line.label.tags or line.label.summary or line.label.description)
+
     def of(self, name: str, start: float, end: float) -> Line | None:
         """The shortest label that all of a clip lies in, else that its middle lies in.
 

@@ -111,7 +111,7 @@ class _Preparation:
         files, fates = self._found.digest(inputs, labels)
         self._cut(files)
         self._look(files)
-        duplicates = self._duplicates(files)
+        duplicates = self._duplicates(files, labels)
         self._encode(files, duplicates)
         return self._write(files, fates, labels, duplicates)
 
@@ -139,7 +139,7 @@ class _Preparation:
         )
         self._map("clips", task, todo, "looking at clips")
 
-    def _duplicates(self, files: list[File]) -> dict[str, str]:
+    def _duplicates(self, files: list[File], labels: Labels) -> dict[str, str]:
         """Ids of near-duplicates, with the ids of the clips that they duplicate."""
         lines = self._work / "compare.jsonl"
         write_lines(
@@ -148,7 +148,12 @@ class _Preparation:
                 {
                     "id": clip.id,
                     "signature": clip.found["signature"],
-                    "rank": rank(clip.found),
+                    "rank": rank(
+                        clip.found,
+                        labelled=labels.speak_of(
+                            file.name, clip.found["start"], clip.found["end"]
+                        ),
+                    ),
                 }
                 for file in files
                 for clip in self._found.clips(file)

@@ -67,9 +67,15 @@ def tier(
     return "S" if reaches_s else "A"
 
 
-def rank(clip: Mapping[str, Any]) -> list[float]:
-    """Which of two near-duplicates is the better: the smaller rank."""
+def rank(clip: Mapping[str, Any], *, labelled: bool) -> list[float]:
+    """Which of two near-duplicates is the better: the smaller rank.
+
+    Args:
+      clip: its findings.
+      labelled: whether a label says anything of it, which the other would lose.
+    """
     return [
+        float(not labelled),
         -clip["height"] * clip["width"],
         -round(clip["end"] - clip["start"], 3),
         round(clip["technical"]["blur"], 4),

@@ -2,13 +2,14 @@
 
 import collections
 import itertools
+import json
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_videos import scene
+from small_videos import scene, write
 
 from animatrix_jax.curation.duplicates import (
     choose,
@@ -17,6 +18,8 @@ from animatrix_jax.curation.duplicates import (
     pairs,
     signature,
 )
+from animatrix_jax.curation.prepare import prepare
+from animatrix_jax.data.dataset import open_rows
 
 
 def _grey(seed, height=144, width=256):
@@ -93,3 +96,24 @@ def test_clips_that_are_near_meet(flips, least):
         )
         met += bool(set(keys(value)) & set(keys(other)))
     assert met / 300 >= least
+
+
+@pytest.mark.parametrize(
+    ("label", "kept"),
+    [
+        ({"tags": ["motion.motion_style=run"]}, "small.mp4"),
+        ({"tags": [], "summary": "a disc rolls"}, "small.mp4"),
+        ({"tags": []}, "large.mp4"),
+    ],
+)
+def test_a_labelled_clip_is_better_than_a_larger_copy(tmp_path, settings, label, kept):
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    images = scene(0)
+    write(videos / "small.mp4", images)
+    large = [cv2.resize(image, (256, 144)) for image in images]
+    write(videos / "large.mp4", np.stack(large))
+    line = json.dumps({"video": "small.mp4"} | label)
+    (videos / "labels.jsonl").write_text(line + "\n")
+    assert prepare(videos, out, settings=settings)["totals"]["file"]["duplicate"] == 1
+    (row,) = open_rows(out)
+    assert row["source"].decode() == kept
