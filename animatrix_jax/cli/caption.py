@@ -1,6 +1,5 @@
 """Labels a folder of videos: one line a shot, tags with confidences, and prose.
 
-    animatrix caption --videos=DIR --out=labels.jsonl                 # AniCaption
     animatrix caption --videos=DIR --out=labels.jsonl --checkpoint=runs/caption
     animatrix caption --videos=DIR --out=labels.jsonl --checkpoint=vlm:MODEL
 
@@ -31,8 +30,8 @@ flags.DEFINE_string("videos", None, "The folder of videos.", allow_override=True
 flags.DEFINE_string("out", None, "The label file.", allow_override=True)
 flags.DEFINE_string(
     "checkpoint",
-    "nano",
-    "A shipped model, a run's folder, or vlm:MODEL.",
+    None,
+    "The labeller: a shipped model, a run's folder, or vlm:MODEL.",
     allow_override=True,
 )
 flags.DEFINE_float("threshold", 0.5, "The confidence to claim a field from.", 0.0, 1.0)
@@ -46,6 +45,8 @@ def main(argv: list[str]) -> None:
         raise UserError(f"unexpected argument {argv[1]!r}")
     if not FLAGS.videos or not FLAGS.out:
         raise UserError("both --videos=DIR and --out=FILE.jsonl are needed")
+    if not FLAGS.checkpoint:
+        raise UserError("which labeller? --checkpoint=DIR or --checkpoint=vlm:MODEL")
     from animatrix_jax.caption.labeller import load_labeller
 
     try:
