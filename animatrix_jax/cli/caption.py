@@ -10,7 +10,6 @@ shots it has, or why it was set aside. A field that the labeller is not sure of 
 """
 
 import dataclasses
-import itertools
 import json
 import os
 import pathlib
@@ -35,8 +34,6 @@ flags.DEFINE_string(
     allow_override=True,
 )
 flags.DEFINE_float("threshold", 0.5, "The confidence to claim a field from.", 0.0, 1.0)
-
-_HEIGHT, _FRAMES = 256, 132
 
 
 def main(argv: list[str]) -> None:
@@ -127,31 +124,19 @@ def caption(
 def shots(path: pathlib.Path) -> Iterator[tuple[np.ndarray, float, float, float]]:
     """Each shot's middle frames, their rate, and its start and end in seconds.
 
+    The frames are those that `animatrix prepare --captioner` shows its labeller.
+
     Raises:
       VideoError: why the file cannot be used.
     """
+    from animatrix_jax.curation.look import captioned_frames
     from animatrix_jax.curation.settings import Looking
     from animatrix_jax.curation.shots import cut_film
-    from animatrix_jax.data import video
 
-    film = cut_film(path, Looking())
-    for start, end in film.spans:
-        total = round((end - start) * film.fps)
-        skipped = max(0, (total - _FRAMES) // 2)
-        stream = video.stream_video(
-            path,
-            fps=film.fps,
-            height=_HEIGHT,
-            start=start + skipped / film.fps,
-            end=end,
-            threads=1,
-        )
-        frames = list(itertools.islice(stream, _FRAMES))
-        if not frames:
-            raise video.VideoError(f"no frame decodes from {start:g} s on")
-        height, width = frames[0].shape[:2]
-        frames = [video.fit(f, height=height, width=width) for f in frames]
-        yield np.stack(frames), film.fps, round(start, 4), round(end, 4)
+    looking = Looking()
+    for start, end in cut_film(path, looking).spans:
+        frames = captioned_frames(path, (start, end), looking)
+        yield frames, looking.measure_fps, round(start, 4), round(end, 4)
 
 
 @dataclasses.dataclass(kw_only=True)

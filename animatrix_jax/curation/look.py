@@ -21,7 +21,7 @@ from animatrix_jax.curation.duplicates import signature
 from animatrix_jax.curation.measured import measured_tags
 from animatrix_jax.curation.settings import Looking
 from animatrix_jax.curation.shots import Film
-from animatrix_jax.curation.technical import Change, cut, inspect
+from animatrix_jax.curation.technical import Change, Crop, cut, find_bars, inspect
 from animatrix_jax.data import measures, video
 
 
@@ -39,10 +39,11 @@ def look(
     """
     start, end = span
     frames = _frames(path, span, looking)
+    if len(frames.middle) < 2:
+        raise video.VideoError(f"one frame decodes from {start:g} s on")
     technical = inspect(frames.samples)
     shown = cut(frames.samples, technical.crop)
-    middle = np.ascontiguousarray(cut(frames.middle, technical.crop))
-    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in shown])
+    middle = frames.without_bars(technical.crop)
     top, bottom, left, right = technical.crop
     found = measures.measure(middle)
     result = {
@@ -53,7 +54,7 @@ def look(
         "fps": film.fps,
         "technical": dataclasses.asdict(technical),
         "change": frames.change,
-        "signature": [f"{bits:016x}" for bits in signature(grey)],
+        "signature": [f"{bits:016x}" for bits in signature(_grey(shown))],
         "measures": _rounded(dataclasses.asdict(found)),
         "measured": measured_tags(found, looking.measure_fps),
         "caption": None,
@@ -69,11 +70,28 @@ def look(
     return result
 
 
+def captioned_frames(
+    path: str | os.PathLike, span: tuple[float, float], looking: Looking
+) -> UInt8[np.ndarray, "n h w 3"]:
+    """What a labeller is shown of a span: its middle, at `measure_fps`, without bars.
+
+    The same that `look` shows it, so that it says the same wherever it is asked.
+
+    Raises:
+      VideoError: if nothing decodes.
+    """
+    frames = _frames(path, span, looking)
+    return frames.without_bars(find_bars(_grey(frames.samples)))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Frames:
     samples: UInt8[np.ndarray, "t h w 3"]
     middle: UInt8[np.ndarray, "n i j 3"]
     change: float
+
+    def without_bars(self, crop: Crop) -> UInt8[np.ndarray, "n i j 3"]:
+        return np.ascontiguousarray(cut(self.middle, crop))
 
 
 def _frames(
@@ -100,9 +118,13 @@ def _frames(
             samples.append(_lower(image, looking.sample_height))
         if first <= place < last:
             middle.append(_lower(image, looking.measure_height))
-    if len(middle) < 2 or not samples:
-        raise video.VideoError(f"{len(middle)} frames decode from {start:g} s on")
+    if not middle or not samples:
+        raise video.VideoError(f"no frame decodes from {start:g} s on")
     return _Frames(samples=_stack(samples), middle=_stack(middle), change=change.share)
+
+
+def _grey(frames: np.ndarray) -> UInt8[np.ndarray, "t h w"]:
+    return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
 
 
 def _rounded(found: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from animatrix_jax.cli import taxonomy
 from animatrix_jax.cli.caption import caption, find_videos
 from animatrix_jax.curation.inputs import find_inputs
 from animatrix_jax.curation.labels import read_labels
+from animatrix_jax.curation.look import captioned_frames, look
+from animatrix_jax.curation.settings import Looking
+from animatrix_jax.curation.shots import cut_film
 from animatrix_jax.data.folder import FolderSource
 from animatrix_jax.data.video import write_video
 from animatrix_jax.errors import UserError
@@ -158,6 +161,38 @@ def test_a_name_that_is_not_utf8_is_read_back_by_all(folder, tmp_path):
     write_video(folder / "sub" / "b.mp4", scene(5, 40), 24)
     run(folder, out, Counting())
     assert {x.video for x in labels(out)} == {name, "sub/b.mp4"}
+
+
+@dataclasses.dataclass
+class Keeping(Counting):
+    """A labeller that keeps what it is shown."""
+
+    def label(self, video, fps):
+        caption = super().label(video, fps)
+        self.seen[-1] = (video, fps)
+        return caption
+
+
+def test_a_labeller_is_shown_what_prepare_shows_it(tmp_path):
+    """At one rate, and without bars."""
+    root, there, here = tmp_path / "videos", Keeping(), Keeping()
+    images = np.concatenate([scene(1, 20, 96, 128), scene(2, 20, 96, 128)])
+    images[:, :16] = images[:, -16:] = 0
+    write_video(root / "a.mp4", images, 12)
+    run(root, tmp_path / "labels.jsonl", here)
+    film = cut_film(root / "a.mp4", Looking())
+    for span in film.spans:
+        look(root / "a.mp4", film, span, Looking(), there)
+    assert len(here.seen) == len(there.seen) == 2
+    for (ours, rate), (theirs, other) in zip(here.seen, there.seen):
+        assert rate == other == 24.0 and ours.shape[1] < 70
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_of_a_shot_of_one_frame_that_frame_is_shown(tmp_path):
+    write_video(tmp_path / "a.mp4", scene(1, 4), 24)
+    frames = captioned_frames(tmp_path / "a.mp4", (0.0, 1 / 24), Looking())
+    assert frames.shape == (1, 48, 64, 3)
 
 
 def test_labels_of_another_labeller_are_not_mixed(folder, tmp_path):

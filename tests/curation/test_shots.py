@@ -6,6 +6,7 @@ from small_videos import scene, write
 
 from animatrix_jax.curation.settings import Looking
 from animatrix_jax.curation.shots import cut_film
+from animatrix_jax.data.video import VideoError, write_video
 
 
 def test_cuts_are_found_to_the_frame(tmp_path):
@@ -23,3 +24,19 @@ def test_long_shots_are_cut_evenly_and_labels_take_their_place(tmp_path):
     assert film.spans[0][1] == film.spans[1][0] and film.spans[-1][1] == 5.0
     labelled = cut_film(path, Looking(), [(0.5, 1.5), (3.0, None), (9.0, 10.0)])
     assert labelled.spans == ((0.5, 1.5), (3.0, 5.0))
+
+
+@pytest.mark.parametrize(("share", "whole"), [(0.6, False), (0.99, True)])
+def test_a_file_that_ends_too_early_is_truncated(tmp_path, share, whole):
+    """With its index in front it opens, and claims what is not there."""
+    path, rng = tmp_path / "a.mp4", np.random.default_rng(0)
+    noise = rng.integers(0, 255, (40, 48, 64, 3)).astype(np.uint8)
+    write_video(path, noise, 12)
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    path.write_bytes(data[: int(share * len(data))])
+    if whole:
+        assert cut_film(path, Looking()).seconds == pytest.approx(40 / 12, rel=0.1)
+        return
+    with pytest.raises(VideoError, match=r"truncated: [12]\.\d\d of 3\.33 seconds"):
+        cut_film(path, Looking())
