@@ -109,7 +109,9 @@ def _names(value: str | list[str]) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
-    return " ".join(value.split()) if isinstance(value, str) else ""
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    # JSON may spell half of a surrogate pair, which no file of labels can hold.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _first_object(text: str) -> dict[str, Any] | None:
@@ -119,7 +121,7 @@ def _first_object(text: str) -> dict[str, Any] | None:
     while at >= 0:
         try:
             found, _ = decoder.raw_decode(text, at)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # no JSON; a number of 5,000 digits
             found = None
         if isinstance(found, dict):
             return found

@@ -225,7 +225,7 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise _bad_line(path, number, f"not JSON: {error}") from None
         if not isinstance(entry, dict):
             raise _bad_line(path, number, "not a JSON object")
-        yield line.removesuffix("\r"), entry
+        yield line, entry
 
 
 def _bad_line(path: pathlib.Path, number: int, reason: str) -> UserError:

@@ -9,9 +9,9 @@
                 bands, of which one without a flip is needed)
 
 Clips are taken from the best down (labelled, then the most pixels, the longest, the
-sharpest, the smallest id): one that is within `near` of a clip that is kept is its duplicate. So each
-names a clip that is kept and that it is really near to, and what is kept does not depend
-on the order in which anything ran.
+sharpest, the smallest id): one that is within `near` of a clip that is kept is its
+duplicate. So each names a clip that is kept and that it is really near to, and what is
+kept does not depend on the order in which anything ran.
 """
 
 import collections

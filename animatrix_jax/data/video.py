@@ -2,8 +2,9 @@
 
 Reading resamples by timestamps, so variable frame rates come out even: output frame i
 shows what was on screen at `start + i / fps`. Every frame is turned by its rotation
-metadata, widened or narrowed to square pixels (its sample aspect ratio), scaled to cover `height x width` (area averaging when it shrinks) and cropped
-at its centre. Interlaced frames are deinterlaced (bwdif).
+metadata, widened or narrowed to square pixels (its sample aspect ratio), scaled to cover
+`height x width` (area averaging when it shrinks) and cropped at its centre. Interlaced
+frames are deinterlaced (bwdif).
 """
 
 import contextlib
@@ -71,8 +72,8 @@ class VideoInfo:
     """What a file says of itself, before (probe) or after (scan) decoding it.
 
     `width` and `height` are those of its pictures as they are shown: upright, of square
-    pixels. `frames` and `seconds` are 0 where the container does not say; `decoded` is how many
-    frames did decode, None when none was tried.
+    pixels. `frames` and `seconds` are 0 where the container does not say; `decoded` is
+    how many frames did decode, None when none was tried.
     """
 
     width: int

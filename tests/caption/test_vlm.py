@@ -64,6 +64,13 @@ def test_a_good_answer_is_taken_at_once():
     assert parse_label(caption.line()).tags == caption.tags
 
 
+def test_half_a_surrogate_pair_and_a_huge_number_do_no_harm():
+    huge = '{"confidence": {"motion.timing": 1' + "0" * 5000 + "}}"
+    caption, chat = ask(huge, json.dumps(GOOD | {"summary": "A \ud83d girl."}))
+    assert len(chat.heard) == 2 and caption.summary == "A ? girl."
+    assert parse_label(caption.line()).summary == "A ? girl."
+
+
 def test_a_bad_answer_is_repaired_once():
     bad = GOOD | {"tags": {"motion.timing": "often"}}
     caption, chat = ask(json.dumps(bad), json.dumps(GOOD))
