@@ -211,7 +211,8 @@ def _reason() -> Iterator[list[_Failure]]:
         raise
     except Exception as error:
         system = next((e for e in (error, error.__cause__) if _is_of_system(e)), None)
-        if getattr(system, "errno", None) in _MACHINES_FAULT:
+        # A decoder may ask for too much memory because a file is damaged.
+        if isinstance(system, OSError) and system.errno in _MACHINES_FAULT:
             raise
         text = " ".join(str(error).split())[:200]
         if isinstance(error, video.VideoError) and system is None:

@@ -2,6 +2,7 @@
 
 import errno
 
+import av
 import pytest
 from small_videos import scene, write
 
@@ -47,6 +48,7 @@ def _from_system(error):
 PASSING = [
     OSError(errno.EIO, "Input/output error"),
     _from_system(OSError(errno.ESTALE, "Stale file handle")),
+    _from_system(av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")),
     RuntimeError("RESOURCE_EXHAUSTED: out of memory"),
     ZeroDivisionError("by zero"),
 ]
