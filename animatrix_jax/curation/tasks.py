@@ -210,7 +210,8 @@ def _reason() -> Iterator[list[_Failure]]:
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:
-        system = next((e for e in (error, error.__cause__) if _is_of_system(e)), None)
+        causes = (error, error.__cause__)
+        system = next((e for e in causes if video.is_of_system(e)), None)
         # A decoder may ask for too much memory because a file is damaged.
         if isinstance(system, OSError) and system.errno in _MACHINES_FAULT:
             raise
@@ -222,10 +223,6 @@ def _reason() -> Iterator[list[_Failure]]:
         if not isinstance(error, video.VideoError):
             text = f"failed: {type(error).__name__}: {text}"
         failures.append(_Failure(why=f"{text}; the next call tries again", again=True))
-
-
-def _is_of_system(error: BaseException | None) -> bool:
-    return isinstance(error, OSError | MemoryError)
 
 
 @contextlib.contextmanager

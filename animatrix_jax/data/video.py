@@ -9,6 +9,7 @@ frames are deinterlaced (bwdif).
 
 import contextlib
 import dataclasses
+import errno
 import fractions
 import io
 import itertools
@@ -36,6 +37,7 @@ __all__ = [
     "contact_sheet",
     "encode_mp4",
     "fit",
+    "is_of_system",
     "probe",
     "read_image",
     "read_video",
@@ -310,6 +312,16 @@ class _Shot:
     time: float
 
 
+def is_of_system(error: BaseException | None) -> bool:
+    """Whether an error comes from the disk, the network or the memory, not from a file.
+
+    FFmpeg's demuxers say "not permitted" (-1) of files that they do not understand.
+    """
+    if isinstance(error, av.FFmpegError) and error.errno == errno.EPERM:
+        return False
+    return isinstance(error, OSError | MemoryError)
+
+
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[av.container.InputContainer]:
     """A file to decode; what goes wrong with it while it is open is a VideoError."""
@@ -319,7 +331,7 @@ def _open(path: Path) -> Iterator[av.container.InputContainer]:
         except VideoError:
             raise
         # PyAV's own, and ValueError for what it cannot seek, filter or convert.
-        except (av.FFmpegError, ValueError, OverflowError) as error:
+        except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
             reason = str(getattr(error, "strerror", None) or error)
             raise VideoError(f"cannot decode: {' '.join(reason.split())}") from error
 
@@ -393,7 +405,12 @@ def _decoded(
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, av.FFmpegError):
+        except StopIteration:
+            return
+        except av.FFmpegError as error:
+            # A damaged header may ask for any memory: that is the file's end.
+            if is_of_system(error) and not isinstance(error, MemoryError):
+                raise
             return
         try:
             decoded = packet.decode()

@@ -1,6 +1,8 @@
 """Video files: exact counts, sizes and rates; timestamps; what cannot be read."""
 
+import errno
 import fractions
+import io
 import shutil
 import struct
 import subprocess
@@ -297,6 +299,41 @@ def test_what_a_decoder_raises_is_a_video_error(
     with pytest.raises(VideoError, match="cannot decode: ") as raised:
         calls[read]()
     assert "\n" not in str(raised.value) and raised.value.__cause__ is error
+
+
+class _Failing(io.BytesIO):
+    """A file on a disk that stops answering halfway."""
+
+    def read(self, *args):
+        if self.tell() > len(self.getbuffer()) // 2:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(*args)
+
+
+def test_a_disk_that_fails_is_told_from_a_file_that_is_cut(tmp_path):
+    path, rng = tmp_path / "clip.mp4", np.random.default_rng(0)
+    write_video(path, rng.integers(0, 255, (90, 96, 96, 3)).astype(np.uint8), 12)
+    data = path.read_bytes()
+    with pytest.raises(VideoError, match="Input/output error") as raised:
+        scan(_Failing(data))
+    assert video.is_of_system(raised.value.__cause__)
+    with pytest.raises(VideoError, match="truncated") as raised:
+        scan(io.BytesIO(data[: len(data) // 2]))
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("error", "system"),
+    [
+        (av.error.OSError(errno.EIO, "Input/output error"), True),
+        (av.error.PermissionError(errno.EACCES, "Permission denied"), True),
+        (av.error.PermissionError(errno.EPERM, "Operation not permitted"), False),
+        (BROKEN, False),
+        (None, False),
+    ],
+)
+def test_what_is_of_the_system(error, system):
+    assert video.is_of_system(error) == system
 
 
 @pytest.mark.parametrize(
