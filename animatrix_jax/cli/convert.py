@@ -26,11 +26,14 @@ flags.DEFINE_enum("to", "orbax", ["orbax", "diffusers"], "What to write.")
 flags.DEFINE_list(
     "components",
     [],
-    "Some of generator, generator_low, vae, text, image; all that there are.",
+    "Some of generator, generator_low, vae, text, image; by default all that there are.",
 )
 flags.DEFINE_string("preset", None, "What the transformer should be; by its shapes.")
 flags.DEFINE_enum(
-    "expert", None, ["high", "low"], "Which of Wan 2.2 A14B's two the source is."
+    "expert",
+    None,
+    ["high", "low"],
+    "Which of Wan 2.2 A14B's two transformers the source is, where it holds one alone.",
 )
 flags.DEFINE_enum("dtype", "stored", DTYPES, "Of what is written.")
 flags.DEFINE_string("tokenizer", None, "A tokenizer.json for a text tower without.")
