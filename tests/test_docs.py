@@ -183,3 +183,19 @@ def test_flags_read_from_the_source_are_those_of_the_module():
     """Held on the one module of verbs that may be imported beside all others."""
     own = flags.FLAGS.flags_by_module_dict()["animatrix_jax.cli.app"]
     assert {flag.name for flag in own} == _flags("animatrix_jax.cli.app").keys()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_examples_import_what_there_is(page):
+    for block in re.findall(
+        r"^```python\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL
+    ):
+        for node in ast.walk(ast.parse(block)):
+            of = getattr(node, "module", None) or ""
+            if of.startswith("animatrix_jax"):
+                text = _source(of).read_text(encoding="utf-8")
+                for alias in node.names:
+                    defined = rf"^(def|class) {alias.name}\b|^{alias.name}\b"
+                    assert re.search(defined, text, re.MULTILINE), (
+                        f"{page}: {of}.{alias.name}"
+                    )
