@@ -1,7 +1,7 @@
 """How hard a VAE's latents are to generate: the flow loss of the best linear denoiser.
 
     python -m benchmarks.latents [--checkpoint=pico] [--clips=2048] [--json]
-    python -m benchmarks.latents --size=64 --odds=studio --shift=2 --logit_std=1.6
+    python -m benchmarks.latents --size=64 --odds=series --shift=2 --logit_std=1.6
 
 For a Gaussian of covariance eigenvalues l_i, the least mean error of the velocity at noise
 level s is the mean of l_i / ((1 - s)^2 l_i + s^2), without tags or text. It is averaged

@@ -1,7 +1,7 @@
 """How much of a drawing a model's VAE keeps, against the best linear code of its rate.
 
     python -m benchmarks.vae [--checkpoint=pico] [--clips=96] [--json] [--sheet=FILE.png]
-    python -m benchmarks.vae --size=64 --odds=studio      as `nano` uses it
+    python -m benchmarks.vae --size=64 --odds=series      as `nano` uses it
 
 On clips of Cel World's test split:
 

@@ -37,6 +37,7 @@ class CharacterSpec:
     stature: str  # lengths of the body: a key of rig.STATURES
     ahoge: bool
     glasses: bool
+    art: int = 0  # names the streams of hair strands and of the mix of colours
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,8 @@ class Series:
     def member(self, number: int, *, cast: Cast) -> CharacterSpec:
         """One of the characters, on no sheet yet."""
         draws = Draws(self.seed, "member", number)
-        return draw_character(draws, cast=cast, chibi=False, moving=False)
+        member = draw_character(draws, cast=cast, chibi=False, moving=False)
+        return dataclasses.replace(member, art=draws.child("art").raw() >> 1)
 
 
 SERIES = {"series": Series(members=12, sets=6, seed=2)}  # by the name of the odds
@@ -142,27 +144,35 @@ _SHEETS = (0.2, 0.8)
 
 
 def draw_cast(
-    draws: Draws, *, odds: str, held_out: bool, chibi: bool, moving: bool
+    draws: Draws, *, odds: str, held_out: bool, chibi: bool, moving: bool, art: int
 ) -> CharacterSpec:
     """Who is in a clip, with no place yet: a member of the series, or someone new.
 
     Held-out worlds have no series: in them everyone is new to any model.
+
+    Args:
+      draws: the character's.
+      odds: the name of the world's odds.
+      held_out: whether it is the world that training never sees.
+      chibi, moving: as for `draw_character`.
+      art: the clip's own, for someone new.
     """
     series = None if held_out else SERIES.get(odds)
     if series is None:
         cast = HELD_OUT if held_out else USUAL
-        return draw_character(draws, cast=cast, chibi=chibi, moving=moving)
+        new = draw_character(draws, cast=cast, chibi=chibi, moving=moving)
+        return dataclasses.replace(new, art=art)
     member = series.member(draws.integer(0, series.members), cast=USUAL)
     turn = _SHEETS[-1] if moving else draws.choice(_SHEETS)
     return dataclasses.replace(member, facing=draws.sign(), turn=turn)
 
 
-def draw_art(draws: Draws, *, odds: str, held_out: bool) -> int:
-    """The seed of a clip's set, as wide as 63 bits."""
+def draw_set(draws: Draws, *, odds: str, held_out: bool, art: int) -> int:
+    """What names the streams of a clip's set: one of the series', or the clip's own."""
     series = None if held_out else SERIES.get(odds)
-    if series is not None:
-        draws = Draws(series.seed, "set", draws.integer(0, series.sets))
-    return draws.raw() >> 1
+    if series is None:
+        return art
+    return Draws(series.seed, "set", draws.integer(0, series.sets)).raw() >> 1
 
 
 def draw_character(

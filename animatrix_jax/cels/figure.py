@@ -104,7 +104,7 @@ def make_figure(
     )
     sword = spec.action.style == "melee" and spec.action.variant == 2
     outfit = make_outfit(look, kind=who.cloth_kind, gender=who.gender, sword=sword)
-    draws = Draws(spec.art, "hair")
+    draws = Draws(who.art, "hair")
 
     hair.draw_back(look, cut, draws.child("back"))
     clothes.draw_arm(look, body, outfit, "far")

@@ -339,8 +339,9 @@ ODDS: dict[str, dict[str, Table]] = {
         "vfx.manpu": {"none": 20},
         "vfx.elemental": {"none": 20},
     },
-    # A quiet frame where everything is asked for now and then: what 64 pixels can show.
-    "studio": {
+    # Where everything is asked for now and then, before quiet grounds and mostly near, of
+    # a few characters who return (`casting`): what 64 pixels can show.
+    "series": {
         "style.rendering": {
             "two_tone_cel": 1.5,
             "multi_tone_cel": 0.3,
@@ -348,7 +349,7 @@ ODDS: dict[str, dict[str, Table]] = {
             "rough_genga": 0.2,
             "tiedown": 0.3,
         },
-        "style.proportion": {"realistic": 0.3, "stylized": 1.3, "super_deformed": 0.7},
+        "style.proportion": {"realistic": 0.1, "stylized": 1.3, "super_deformed": 0.7},
         "style.background": {"painted": 0.15, "mood_pattern": 0.15, "white": 4},
         "motion.motion_style": {
             "dialogue": 3,
@@ -365,14 +366,14 @@ ODDS: dict[str, dict[str, Table]] = {
         "motion.speed": {"explosive": 0.5},
         "motion.deformation": {"none": 3},
         "camera.shot_size": {
-            "extreme_close_up": 0.1,
-            "close_up": 0.9,
-            "bust": 3,
-            "waist": 0.8,
-            "knee": 0.3,
-            "full": 1.7,
-            "long": 0.05,
-            "extreme_long": 0.05,
+            "extreme_close_up": 0.05,
+            "close_up": 1.2,
+            "bust": 4,
+            "waist": 1.0,
+            "knee": 0.2,
+            "full": 1.2,
+            "long": 0.03,
+            "extreme_long": 0.03,
         },
         "camera.angle": {"eye": 10},
         "camera.camera_motion": {"fix": 3},
@@ -381,19 +382,5 @@ ODDS: dict[str, dict[str, Table]] = {
         "vfx.lines": {"none": 8},
         "vfx.manpu": {"none": 8},
         "vfx.elemental": {"none": 8},
-    },
-}
-# The same world as one series: a few characters who return, mostly near (`casting`).
-ODDS["series"] = ODDS["studio"] | {
-    "style.proportion": {"realistic": 0.1, "stylized": 1.3, "super_deformed": 0.7},
-    "camera.shot_size": {
-        "extreme_close_up": 0.05,
-        "close_up": 1.2,
-        "bust": 4,
-        "waist": 1.0,
-        "knee": 0.2,
-        "full": 1.2,
-        "long": 0.03,
-        "extreme_long": 0.03,
     },
 }

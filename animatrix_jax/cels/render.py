@@ -62,7 +62,7 @@ class Renderer:
         self.aspect = width / height
         who = spec.character
         self.palette = draw_palette(
-            Draws(spec.art, "palette"),
+            Draws(who.art, "palette"),
             spec.value("style.palette"),
             spec.value("style.rendering"),
             hair_colour=who.hair_colour,

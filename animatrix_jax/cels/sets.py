@@ -56,7 +56,7 @@ class _Painter:
     def sheets(self) -> list[Sheet]:
         spec = self.spec
         background = make_background(
-            Draws(spec.art, "background"),
+            Draws(spec.set_art, "background"),
             spec.value("style.background"),
             self.palette,
             spec.character.place,
@@ -119,7 +119,7 @@ class _Painter:
     def _surfaces(self, canvas: skia.Canvas) -> None:
         """The grain of real surfaces over all that a sheet shows, and nowhere else."""
         often = min(max(80.0 / self.height, 0.06), 0.7)
-        seed = Draws(self.spec.art, "photo").integer(0, 1000)
+        seed = Draws(self.spec.set_art, "photo").integer(0, 1000)
         noise = skia.PerlinNoiseShader.MakeFractalNoise(often, 0.7 * often, 4, seed)
         row = [2.4, 0.0, 0.0, 0.0, -0.75]
         grey = skia.ColorFilters.Matrix([*row, *row, *row, 0, 0, 0, 0, 0.16])

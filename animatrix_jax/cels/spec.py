@@ -14,7 +14,7 @@ import functools
 from collections.abc import Iterable
 
 from animatrix_jax.cels import backgrounds
-from animatrix_jax.cels.casting import CharacterSpec, draw_art, draw_cast
+from animatrix_jax.cels.casting import CharacterSpec, draw_cast, draw_set
 from animatrix_jax.cels.defects import Defect, draw_defects
 from animatrix_jax.cels.keyposes import HIT
 from animatrix_jax.cels.random import Draws
@@ -96,6 +96,7 @@ class ClipSpec:
     split: str
     frames: int
     art: int  # names the decorative streams
+    set_art: int  # and those of the set, which may return
     tags: tuple[str, ...]  # "axis.field=value", canonical order, all drawn fields
     character: CharacterSpec
     action: ActionSpec
@@ -162,16 +163,17 @@ def draw_spec(
         raise ValueError(f"defects must be none or random, got {defects!r}")
     draws = Draws(seed, "held-out clip" if held_out else "clip", split, index)
     values = draw_tags(draws.child("tags"), split_tags(tags), odds)
+    art = draws.child("art").raw() >> 1
+    world = {"odds": odds, "held_out": held_out, "art": art}
     character = draw_cast(
         draws.child("character"),
-        odds=odds,
-        held_out=held_out,
         chibi=values["style.proportion"] == ("super_deformed",),
         moving=values["motion.motion_style"][0] in (*LOCOMOTION, "melee"),
+        **world,
     )
-    art = draw_art(draws.child("art"), odds=odds, held_out=held_out)
+    set_art = draw_set(draws.child("set"), **world)
     place = backgrounds.draw_place(
-        Draws(art, "place"), values["style.background"][0], held_out=held_out
+        Draws(set_art, "place"), values["style.background"][0], held_out=held_out
     )
     effects = _draw_effects(draws.child("effects"), values, frames, character.facing)
     exposure = exposure_sheet(
@@ -186,6 +188,7 @@ def draw_spec(
         split=split,
         frames=frames,
         art=art,
+        set_art=set_art,
         tags=join_tags(values),
         character=dataclasses.replace(character, place=place),
         action=_draw_action(draws.child("action"), values),

@@ -69,8 +69,9 @@ class CelWorld:
         deformation, where defects are. It costs several times the drawing.
       tags: demanded of every clip, in any spelling that ``parse_tags`` reads.
       still: a clip is one of its frames, whose number is drawn.
-      odds: how often each value is drawn: "broad", or "plain", where a figure fills the
-        frame and effects are few.
+      odds: how often each value is drawn: "broad"; "plain", where a figure fills the
+        frame and effects are few; "series", where everything comes now and then, before
+        quiet grounds, and twelve characters and a few sets return.
       held_out: the characters, colours, bodies and places of a world that shares none
         of them with any other clip: for testing, never for training.
 

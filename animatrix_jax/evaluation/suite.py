@@ -77,6 +77,7 @@ def held_out_suite(
             split="test",
             frames=frames,
             tags=clip.tags,
+            odds=odds,
             held_out=held_out,
         )
         twin.append(render(other, height=height, width=width))

@@ -70,18 +70,20 @@ def parse_directive(text: str) -> Directive:
 
 
 def say_tags(text: str, tags: Iterable[Tag]) -> str:
-    """`text` with the tags said in words after it, for a model that has no tag path.
+    """`text` with the tags said in words before it, for a model that has no tag path.
 
         say_tags("A girl runs.", ("camera.shot_size=bust", "vfx.lines=none"))
-        "A girl runs. Bust."
+        "Shot size bust. A girl runs."
 
-    A value of nothing ("none") goes unsaid: the field's silence says it.
+    They come first, so that a long text loses its own end and none of them. A value of
+    nothing ("none") goes unsaid: the field's silence says it.
     """
     known = load_taxonomy().values_by_tag
-    words = [known[tag][1].words for tag in tags if known[tag][1].name != NONE]
-    said = ", ".join(words)
-    said = said and f"{said[:1].upper()}{said[1:]}."
-    return " ".join(filter(None, (text, said)))
+    said = [known[tag] for tag in tags]
+    words = [f"{f.words} {v.words}" for f, v in said if v.name != NONE]
+    told = ", ".join(words)
+    told = told and f"{told[:1].upper()}{told[1:]}."
+    return " ".join(filter(None, (told, text)))
 
 
 def _escape(text: str) -> str:

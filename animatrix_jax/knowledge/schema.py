@@ -77,6 +77,11 @@ class Field:
     def key(self) -> str:
         return f"{self.axis}.{self.name}"
 
+    @property
+    def words(self) -> str:
+        """The name as prose: "camera speed"."""
+        return self.name.replace("_", " ")
+
     @functools.cached_property
     def lookup(self) -> dict[str, Value]:
         """Normalised name or alias to value."""

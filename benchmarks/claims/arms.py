@@ -1,8 +1,10 @@
 """The arms: one run each of a stage's config, and what is changed in it.
 
-An arm is trained by the command that a user would type, in a folder of its own, and is
-whole once its stage has a summary.json; until then the same command goes on. Arms draw
-the same clips, encoded once (`cache`, which all of them see).
+An arm is trained by the command that a user would type, in a folder of its own. The
+command is called each time: it goes on where it was, does nothing where the arm is whole,
+and refuses a folder that another config trained. Arms draw the same clips, encoded once
+(`cache`, which all of them see). Claims about what the judge teaches are of the stages of
+a programme that was trained before, `--programme`.
 """
 
 import dataclasses
@@ -13,11 +15,16 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from animatrix_jax.errors import UserError
+
 ROOT = pathlib.Path(__file__).parents[2]
 # The world of every arm: it asks for all fields now and then (cels/odds.py).
-WORLD = {"data.odds": "studio"}
+ODDS = "series"
+WORLD = {"data.odds": ODDS}
 # The conditioning of training as the paper has it, tags left out by the clip besides.
 CONDITIONING = {"corruption.synonym": 0.10, "corruption.conflict": 0.05}
+# Of a programme: the generator before preference, its judge, the generator after.
+PROGRAMME = {"generator": "qt", "judge": "judge", "preference": "preference"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,17 +44,10 @@ class Arm:
     needs: tuple[str, ...] = ()
 
 
-# What judges and preference start from: the arm with both paths, or the model that a
-# size ships.
-GENERATOR, SHIPPED = "generator", ("nano",)
-
-
 def _judge(name: str, **changes: Any) -> Arm:
+    whole = {f"init.{part}": "{generator}" for part in ("generator", "vae", "text")}
     return Arm(
-        name=name,
-        stage="judge",
-        changes=WORLD | {"init.generator": "{generator}"} | changes,
-        needs=(GENERATOR,),
+        name=name, stage="judge", changes=WORLD | whole | changes, needs=("generator",)
     )
 
 
@@ -83,7 +83,7 @@ ARMS = {
             **{
                 "model.dit.tag_adaln": False,
                 "model.dit.tag_cross_attention": False,
-                # Room for the tags; the others need half of it.
+                # Room for the tags beside the text: bench.Bench.told counts.
                 "model.text_length": 128,
             },
         ),
@@ -92,69 +92,94 @@ ARMS = {
         _sft("curriculum", "curriculum"),
         _sft("uniform", "uniform"),
         _sft("hardest_first", "hardest_first"),
-        _judge("judge"),
         _judge("judge_tag_blind", **{"judge.tag_blind": True}),
         _judge("judge_pixel_blind", **{"judge.pixel_blind": True}),
         # An instrument: a judge of its own, that starts from nothing.
         _judge("examiner", **{"init.generator": "", "data.apart": True}),
-        Arm(
-            name="preference",
-            stage="preference",
-            changes=WORLD | {"init.generator": "{generator}", "init.judge": "{judge}"},
-            needs=(GENERATOR, "judge"),
-        ),
     )
 }
 
 
-def folder(arm: str, *, size: str, work: pathlib.Path) -> str:
-    """Where an arm is trained; of `GENERATOR`, where its weights are."""
-    if arm == GENERATOR:
-        return size if size in SHIPPED else str(work / "both")
-    return str(work / arm)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Runs:
+    """Where the arms of one size are.
 
+    Attributes:
+      size: a preset that has a config file.
+      work: the folder of the arms' runs.
+      programme: the folder of a run of the whole programme.
+    """
 
-def command(arm: Arm, *, size: str, work: pathlib.Path) -> list[str]:
-    """What trains it, as a user would type it."""
-    named = {name: folder(name, size=size, work=work) for name in arm.needs}
-    changes = [
-        f"--config.{path}={_text(value, named)}" for path, value in arm.changes.items()
-    ]
-    return [
-        "animatrix",
-        "train",
-        f"--config=configs/{size}.py:stage={arm.stage}",
-        f"--workdir={folder(arm.name, size=size, work=work)}",
-        *changes,
-    ]
+    size: str
+    work: pathlib.Path
+    programme: pathlib.Path
+    _done: set[str] = dataclasses.field(default_factory=set)
+
+    def folder(self, name: str) -> str:
+        """Where an arm's weights are: a run, or a stage of the programme."""
+        if name in PROGRAMME:
+            return str(self.programme / PROGRAMME[name])
+        return str(self.work / name)
+
+    def command(self, arm: Arm) -> list[str]:
+        """What trains it, as a user would type it."""
+        named = {name: self.folder(name) for name in arm.needs}
+        changes = [
+            f"--config.{path}={_text(value, named)}"
+            for path, value in arm.changes.items()
+        ]
+        return [
+            "animatrix",
+            "train",
+            f"--config=configs/{self.size}.py:stage={arm.stage}",
+            f"--workdir={self.folder(arm.name)}",
+            *changes,
+        ]
+
+    def train(self, name: str) -> None:
+        """Trains an arm and what it needs, unless it is done.
+
+        Raises:
+          UserError: if a stage of the programme is not there, or a training fails; its
+            own output says why.
+        """
+        if name in self._done:
+            return
+        if name in PROGRAMME:
+            self._check_programme(PROGRAMME[name])
+        else:
+            arm = ARMS[name]
+            for needed in arm.needs:
+                self.train(needed)
+            self._run(arm)
+        self._done.add(name)
+
+    def _check_programme(self, stage: str) -> None:
+        if not (self.programme / stage / "summary.json").exists():
+            raise UserError(
+                f"{self.programme} has no finished stage {stage!r}: train the programme "
+                f"of {self.size} there first (docs/programme.md), or name another by "
+                "--programme"
+            )
+
+    def _run(self, arm: Arm) -> None:
+        home, cache = self.work / arm.name, self.work / "cache"
+        home.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(exist_ok=True)
+        if not (home / "cache").exists():
+            (home / "cache").symlink_to(cache.absolute(), target_is_directory=True)
+        here = dataclasses.replace(
+            self, work=self.work.absolute(), programme=self.programme.absolute()
+        )
+        words = here.command(arm)
+        program = [sys.executable, "-m", "animatrix_jax.cli.main", *words[1:]]
+        compiled = {
+            "JAX_COMPILATION_CACHE_DIR": str(self.work.absolute() / ".compiled")
+        }
+        done = subprocess.run(program, cwd=ROOT, env=compiled | os.environ, check=False)
+        if done.returncode:
+            raise UserError(f"arm {arm.name!r} failed: {' '.join(words)}")
 
 
 def _text(value: Any, named: Mapping[str, str]) -> str:
     return value.format(**named) if isinstance(value, str) else str(value)
-
-
-def train(name: str, *, size: str, work: pathlib.Path) -> None:
-    """Trains an arm and what it needs, unless it is done.
-
-    Raises:
-      subprocess.CalledProcessError: if the training fails; its own output says why.
-    """
-    if name == GENERATOR:
-        if size in SHIPPED:
-            return
-        name = "both"
-    arm = ARMS[name]
-    for needed in arm.needs:
-        train(needed, size=size, work=work)
-    home = work / name
-    if (home / arm.stage / "summary.json").exists():
-        return
-    home.mkdir(parents=True, exist_ok=True)
-    cache = work / "cache"
-    cache.mkdir(exist_ok=True)
-    if not (home / "cache").exists():
-        (home / "cache").symlink_to(cache.absolute(), target_is_directory=True)
-    words = command(arm, size=size, work=work.absolute())
-    program = [sys.executable, "-m", "animatrix_jax.cli.main", *words[1:]]
-    compiled = {"JAX_COMPILATION_CACHE_DIR": str(work.absolute() / ".compiled")}
-    subprocess.run(program, cwd=ROOT, env=compiled | os.environ, check=True)

@@ -2,21 +2,25 @@
 
 import dataclasses
 import functools
-import pathlib
 
 import numpy as np
 from absl import logging
 
 from animatrix_jax.evaluation.instruments import ProbeReader
 from animatrix_jax.judge.scoring import Scorer
+from animatrix_jax.knowledge.directive import say_tags
 from animatrix_jax.models.presets import preset
 from animatrix_jax.sampling.guidance import GuidanceConfig
-from benchmarks.claims import arms, prompts
+from benchmarks.claims import prompts
+from benchmarks.claims.arms import ODDS, Runs
 from benchmarks.claims.prompts import Asked
 from benchmarks.claims.reading import Fields, accuracy
-from benchmarks.claims.samples import DEPLOYED, Sampler
+from benchmarks.claims.samples import Sampler
 
-ODDS = arms.WORLD["data.odds"]
+# Noises of every prompt: what is read of a prompt is the mean over them.
+SEEDS = (0, 1)
+# Of the clips that decide which fields the probe can read: others than the prompts'.
+_GATE_SEED = 605_037
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,36 +28,38 @@ class Bench:
     """One size's arms and instruments, made when they are asked for.
 
     Attributes:
-      size: a preset that has a config file.
-      work: the folder of all runs and samples.
+      runs: where the arms are.
       each: prompts for every value of a field.
       steps: solver steps of a sample; 0 for the model's own.
     """
 
-    size: str
-    work: pathlib.Path
+    runs: Runs
     each: int
     steps: int = 0
 
     def sampler(self, arm: str) -> Sampler:
         """The model of an arm, trained first if need be."""
-        arms.train(arm, size=self.size, work=self.work)
+        self.runs.train(arm)
+        return self.model(self.runs.folder(arm))
+
+    def model(self, checkpoint: str) -> Sampler:
+        """The model of any checkpoint."""
         return Sampler.load(
-            arms.folder(arm, size=self.size, work=self.work),
-            folder=self.work / "samples",
-            steps=self.steps or preset(self.size).steps,
+            checkpoint,
+            folder=self.runs.work / "samples",
+            steps=self.steps or preset(self.runs.size).steps,
         )
 
     @functools.cached_property
     def probe(self) -> ProbeReader:
         """The instrument, of a world that no arm saw."""
-        arms.train("probe", size=self.size, work=self.work)
-        return ProbeReader.load(arms.folder("probe", size=self.size, work=self.work))
+        self.runs.train("probe")
+        return ProbeReader.load(self.runs.folder("probe"))
 
     def scorer(self, arm: str) -> Scorer:
         """The judge of an arm."""
-        arms.train(arm, size=self.size, work=self.work)
-        return Scorer.load(arms.folder(arm, size=self.size, work=self.work))
+        self.runs.train(arm)
+        return Scorer.load(self.runs.folder(arm))
 
     @functools.cached_property
     def asked(self) -> list[Asked]:
@@ -63,18 +69,47 @@ class Bench:
     @functools.cached_property
     def real(self) -> np.ndarray:
         """The clips that they describe."""
-        model = preset(self.size)
+        return self.drawn(self.asked)
+
+    def drawn(self, asked: list[Asked]) -> np.ndarray:
+        """The clips that some prompts describe, in the size's shape."""
+        model = preset(self.runs.size)
         return prompts.real_clips(
-            self.asked, odds=ODDS, frames=model.frames, size=model.height
+            asked, odds=ODDS, frames=model.frames, size=model.height
         )
 
     @functools.cached_property
     def fields(self) -> Fields:
-        """What the probe reads of the real clips."""
-        return Fields.of(self.asked, accuracy(self.real, self.asked, probe=self.probe))
+        """What the probe reads of real clips.
 
-    def accuracy(self, arm: str, guidance: GuidanceConfig = DEPLOYED) -> np.ndarray:
-        """Of an arm's samples, prompt by prompt."""
+        Raises:
+          UserError: if it reads no field well enough.
+        """
+        others = prompts.demanded(each=self.each, odds=ODDS, seed=_GATE_SEED)
+        gate = accuracy(self.drawn(others), others, probe=self.probe)
+        real = accuracy(self.real, self.asked, probe=self.probe)
+        return Fields.of(self.asked, real=real, gate=Fields.means(others, gate))
+
+    def accuracy(
+        self, arm: str | Sampler, guidance: GuidanceConfig | None
+    ) -> np.ndarray:
+        """Of an arm's samples, prompt by prompt; None: at the model's own guidance."""
+        sampler = self.sampler(arm) if isinstance(arm, str) else arm
         logging.info("%s: sampling at %s", arm, guidance)
-        videos = self.sampler(arm)(self.asked, guidance)
-        return accuracy(videos, self.asked, probe=self.probe)
+        read = [
+            accuracy(
+                sampler(self.asked, guidance, seed=s), self.asked, probe=self.probe
+            )
+            for s in SEEDS
+        ]
+        return np.mean(read, axis=0)
+
+    def told(self, arm: str, asked: list[Asked]) -> np.ndarray:
+        """Whether an arm's text tower reads each prompt to its end."""
+        pipeline = self.sampler(arm).pipeline
+        texts = [one.text for one in asked]
+        if not pipeline.preset.dit.uses_tags:
+            texts = [say_tags(one.text, one.tags) for one in asked]
+        length = pipeline.preset.text_length
+        tokens = pipeline.tokenizer.encode(texts, 4 * length)
+        return tokens.mask.sum(axis=1) <= length

@@ -8,7 +8,7 @@ demanded tag, so that chance is one value of the field's many.
 import dataclasses
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from animatrix_jax.cels.odds import COMMON
 from animatrix_jax.cels.world import CelWorld
@@ -90,6 +90,14 @@ def contradicted(asked: list[Asked], *, seed: int = _SEED) -> list[Asked]:
                 found.append(dataclasses.replace(one, text=text, rival=said.pop()))
                 break
     return found
+
+
+def unsaid(asked: list[Asked]) -> Bool[np.ndarray, " n"]:
+    """Whether each prompt's text leaves the demanded tag unsaid."""
+    taxonomy = load_taxonomy()
+    return np.array(
+        [not find_mentions(one.text, {one.tag}, taxonomy) for one in asked], bool
+    )
 
 
 def real_clips(

@@ -7,8 +7,9 @@
     sharpness  mean of |Sobel| over the pixels, over that of the real clips
 
 The probe's own accuracy on the real clips is beside every figure: what it cannot read
-there it cannot measure. Intervals resample prompts; differences of two arms are paired,
-prompt by prompt, with the same noise.
+there it cannot measure, and which fields count is decided on other real clips. Intervals
+resample prompts; what two arms differ by is paired, prompt by prompt, with the same
+noises.
 """
 
 import dataclasses
@@ -16,8 +17,9 @@ import itertools
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
+from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.agreement import Interval, bootstrap
 from animatrix_jax.evaluation.instruments import (
     ProbeReader,
@@ -80,42 +82,78 @@ class Fields:
 
     Attributes:
       rows: prompts by field.
-      real: the probe's accuracy on the real clips.
-      chance: one over the number of values asked for.
+      real: the probe's accuracy on the prompts' real clips.
+      chance: that of whoever answers with the tag of another prompt of the field.
+      read: the fields that count, read well on real clips that no figure is of.
     """
 
     rows: dict[str, np.ndarray]
     real: dict[str, float]
     chance: dict[str, float]
+    read: tuple[str, ...]
 
     @classmethod
-    def of(cls, asked: list[Asked], real: Float[np.ndarray, " n"]) -> "Fields":
-        """Of the prompts and the probe's accuracy on their real clips."""
-        names = list(dict.fromkeys(one.field for one in asked))
-        rows = {
+    def of(
+        cls,
+        asked: list[Asked],
+        *,
+        real: Float[np.ndarray, " n"],
+        gate: dict[str, float],
+    ) -> "Fields":
+        """Of the prompts.
+
+        Args:
+          asked: the prompts.
+          real: the probe's accuracy on their real clips.
+          gate: its mean accuracy by field, on other real clips.
+
+        Raises:
+          UserError: if it reads no field well enough.
+        """
+        rows = cls._rows(asked)
+        chance = {
+            name: _chance([asked[i] for i in some]) for name, some in rows.items()
+        }
+        read = tuple(name for name in rows if gate[name] - chance[name] >= LEAST_GAIN)
+        if not read:
+            raise UserError(
+                f"the probe reads no field {LEAST_GAIN:.0%} better than chance on real "
+                "clips, and can measure nothing: train it longer"
+            )
+        return cls(rows=rows, real=cls.means(asked, real), chance=chance, read=read)
+
+    @classmethod
+    def means(
+        cls, asked: list[Asked], values: Float[np.ndarray, " n"]
+    ) -> dict[str, float]:
+        """The mean of some values over each field's prompts."""
+        rows = cls._rows(asked)
+        return {name: float(np.nanmean(values[some])) for name, some in rows.items()}
+
+    @staticmethod
+    def _rows(asked: list[Asked]) -> dict[str, np.ndarray]:
+        names = dict.fromkeys(one.field for one in asked)
+        return {
             name: np.array([i for i, one in enumerate(asked) if one.field == name])
             for name in names
         }
-        tags = {name: {asked[i].tag for i in found} for name, found in rows.items()}
-        return cls(
-            rows=rows,
-            real={name: float(np.nanmean(real[found])) for name, found in rows.items()},
-            chance={name: 1.0 / len(found) for name, found in tags.items()},
-        )
 
-    @property
-    def read(self) -> tuple[str, ...]:
-        """The fields that the probe reads well enough on real clips."""
-        return tuple(
-            name
-            for name in self.rows
-            if self.real[name] - self.chance[name] >= LEAST_GAIN
-        )
+    def mean(
+        self,
+        values: Float[np.ndarray, " n"],
+        *,
+        only: Bool[np.ndarray, " n"] | None = None,
+    ) -> Interval:
+        """The mean over the fields that count of the mean over their prompts.
 
-    def mean(self, values: Float[np.ndarray, " n"]) -> Interval:
-        """The mean over the fields that count of the mean over their prompts."""
-        groups = [values[self.rows[name]] for name in self.read]
-        return _mean_of_groups(groups)
+        Args:
+          values: of each prompt.
+          only: the prompts that count; fields that have none are left out.
+        """
+        rows = [self.rows[name] for name in self.read]
+        if only is not None:
+            rows = [some[only[some]] for some in rows]
+        return _mean_of_groups([values[some] for some in rows if len(some)])
 
     def by_field(self, values: Float[np.ndarray, " n"]) -> dict[str, float]:
         """Each field's mean, read well or not."""
@@ -123,6 +161,12 @@ class Fields:
             name: round(float(np.nanmean(values[rows])), 4)
             for name, rows in self.rows.items()
         }
+
+
+def _chance(asked: list[Asked]) -> float:
+    """The accuracy of answering with the tag of another prompt: one over the values."""
+    tags = [one.tag for one in asked]
+    return float(np.mean([a == b for a, b in itertools.product(tags, tags)]))
 
 
 def _mean_of_groups(groups: list[np.ndarray]) -> Interval:
@@ -144,6 +188,14 @@ def mean(values: Float[np.ndarray, " n"]) -> Interval:
     """The mean of the values that are not NaN, with its interval."""
     kept = values[~np.isnan(values)]
     return bootstrap(lambda rows: float(kept[rows].mean()), size=len(kept))
+
+
+def ratio(after: Float[np.ndarray, " n"], before: Float[np.ndarray, " n"]) -> Interval:
+    """The mean after over the mean before, prompts resampled as pairs."""
+    return bootstrap(
+        lambda rows: float(after[rows].mean() / max(before[rows].mean(), 1e-9)),
+        size=len(after),
+    )
 
 
 def rounded(interval: Interval) -> dict[str, float]:

@@ -11,11 +11,10 @@ from jaxtyping import UInt8
 from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.sampling.guidance import GuidanceConfig
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.sampler import SamplerConfig
 from benchmarks.claims.prompts import Asked
 
 _BATCH = 26
-
-
 # The paper's.
 DEPLOYED = GuidanceConfig()
 
@@ -37,27 +36,41 @@ class Sampler:
         pipeline = Pipeline.load(str(checkpoint))
         return cls(
             pipeline=dataclasses.replace(pipeline, max_batch=_BATCH),
-            mark=fingerprint(dict(pipeline.params["generator"])),
+            mark=fingerprint(
+                {name: dict(params) for name, params in pipeline.params.items()},
+                pipeline.preset,
+            ),
             folder=folder,
             steps=steps,
         )
 
     def __call__(
-        self, asked: list[Asked], guidance: GuidanceConfig = DEPLOYED, *, seed: int = 0
+        self,
+        asked: list[Asked],
+        guidance: GuidanceConfig | None = DEPLOYED,
+        *,
+        seed: int = 0,
     ) -> UInt8[np.ndarray, "n t h w 3"]:
-        """One clip a prompt; prompt j has the noise of clip j of the seed."""
-        path = self.folder / f"{self._name(asked, guidance, seed)}.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as file:
-                return file["video"]
-        config = self.pipeline.sampler_config(
-            GenerateRequest(
-                steps=self.steps,
+        """One clip a prompt; prompt j has the noise of clip j of the seed.
+
+        Args:
+          asked: the prompts.
+          guidance: how hard text and tags pull; None for the model's own.
+          seed: of the noise.
+        """
+        request = GenerateRequest(steps=self.steps)
+        if guidance is not None:
+            request = dataclasses.replace(
+                request,
                 guidance_text=guidance.text,
                 guidance_tag=guidance.tag,
                 order=guidance.order,
             )
-        )
+        config = self.pipeline.sampler_config(request)
+        path = self.folder / f"{self._name(asked, config, seed)}.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as file:
+                return file["video"]
         latents = self.pipeline.sample_latents_for(
             [one.tags for one in asked],
             [one.text for one in asked],
@@ -71,14 +84,13 @@ class Sampler:
         partial.replace(path)
         return video
 
-    def _name(self, asked: list[Asked], guidance: GuidanceConfig, seed: int) -> str:
+    def _name(self, asked: list[Asked], config: SamplerConfig, seed: int) -> str:
         """Of all that the samples depend on."""
         parts = {
             "model": self.mark,
             "asked": [dataclasses.asdict(one) for one in asked],
-            "guidance": dataclasses.asdict(guidance),
+            "config": dataclasses.asdict(config),
             "seed": seed,
-            "steps": self.steps,
         }
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -144,6 +144,20 @@ def test_preference_starts_at_ln_2_with_the_policy_as_reference(preference_stage
     assert {"accuracy", "winner_error", "loser_error", "margin"} <= metrics.keys()
 
 
+def test_gradients_reach_the_policy_and_nothing_that_is_frozen(preference_stage):
+    frozen, params = preference_stage.frozen(), preference_stage.initial()
+    batch = jax.tree.map(jnp.asarray, next(iter(preference_stage.batches())))
+    batch.pop("clip_id")
+
+    def loss(params, frozen):
+        return preference_stage.loss(params, frozen, batch, jax.random.key(3))[0]
+
+    policy, rest = jax.jit(jax.grad(loss, argnums=(0, 1)))(params, frozen)
+    assert rest.keys() == {"text", "reference"}
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(rest))
+    assert any(np.any(leaf) for leaf in jax.tree.leaves(policy))
+
+
 def test_pairs_are_kept_and_used_again(preference_stage, stage_config, latent_shape):
     folder = preference_stage._folder
     pairs = preference_stage.pairs

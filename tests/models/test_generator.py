@@ -100,6 +100,16 @@ def test_without_tags_equals_wan_to_the_bit(params, inputs):
     assert np.abs(ours).max() > 0.1
 
 
+def test_tag_deltas_are_the_identity_at_the_start(params, inputs):
+    """AdaLN alone, tags given: nothing of Wan's output moves before training."""
+    xt, sigma, conditioning = inputs
+    off = {"tag_cross_attention": False}
+    assert np.asarray(conditioning.tag_mask).any()
+    ours = velocity_of(**off)(without(params, off), xt, sigma, conditioning)
+    wan = velocity_of(**OFF)({"dit": params["dit"]}, xt, sigma, conditioning)
+    np.testing.assert_array_equal(ours, wan)
+
+
 def test_a_path_that_is_off_has_no_parameters():
     def names(**changes):
         build = builder(**changes)

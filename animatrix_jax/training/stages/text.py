@@ -1,7 +1,8 @@
 """Stage `text`: the small T5 of `pico` and `nano`, by span corruption.
 
-The corpus is Cel World's narrative, drawn without pixels: half of the texts are summaries
-alone, half go on with the description, as later stages will read them. The tokenizer is
+The corpus is Cel World's narrative, drawn without pixels, in the three forms that later
+stages read: summaries alone, summaries that go on with the description, and summaries
+after the tags in words, as models without a tag path are told them. The tokenizer is
 trained on it first and kept in the stage's folder; later stages freeze the encoder.
 (Raffel et al. 2020, section 3.1.4.)
 """
@@ -16,9 +17,11 @@ from flax import nnx
 from jaxtyping import Array
 from tqdm import tqdm
 
+from animatrix_jax.cels.narrative import narrate
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.data.pipeline import batches_of_steps
 from animatrix_jax.data.tokenizer import NUM_SENTINELS, Tokenizer, train_tokenizer
+from animatrix_jax.knowledge.directive import say_tags
 from animatrix_jax.models import config as model_config
 from animatrix_jax.models.config import T5Config
 from animatrix_jax.models.functional import Params, bind, init_params
@@ -114,15 +117,16 @@ class TextStage:
 
     def _texts(self, split: str, count: int, seed: int) -> list[str]:
         world = CelWorld(seed=seed, size=count, split=split)
-        narratives = (
-            world.narrative(i)
-            for i in tqdm(range(count), desc=f"telling {split} clips", mininterval=1.0)
-        )
-        return [
-            text
-            for n in narratives
-            for text in (n.summary, f"{n.summary} {n.description}")
-        ]
+        found = []
+        for i in tqdm(range(count), desc=f"telling {split} clips", mininterval=1.0):
+            spec = world.spec(i)
+            told = narrate(spec)
+            found += [
+                told.summary,
+                f"{told.summary} {told.description}",
+                say_tags(told.summary, spec.tags),
+            ]
+        return found
 
     def _tokenizer(self, corpus: list[str]) -> Tokenizer:
         path = self._folder / "tokenizer.json"
