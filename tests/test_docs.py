@@ -199,3 +199,19 @@ def test_python_examples_import_what_there_is(page):
                     assert re.search(defined, text, re.MULTILINE), (
                         f"{page}: {of}.{alias.name}"
                     )
+
+
+def test_the_programme_page_has_the_steps_of_the_configs():
+    rows = re.findall(
+        r"^\| `(\w+)` \|(.*)\|$", text_of("docs/programme.md"), re.MULTILINE
+    )
+    assert {name for name, _ in rows} == {"ct", "sft", "qt", "judge", "preference"}
+    for stage, cells in rows:
+        for name, cell in zip(("pico", "nano", "wan"), cells.split("|")[-3:]):
+            values = flags.FlagValues()
+            holder = config_flags.DEFINE_config_file("config", flag_values=values)
+            path = f"--config={ROOT}/configs/{name}.py:stage={stage}"
+            with mock.patch.object(sys, "argv", ["docs", path]):
+                values(["docs", path])
+            steps = f"{holder.value.loop.steps:,}"
+            assert steps in re.findall(r"[\d,]*\d", cell), f"{name}, {stage}: {steps}"
