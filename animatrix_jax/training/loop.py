@@ -212,8 +212,8 @@ def _run(
         if not done:
             session.at(0, "validation")
             with ledger.on("validation"):
-                loss = validate(state.averaged, begun.frozen)
-            writer.scalars(0, {"validation_loss": loss, "seconds": clock.seconds()})
+                losses = validate(state.averaged, begun.frozen)
+            writer.scalars(0, losses | {"seconds": clock.seconds()})
         ledger.switch("step")
         for step in range(done + 1, config.steps + 1):
             session.at(step, "data")
@@ -237,9 +237,7 @@ def _run(
                 if validates:
                     session.at(step, "validation")
                     with ledger.on("validation"):
-                        values["validation_loss"] = validate(
-                            state.averaged, begun.frozen
-                        )
+                        values |= validate(state.averaged, begun.frozen)
                 ledger.mark(step)
                 values |= ledger.scalars()
                 values["seconds"] = clock.seconds()
@@ -389,21 +387,38 @@ def place_batch(batch: Batch, mesh: Mesh) -> Params:
 
 
 class _Validation:
-    """The loss on fixed clips with fixed noise, so that two values compare."""
+    """The loss on fixed clips with fixed noise, so that two values compare.
+
+    `validation_loss` is the mean over the batches; where they come in several shapes, as
+    buckets do, `validation_loss_TxHxW` is that of each.
+    """
 
     def __init__(self, stage: Stage, mesh: Mesh, seed: int):
+        held_out = stage.held_out()
         self._batches = [
             place_batch({k: v for k, v in batch.items() if k != "clip_id"}, mesh)
-            for batch in stage.held_out()
+            for batch in held_out
         ]
+        self._shapes = [_shape_of(batch) for batch in held_out]
         self._keys = jax.random.split(
             jax.random.key(seed + 1), max(len(self._batches), 1)
         )
         self._loss = jax.jit(lambda *args: stage.loss(*args)[0])
 
-    def __call__(self, params: Params, frozen: Params) -> float:
+    def __call__(self, params: Params, frozen: Params) -> dict[str, float]:
         losses = [
-            self._loss(params, frozen, batch, key)
+            float(self._loss(params, frozen, batch, key))
             for batch, key in zip(self._batches, self._keys)
         ]
-        return float(np.mean([float(loss) for loss in losses]))
+        found = {"validation_loss": float(np.mean(losses))}
+        if len(shapes := sorted(set(self._shapes))) > 1:
+            for shape in shapes:
+                of_shape = [x for x, own in zip(losses, self._shapes) if own == shape]
+                found[f"validation_loss_{shape}"] = float(np.mean(of_shape))
+        return found
+
+
+def _shape_of(batch: Batch) -> str:
+    """Of a batch's clips: of its array of the most axes, without clips and channels."""
+    media = max(batch.values(), key=np.ndim)
+    return "x".join(map(str, np.shape(media)[1:-1]))

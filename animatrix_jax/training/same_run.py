@@ -3,6 +3,7 @@
 import pathlib
 from typing import Any
 
+from absl import logging
 from flax import traverse_util
 
 from animatrix_jax.errors import UserError
@@ -40,6 +41,14 @@ def check_same_run(
     # Only of a run's whole config: a part of one says nothing of what it leaves out.
     if "batch.size" in old:
         old = _CAME_LATER | old
+    steps = (old.get("loop.steps"), new.get("loop.steps"))
+    if None not in steps and steps[0] != steps[1]:
+        logging.warning(
+            "%s was begun for %s steps and goes on for %s: its learning rate and all that "
+            "is drawn along the run follow the new length from here",
+            folder,
+            *steps,
+        )
     changed = [
         f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())

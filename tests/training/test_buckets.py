@@ -12,6 +12,8 @@ from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.data.buckets import budget_of, make_buckets
 from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
 from animatrix_jax.data.sources import CelSource
+from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
+from animatrix_jax.training import loop
 from animatrix_jax.training.stage import StepShapes
 
 CUT = {"stride": (1, 4, 4), "patch": (1, 1, 1)}
@@ -139,3 +141,21 @@ def test_a_run_over_buckets_that_is_killed_goes_on_exactly(whole, tmp_path):
         run(tmp_path, Killable(20, at=13), **options)
     resumed = run(tmp_path, Brightness(20), **options)
     assert resumed["params_digest"] == whole[1]["params_digest"]
+
+
+def test_each_shape_has_a_validation_loss_of_its_own():
+    stage = Brightness(20)
+    by_shape = {}
+    for step in range(20):
+        batch = Batcher(None, stage.config, shaped=stage.shaped)(step)
+        by_shape.setdefault(batch["video"].shape, batch)
+    stage.held_out = lambda: list(by_shape.values())
+    params = stage.init(jax.random.key(0))
+    found = loop._Validation(stage, make_mesh(MeshConfig()), 0)(params, {})
+    shapes = {"3x16x16", "2x16x32", "1x16x16"}
+    assert found.keys() == {"validation_loss"} | {
+        f"validation_loss_{shape}" for shape in shapes
+    }
+    each = [found[f"validation_loss_{shape}"] for shape in shapes]
+    assert found["validation_loss"] == pytest.approx(np.mean(each))
+    assert len(set(each)) == 3
