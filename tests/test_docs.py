@@ -1,4 +1,5 @@
-"""README.md and docs/: each command line is one that the programs take, each link leads.
+"""README.md, docs/ and the help of programs: each command line is one that the programs
+take, each link leads.
 
 Nothing is run: verbs' and modules' flags are read from their source, and a config is
 loaded and overridden by the same parser that `animatrix train` uses.
@@ -13,14 +14,23 @@ from unittest import mock
 
 import pytest
 from absl import flags
-from doc_lines import PAGES, Command, anchors, commands, links, placeholder, text_of
+from doc_lines import (
+    PAGES,
+    PROGRAMS,
+    Command,
+    anchors,
+    commands,
+    links,
+    placeholder,
+    text_of,
+)
 from ml_collections import config_flags
 from shells import ROOT
 
 from animatrix_jax.cli import main
 from animatrix_jax.errors import UserError
 
-COMMANDS = [command for page in PAGES for command in commands(page)]
+COMMANDS = [command for page in (*PAGES, *PROGRAMS) for command in commands(page)]
 # Every verb has it, of no module of ours.
 HELP = ("help",)
 _REFUSED = (
@@ -114,7 +124,7 @@ def _script(command: Command, name: str, words: list[str]) -> None:
     _check_config(command, rest)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", sorted({command.page for command in COMMANDS}))
 def test_commands(page):
     for command in (c for c in COMMANDS if c.page == page):
         program, *words = command.words

@@ -3,7 +3,7 @@
     animatrix convert --source=Wan2.1-T2V-1.3B-Diffusers --out=wan
     animatrix convert --source=umt5_xxl/checkpoint_1000000 --tokenizer=tokenizer.json \\
         --out=wan
-    animatrix convert --to=diffusers --source=runs/mine --dtype=bfloat16 --out=tuned
+    animatrix convert --to=diffusers --source=runs/wan --dtype=bfloat16 --out=tuned
 
 A source is a folder of diffusers, of Hugging Face's T5, of Wan's own safetensors (the
 transformer) or of T5X; with --to=diffusers, whatever `animatrix sample` takes as

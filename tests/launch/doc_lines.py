@@ -1,5 +1,7 @@
-"""The command lines of README.md and docs/, as words a shell would make of them."""
+"""The command lines of README.md and docs/, and of the help of programs, as words a shell
+would make of them."""
 
+import ast
 import dataclasses
 import pathlib
 import re
@@ -15,6 +17,16 @@ PAGES = sorted(
         ROOT / "CONTRIBUTING.md",
         *(ROOT / "docs").rglob("*.md"),
     )
+)
+# What explains itself at its head: verbs, benchmarks, configs, scripts.
+PROGRAMS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in (
+        *("animatrix_jax/cli/*.py", "animatrix_jax/planning/plan.py"),
+        *("benchmarks/*.py", "benchmarks/claims/__main__.py", "configs/*.py"),
+        *("launch/*.sh", "launch/gke/*.sh", "launch/*.sbatch"),
+    )
+    for path in ROOT.glob(pattern)
 )
 _FENCES = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`([^`]+)`", re.DOTALL)
@@ -53,8 +65,24 @@ def lines_of(block: str) -> Iterator[str]:
         yield line
 
 
+def head_of(program: str) -> str:
+    """A module's docstring, or the comment at the head of a script."""
+    text = text_of(program)
+    if program.endswith(".py"):
+        return ast.get_docstring(ast.parse(text)) or ""
+    lines = [line for line in text.splitlines() if not line.startswith("#SBATCH")][1:]
+    end = next(n for n, line in enumerate(lines) if not line.startswith("#"))
+    return "\n".join(line[1:].removeprefix(" ") for line in lines[:end])
+
+
 def commands(page: str) -> Iterator[Command]:
-    """The commands of `animatrix`, of a module of ours, and of launch/, in a page."""
+    """The commands of `animatrix`, of a module of ours, and of launch/, in a page or at the
+    head of a program, where they are indented."""
+    if page in PROGRAMS:
+        for line in lines_of(head_of(page)):
+            if line.startswith("  "):
+                yield from _commands(page, line.strip())
+        return
     text = text_of(page)
     for kind, block in _FENCES.findall(text):
         if kind in ("sh", "", "bash"):

@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 from absl import flags
-from doc_lines import Command, commands
+from doc_lines import PROGRAMS, Command, commands
 from ml_collections import config_flags
 from shells import ROOT, gcloud_refuses
 
@@ -101,9 +101,9 @@ def check_fits(command):
 
 RUNS = [
     command
-    for page in ("README.md", "docs/launch.md")
+    for page in ("README.md", "docs/launch.md", *PROGRAMS)
     for command in commands(page)
-    if "--" in command.words
+    if "--" in command.words and "launch/" in command.words[0]
 ]
 
 
