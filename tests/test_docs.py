@@ -29,6 +29,7 @@ from shells import ROOT
 
 from animatrix_jax.cli import main
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.tags import parse_tags
 
 COMMANDS = [command for page in (*PAGES, *PROGRAMS) for command in commands(page)]
 # Every verb has it, of no module of ours.
@@ -141,6 +142,9 @@ def test_commands(page):
         if "--" in words:  # what follows is for Beam
             words = words[: words.index("--")]
         words = [word.strip("[]") for word in words]  # [--size=pico] may be left out
+        for word in words:
+            if word.startswith("--tags=") and "..." not in word:
+                parse_tags(word.removeprefix("--tags="))  # refuses what does not exist
         _check_flags(command, words, _flags(module))
         _check_config(command, words)
 
