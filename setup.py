@@ -39,9 +39,8 @@ TRAIN = [
 # Headless: opencv-python beside the base's opencv-python-headless would overwrite it.
 # Beam wants protobuf 6; later wheels of sentencepiece are made for 7.
 DATA = ["apache-beam>=2.70", "scenedetect-headless>=0.7", "sentencepiece<0.2.2"]
-# Captions by a VLM; the web page comes next.
+# Captions by a VLM.
 VLM = ["jsonschema>=4.20", "torch==2.13.0", "transformers>=4.57"]
-WEB = ["gradio>=6.0"]
 # The compilers of chips that need not be here (`animatrix plan`), of the versions that jax
 # needs; the rest of CUDA is what compiling alone takes.
 PLAN = [
@@ -94,7 +93,7 @@ setuptools.setup(
             "planning/targets/*.pbtxt",
         ]
     },
-    python_requires=">=3.11",
+    python_requires=">=3.11,<3.13",
     install_requires=BASE,
     extras_require={
         "train": TRAIN,
@@ -102,7 +101,6 @@ setuptools.setup(
         "data": DATA,
         "vlm": VLM,
         "plan": PLAN,
-        "web": WEB,
         "gpu": ["jax[cuda13]>=0.10.2"],
         "tpu": ["jax[tpu]>=0.10.2"],
     },

@@ -1,10 +1,11 @@
 """Wan's shapes: 1.3B, 5B, 14B and the two experts of A14B, from Wan's own weights.
 
-    animatrix train --config=configs/wan.py:preset=wan21_1_3b,stage=ct \
-        --config.init.generator=WAN --config.init.vae=WAN --config.init.text=UMT5 \
+    animatrix train --config=configs/wan.py:preset=wan21_1_3b,stage=ct,data=dataset \
+        --config.init.generator=WAN --config.init.vae=WAN --config.init.text=WAN \
         --config.data.path=DATASET --workdir=/gcs/BUCKET/run
 
-On a pod: docs/launch.md.
+WAN is what `animatrix convert` wrote, DATASET what `animatrix prepare` did; of a folder of
+videos, data=videos. On a pod: docs/launch.md.
 
 Arguments: `preset` (wan21_1_3b, wan21_14b, wan22_5b, wan22_a14b, and wan21_14b_i2v and
 wan22_a14b_i2v, which train on image-to-video alone), `stage` (ct, sft, qt, judge,

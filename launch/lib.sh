@@ -96,15 +96,24 @@ check_name() {
 
 # What follows -- are flags of `animatrix train`; --workdir is the script's own.
 check_train_flags() {
-  local flag config=""
+  local flag config="" path=""
   for flag in "${rest[@]+"${rest[@]}"}"; do
     case "$flag" in
       --workdir*) die "--workdir goes before --: it is a flag of this script" ;;
-      --config=*) config=1 ;;
       *$'\n'*) die "a flag of train has a line break" ;;
+      --config=*) config=${flag#--config=} ;;
+      --config.data.path=?*) path=1 ;;
     esac
   done
   [ -n "$config" ] || die "after -- come the flags of train, --config=FILE among them"
+  # Else the training says so, when the machines already cost money.
+  case "${config##*/}" in
+    *data=cels*) ;;
+    wan.py* | *data=videos* | *data=dataset*)
+      [ -n "$path" ] ||
+        die "--config=$config trains on clips: --config.data.path=DIR is needed"
+      ;;
+  esac
 }
 
 # A command as one line that a shell would take back.
@@ -137,7 +146,7 @@ run() {
 # Checks that a program is there; not under --dry-run, which needs none.
 need_program() {
   [ -n "$dry_run" ] || command -v "$1" >/dev/null ||
-    die "$1 is not installed; docs/launch.md says where to get it"
+    die "$1 is not installed; docs/launch.md says where to get gcloud, kubectl, docker, xpk"
 }
 
 # TPU: name, GKE's accelerator label, the TPU VM type's prefix, what that type counts

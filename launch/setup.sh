@@ -2,9 +2,14 @@
 # Makes .venv and installs the package into it: launch/setup.sh [EXTRA]
 # EXTRA is "train" (the default), "test", or several: "train,tpu". A second call does
 # nothing unless the requirements have changed. Source it to have $PYTHON afterwards.
+# ANIMATRIX_PYTHON names a Python 3.11 or 3.12 where none of the usual names is one.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+  sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"
+  exit 0
+fi
 extra=${1:-train}
 export PYTHON="$root/.venv/bin/python"
 

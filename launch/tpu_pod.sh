@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Trains on TPU VM slices through gcloud: launch/tpu_pod.sh VERB FLAGS [-- TRAIN FLAGS]
 #
-#   launch/tpu_pod.sh train --name=mine --zone=ZONE --target=tpu:v5p:4x4x4 \
-#       --workdir=gs://BUCKET/mine --capacity=spot -- --config=configs/wan.py:stage=ct
+#   launch/tpu_pod.sh train --name=first --zone=ZONE --target=tpu:v6e:1x1 \
+#       --workdir=gs://BUCKET/first -- --config=configs/pico.py:stage=ct
+#
+# configs/wan.py needs weights and clips too: --config.init.* and --config.data.path, as
+# docs/launch.md has them.
 #
 # Verbs:
 #   train    create, install, start, and watch; after a preemption create again and go

@@ -3,7 +3,7 @@
     animatrix convert --source=Wan2.1-T2V-1.3B-Diffusers --out=wan
     animatrix convert --source=umt5_xxl/checkpoint_1000000 --tokenizer=tokenizer.json \\
         --out=wan
-    animatrix convert --to=diffusers --source=runs/mine --dtype=bfloat16 --out=tuned
+    animatrix convert --to=diffusers --source=runs/wan --dtype=bfloat16 --out=tuned
 
 A source is a folder of diffusers, of Hugging Face's T5, of Wan's own safetensors (the
 transformer) or of T5X; with --to=diffusers, whatever `animatrix sample` takes as
@@ -26,11 +26,14 @@ flags.DEFINE_enum("to", "orbax", ["orbax", "diffusers"], "What to write.")
 flags.DEFINE_list(
     "components",
     [],
-    "Some of generator, generator_low, vae, text, image; all that there are.",
+    "Some of generator, generator_low, vae, text, image; by default all that there are.",
 )
 flags.DEFINE_string("preset", None, "What the transformer should be; by its shapes.")
 flags.DEFINE_enum(
-    "expert", None, ["high", "low"], "Which of Wan 2.2 A14B's two the source is."
+    "expert",
+    None,
+    ["high", "low"],
+    "Which of Wan 2.2 A14B's two transformers the source is, where it holds one alone.",
 )
 flags.DEFINE_enum("dtype", "stored", DTYPES, "Of what is written.")
 flags.DEFINE_string("tokenizer", None, "A tokenizer.json for a text tower without.")

@@ -35,7 +35,11 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("videos", "", "A folder of videos, or one.", allow_override=True)
 flags.DEFINE_string(
-    "labels", "", "JSON lines; labels.jsonl of the folder.", allow_override=True
+    "labels",
+    "",
+    "JSON lines with the tags of each clip; by default labels.jsonl in the folder of "
+    "--videos, where there is one.",
+    allow_override=True,
 )
 flags.DEFINE_multi_string(
     "tags", [], "Tags that all clips were asked to have.", allow_override=True

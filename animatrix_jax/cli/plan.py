@@ -6,7 +6,7 @@
     animatrix plan --config=... --target=gpu:h100:8 --verb=sample
 
 The train step that `animatrix train` would run (or a sampler's denoising step) is compiled
-by the target's own compiler, here, with no such chip (pip install 'animatrix-jax[plan]').
+by the target's own compiler, here, with no such chip (pip install '.[plan]').
 Compiled steps are kept, so that the same plan again takes seconds. docs/plan.md says how
 the prediction is made and how far to trust it.
 """

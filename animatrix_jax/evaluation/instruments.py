@@ -100,18 +100,27 @@ class ProbeReader:
         """Builds the probe."""
         return Probe(self.config, rngs=rngs)
 
+    def check(self, frames: int, height: int, width: int) -> None:
+        """That clips of this size are what the probe was trained on.
+
+        Raises:
+          UserError: if they are not.
+        """
+        c = self.config
+        if (frames, height, width) != (c.frames, c.height, c.width):
+            raise UserError(
+                f"the probe of {self.source or 'this run'} reads clips of {c.frames} x "
+                f"{c.height} x {c.width}, got {frames} x {height} x {width}: train one "
+                "of that size into the run's folder, with stage=probe"
+            )
+
     def __call__(self, videos: UInt8[np.ndarray, "n t h w 3"]) -> ProbeReadings:
         """Reads clips.
 
         Raises:
           UserError: if they are not of the size that the probe was trained on.
         """
-        c = self.config
-        if videos.shape[1:4] != (c.frames, c.height, c.width):
-            raise UserError(
-                f"the probe of {self.source or 'this run'} reads clips of {c.frames} x "
-                f"{c.height} x {c.width}, got {' x '.join(map(str, videos.shape[1:4]))}"
-            )
+        self.check(*videos.shape[1:4])
         read, features = [], []
         for start in range(0, len(videos), self.batch):
             rows = np.minimum(np.arange(start, start + self.batch), len(videos) - 1)

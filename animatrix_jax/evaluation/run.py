@@ -78,14 +78,16 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
             f"intervals need 2 prompts or more, got --prompts={request.prompts}"
         )
     pipeline = Pipeline.load(request.checkpoint, request.stage)
+    preset = pipeline.preset
     reader = ProbeReader.load(request.checkpoint, fallback=_PROBE_OF)
+    # Now, and not when the samples have been made.
+    reader.check(preset.frames, preset.height, preset.width)
     scorer = _scorer(request.checkpoint)
     samples_folder = request.out / "samples"
     try:
         samples_folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write to {request.out}: {error.strerror}") from error
-    preset = pipeline.preset
     suite = held_out_suite(
         request.prompts,
         frames=preset.frames,

@@ -6,7 +6,8 @@
 
 The six modulations are a projection of the noise level, shared by all blocks, plus a
 table of the block. Tags add a delta to them, and to cross-attention, which Wan does not
-modulate, around the identity (PAPER: "Dual-path injection", factorised as derived there):
+modulate, around the identity (arXiv 2605.03652, dual-path injection; the factorisation
+into U and V is ours):
 
     c = SiLU(W_t t_emb + W_g h_cls),    delta = U (V c) for each sub-layer,  U = 0 at start
 

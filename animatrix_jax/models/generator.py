@@ -1,6 +1,6 @@
 """The generator: Wan's transformer under text and production tags.
 
-Tags enter by two paths (PAPER: "Dual-path injection"):
+Tags enter by two paths (arXiv 2605.03652, dual-path injection):
 
     context = [W h_text + tau_text ; W_tag h_seq + tau_tag]        cross-attention
     delta   = U (V SiLU(W_t t_emb + W_g h_cls)), each sub-layer    AdaLN, `blocks.py`

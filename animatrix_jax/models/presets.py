@@ -1,8 +1,8 @@
 """Named sizes: every network of one model, with its clip shape and sampling defaults.
 
 `pico` and `nano` are ours. The others have exactly Wan's shapes, so that Wan's weights
-load, with Wan's own sampling settings (PAPER: "Base"); the tag parts beside them are
-ours. The tag encoder's tables are as long as the taxonomy, which is read when a preset
+load, with Wan's own sampling settings (arXiv 2605.03652 starts from Wan 2.2's A14B); the
+tag parts beside them are ours. The tag encoder's tables are as long as the taxonomy, which is read when a preset
 is asked for, not when this module is imported.
 """
 

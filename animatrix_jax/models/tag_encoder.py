@@ -2,7 +2,7 @@
 
 A tag (field f, value v) embeds as e = W_field[f] + W_value[v]. [CLS] and the tags go
 through a pre-LN transformer with no positions, since tags are a set: permuting them
-permutes `sequence` and leaves `cls` (PAPER: "Tag encoder"). All fp32; it is small.
+permutes `sequence` and leaves `cls` (arXiv 2605.03652, its tag encoder). All fp32; it is small.
 """
 
 import dataclasses

@@ -29,6 +29,7 @@ class FlowConfig:
 
     Attributes:
       shift: k above.
+      logit_mean, logit_std: mean and std above, of u before the sigmoid.
       low, high: the noise levels that this network is for; (0, 1) unless it is one of
         two experts.
     """

@@ -234,5 +234,5 @@ def _require(modules: tuple[str, ...], target: Target) -> None:
             continue
     raise UserError(
         f"--target={target.text!r} needs the compiler of {target.chip.platform.upper()}s,"
-        " which is not installed: pip install 'animatrix-jax[plan]'"
+        " which is not installed: pip install '.[plan]' in a clone"
     )

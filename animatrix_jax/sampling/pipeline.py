@@ -52,8 +52,13 @@ class GenerateRequest:
       image: the clip's first frame, uint8 at the model's size.
       last_image: its last frame, for models that take one.
       num: how many clips.
-      seed: of the noise.
-      frames: length of the clip in frames.
+      seed: of the noise; clip i of a seed starts from the same noise in every request.
+      steps: of the solver; more is slower.
+      guidance_text: w_text, how hard the words pull (guidance.py); 1 is no guidance.
+      guidance_tag: w_tag, how hard the tags pull.
+      order: "text_first" or "tag_first"; the latter lets tags win over words.
+      solver: "euler", "dpm++2m" or "unipc".
+      frames: length of the clip in frames: 1 more than a multiple of the VAE's stride.
     """
 
     prompt: str = ""

@@ -42,7 +42,13 @@ class SamplerConfig:
     """How a clip is sampled; hashable, so that it can be a static argument of jit.
 
     Attributes:
+      steps: of the solver.
+      shift: k of the grid of noise levels (solvers.py); higher spends more steps at
+        high noise.
+      guidance_text, guidance_tag: the scales w_text and w_tag (guidance.py).
       guidance_high: the high-noise expert's `guidance_text`, if it has its own.
+      order: "text_first" or "tag_first", of the two guidances.
+      solver: one of `solvers.SOLVERS`.
     """
 
     steps: int = 20

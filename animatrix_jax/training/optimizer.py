@@ -33,9 +33,16 @@ class OptimizerConfig:
 
     Attributes:
       kind: "adamw" or "muon", of the kernels; everything else is always AdamW's.
-      b1: decay of Adam's mean; Muon's momentum is `momentum`.
+      learning_rate: at its peak, after the warm-up.
+      final_fraction: of the peak that is left at the last step, after a cosine decay.
+      warmup_steps: of a linear rise from 0; half of the run at most.
+      b1, b2: decays of Adam's mean and of its mean square.
+      eps: Adam's, added to the root of the mean square. (Muon leaves Optax's own.)
+      momentum: Muon's.
       weight_decay: of kernels alone.
-      ema_decay: 0 keeps no average: what is validated and shipped is the parameters.
+      clip_norm: the global norm that gradients are scaled down to.
+      accumulation: micro-batches a step; gradients are their mean.
+      ema_decay: of the average of the parameters, a step; 0 keeps no average: what is validated and shipped is the parameters.
       moments: the dtype that moments are kept in between steps; "bfloat16" takes half the
         memory, and every update is computed in fp32 all the same.
       masters: the dtype that kernels are kept in between steps; "bfloat16" takes half the

@@ -100,6 +100,6 @@ def _clu_writer(folder: pathlib.Path) -> Any:
     try:
         from clu import metric_writers
     except ImportError:
-        logging.warning("no TensorBoard events: pip install 'animatrix-jax[train]'")
+        logging.warning("no TensorBoard events: pip install '.[train]' in a clone")
         return None
     return metric_writers.AsyncMultiWriter([metric_writers.SummaryWriter(str(folder))])

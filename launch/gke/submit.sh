@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Trains on a GKE cluster, as a JobSet: launch/gke/submit.sh FLAGS -- TRAIN FLAGS
 #
-#   launch/gke/submit.sh --name=mine --target=tpu:v6e:8x8 --slices=2 \
+#   launch/gke/submit.sh --name=first --target=tpu:v6e:1x1 \
 #       --image=REGION-docker.pkg.dev/PROJECT/REPO/animatrix:tpu \
-#       --workdir=gs://BUCKET/mine -- --config=configs/wan.py:stage=ct
+#       --workdir=gs://BUCKET/first -- --config=configs/pico.py:stage=ct
+#
+# configs/wan.py needs weights and clips too: --config.init.* and --config.data.path, as
+# docs/launch.md has them.
 #
 # kubectl must point at the cluster. Flags:
 #   --name=NAME        of the JobSet

@@ -2,8 +2,11 @@
 # Trains on a cluster that xpk made: launch/gke/xpk.sh VERB FLAGS [-- TRAIN FLAGS]
 #
 #   launch/gke/xpk.sh attach --cluster=C --zone=Z --workdir=gs://BUCKET/mine
-#   launch/gke/xpk.sh submit --cluster=C --zone=Z --name=mine --target=tpu:v6e:8x8 \
-#       --image=IMAGE --workdir=gs://BUCKET/mine -- --config=configs/wan.py:stage=ct
+#   launch/gke/xpk.sh submit --cluster=C --zone=Z --name=first --target=tpu:v6e:1x1 \
+#       --image=IMAGE --workdir=gs://BUCKET/first -- --config=configs/pico.py:stage=ct
+#
+# configs/wan.py needs weights and clips too: --config.init.* and --config.data.path, as
+# docs/launch.md has them.
 #
 # Verbs:
 #   attach   mount the bucket in all workloads of the cluster, once a cluster

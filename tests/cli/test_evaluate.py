@@ -79,6 +79,27 @@ def test_samples_and_report(evaluated):
     assert not list(out.glob("*.tmp"))
 
 
+def test_a_probe_of_another_size_is_refused_before_anything_is_sampled(
+    tmp_path, monkeypatch
+):
+    """The tiny model has no probe, and pico's reads clips of 32 x 32."""
+    from tiny_model import write_model
+
+    from animatrix_jax.errors import UserError
+    from animatrix_jax.evaluation import run
+
+    def sample(*args):
+        raise AssertionError("sampled before the probe was looked at")
+
+    monkeypatch.setattr(run, "_sample", sample)
+    request = run.EvaluationRequest(
+        checkpoint=str(write_model(tmp_path)), prompts=2, out=tmp_path / "out"
+    )
+    with pytest.raises(UserError, match="17 x 32 x 32, got 5 x 16 x 16.*stage=probe"):
+        run.evaluate(request)
+    assert not request.out.exists()
+
+
 @pytest.mark.parametrize(
     "flags,message",
     [

@@ -33,17 +33,18 @@ def test_mp4_and_json(model, tmp_path):
     result = animatrix(
         "sample",
         f"--checkpoint={model}", "--prompt=a girl runs", f"--tags={TAGS}",
-        f"--out={out}", "--steps=2", "--json",
+        f"--out={out}", "--steps=2", "--scale=4", "--json",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     video, rate, codec = _frames(out)
-    assert video.shape == (5, 16, 16, 3) and rate == 12 and codec == "h264"
+    assert video.shape == (5, 64, 64, 3) and rate == 12 and codec == "h264"
+    assert "64 x 64" in result.stdout
     lines = result.stdout.strip().splitlines()
     for phase in ("load", "compile", "sample"):
         assert phase in lines[-2]
     report = json.loads(lines[-1])
     assert report["out"] == [str(out)] and report["frames"] == 5
-    assert (report["width"], report["height"], report["fps"]) == (16, 16, 12)
+    assert (report["width"], report["height"], report["fps"]) == (64, 64, 12)
     assert sorted(report["tags"]) == sorted(TAGS.split(","))
     assert {"load", "compile", "sample", "decode"} <= report["seconds"].keys()
 
@@ -56,11 +57,16 @@ def test_image_to_video_numbered_gifs_at_another_rate(model, tmp_path):
         "sample",
         f"--checkpoint={model}", f"--image={picture}", "--num=2", "--fps=10",
         "--frames=3", "--steps=2", f"--out={tmp_path / 'x.gif'}", "--solver=unipc",
+        "--scale=3",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     for i in range(2):
         with Image.open(tmp_path / f"x_{i}.gif") as gif:
-            assert gif.n_frames == 3 and gif.size == (16, 16)
+            assert gif.n_frames == 3 and gif.size == (48, 48)
+            # Nearest pixel: each is a square of 3 x 3.
+            pixels = np.asarray(gif.convert("RGB"))
+            small = pixels[::3, ::3]
+            assert (small.repeat(3, axis=0).repeat(3, axis=1) == pixels).all()
             assert gif.info["duration"] == 100
 
 
@@ -122,6 +128,7 @@ def test_a_bad_request_fails_before_jax_is_imported(tmp_path):
         (["--num=0"], ["num", "0"]),
         (["--seed=-1"], ["seed", "-1"]),
         (["--fps=0"], ["fps", "0"]),
+        (["--scale=0"], ["scale", "0"]),
         (["--guidance_text=nan"], ["guidance_text", "nan"]),
         (["--order=tags"], ["order", "tags"]),
         (["--colour=red"], ["colour"]),

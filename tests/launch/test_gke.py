@@ -8,7 +8,7 @@ from shells import fails
 
 IMAGE = "europe-docker.pkg.dev/project/repo/animatrix:tpu"
 COMMON = ("--name=mine", f"--image={IMAGE}", "--workdir=gs://bucket/runs/mine")
-TRAIN = ("--", "--config=configs/wan.py:preset=wan21_14b,stage=ct")
+TRAIN = ("--", "--config=configs/pico.py:stage=ct")
 TPU = ("--target=tpu:v5p:4x4x4",)
 GPU = ("--target=gpu:h100:16",)
 

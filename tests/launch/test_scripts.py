@@ -68,3 +68,18 @@ def test_local_dry_run_is_the_whole_programme(shell):
     assert all("smoke=True --workdir=runs/smoke" in line for line in stages)
     assert sum(" sample " in line for line in lines) == 1
     assert sum(" evaluate " in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["configs/wan.py:preset=wan21_14b", "/c/wan.py", "configs/pico.py:data=videos"],
+)
+def test_a_run_on_clips_names_them_before_it_costs_money(shell, config):
+    submit = ("slurm.sbatch", "--dry-run", "--workdir=/shared/run", "--")
+    run = shell.run(*submit, f"--config={config}")
+    fails(run, "--config.data.path=DIR")
+    fails(shell.run(*submit, f"--config={config}", "--config.data.path="), "DIR")
+    named = shell.run(*submit, f"--config={config}", "--config.data.path=/clips")
+    assert named.returncode == 0, named.stderr
+    drawn = shell.run(*submit, "--config=configs/wan.py:data=cels")
+    assert drawn.returncode == 0, drawn.stderr

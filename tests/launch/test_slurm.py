@@ -7,7 +7,7 @@ import pytest
 from shells import ROOT, fails
 
 WORKDIR = "--workdir=/shared/mine"
-TRAIN = ("--", "--config=configs/wan.py:preset=wan21_1_3b,stage=ct")
+TRAIN = ("--", "--config=configs/pico.py:stage=ct")
 # A job of 2 nodes, as Slurm describes it to the batch script.
 JOB = {
     "SLURM_JOB_ID": "4711",

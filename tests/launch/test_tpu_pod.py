@@ -8,7 +8,7 @@ from shells import ROOT, fails
 
 SLICE = ("--name=mine", "--zone=us-east5-a", "--target=tpu:v5p:4x4x4")
 RUN = ("--workdir=gs://bucket/runs/mine",)
-TRAIN = ("--", "--config=configs/wan.py:preset=wan21_14b,stage=ct")
+TRAIN = ("--", "--config=configs/pico.py:stage=ct")
 
 GCLOUD = """
 verb = argv[3] if len(argv) > 3 else ""

@@ -38,7 +38,7 @@ def test_outcomes_sum_to_one(difference, tie_width):
 
 
 def test_papers_equations():
-    """The two branches, as PAPER states them, at k = 5."""
+    """The two branches, as Rao and Kupper state them, at k = 5."""
     config = RewardConfig()
     difference = jnp.array([1.3, -0.4, 0.7])
     log_k, sigmoid = math.log(5.0), lambda x: 1 / (1 + np.exp(-x))

@@ -120,7 +120,7 @@ def test_scales_of_zero_and_one_drop_their_branch():
 
 
 def test_a_contradicting_text_weighs_the_difference():
-    """PAPER: under text_first a text at odds with its tags weighs w_text - w_tag."""
+    """Expanded, text_first weighs a text at odds with its tags by w_text - w_tag."""
     weights = branch_weights(GuidanceConfig())
     assert weights == {"none": -4.0, "text": 3.0, "both": 2.0}
 
