@@ -16,6 +16,7 @@ from animatrix_jax.data import video
 from animatrix_jax.data.video import (
     VideoError,
     contact_sheet,
+    encode_mp4,
     fit,
     probe,
     read_image,
@@ -57,6 +58,22 @@ def test_mp4_round_trip(tmp_path, fps, height, width):
         :, :height, :width
     ]
     assert np.abs(read.astype(int) - video).mean() < 6
+
+
+def test_the_same_pictures_give_the_same_bytes(tmp_path):
+    """Whatever memory held before; 90 x 160 went wrong once in eight."""
+    rng = np.random.default_rng(0)
+    picture = fit(
+        rng.integers(0, 255, (4, 6, 3)).astype(np.uint8), height=90, width=160
+    )
+    clip = np.stack([np.roll(picture, t, axis=1) for t in range(18)])
+    found, junk = set(), []
+    for n in range(60):
+        junk = [*junk[n % 3 != 0 :], rng.bytes(1 << (10 + n % 9))]
+        path = tmp_path / "clip.mp4"
+        encode_mp4(path, clip, 12, crf=17, speed="veryfast", key_every=24, threads=1)
+        found.add(path.read_bytes())
+    assert len(found) == 1
 
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="needs ffprobe")
