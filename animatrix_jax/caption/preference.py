@@ -27,8 +27,8 @@ from jaxtyping import Array, Bool, Float, Int
 from animatrix_jax.caption.model import AniCaption, Looked, Reading
 from animatrix_jax.caption.prose import decode_prose, shifted
 from animatrix_jax.caption.reading import Programs, flags
-from animatrix_jax.caption.stages import CaptionStage, shuffled
-from animatrix_jax.data.pipeline import batches_of_steps
+from animatrix_jax.caption.stages import CaptionStage
+from animatrix_jax.data.pipeline import batches_of_steps, shuffled
 from animatrix_jax.data.tokenizer import PAD
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.mentions import find_mentions
@@ -282,7 +282,7 @@ class CaptionPreferenceStage(CaptionStage):
         start = int(step) * self.size + host * local
         places = self._split(held_out=False)
         own = [
-            places[shuffled(len(places), slot, self.seed)]
+            places[shuffled(len(places), slot, seed=self.seed)[1]]
             for slot in range(start, start + local)
         ]
         rng = np.random.default_rng((self.seed, int(step), host))

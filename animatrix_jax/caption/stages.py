@@ -30,7 +30,7 @@ from animatrix_jax.caption.prose import encode_prose, shifted
 from animatrix_jax.caption.reading import Programs, flags, table_of
 from animatrix_jax.caption.sights import Sights, SightsConfig
 from animatrix_jax.cels.tagging import WEIGHTS
-from animatrix_jax.data.pipeline import batches_of_steps
+from animatrix_jax.data.pipeline import batches_of_steps, shuffled
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.functional import Params, bind, init_params
@@ -255,7 +255,8 @@ class CaptionStage:
         start = int(step) * self.size + host * local
         slots = np.arange(start, start + local)
         count = len(self.train_sights)
-        rows = [shuffled(count, int(slot), self.seed) for slot in slots]
+        drawn = [shuffled(count, int(slot), seed=self.seed) for slot in slots]
+        rows = [row for _, row in drawn]
         rng = np.random.default_rng((self.seed, int(step), host))
         turned = rng.random(local) < 0.5
         return self._batch(np.array(rows), self.train_sights, rng, turned=turned)
@@ -343,14 +344,3 @@ def blank(config: CaptionConfig, count: int) -> dict[str, np.ndarray]:
         "whole": ((s.whole,), np.float32),
     }
     return {k: np.zeros((count, *shape), kind) for k, (shape, kind) in shapes.items()}
-
-
-@functools.lru_cache(maxsize=8)
-def _order(count: int, epoch: int, seed: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(count)
-
-
-def shuffled(count: int, slot: int, seed: int) -> int:
-    """Row of the slot-th draw: a permutation of all rows an epoch."""
-    epoch, place = divmod(slot, count)
-    return int(_order(count, epoch, seed)[place])

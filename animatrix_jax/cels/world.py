@@ -20,7 +20,7 @@ from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage, measure
 from animatrix_jax.cels.truth import Truth, true_clip
 from animatrix_jax.cels.unasked import unasked
-from animatrix_jax.knowledge.tags import parse_tags
+from animatrix_jax.knowledge.tags import parse_tags, style_cluster
 
 # Of a pair's clips with deformation, the share whose tags ask for another.
 _UNASKED = 0.25
@@ -175,14 +175,9 @@ class CelWorld:
             spec=spec,
             motion=measured.motion,
             deformation=measured.deformation,
-            style_cluster=style_cluster(spec),
+            style_cluster=style_cluster(spec.tags),
             scores=scores(spec.defects),
             flow=found.flow if found else None,
             visible=found.visible if found else None,
             truth=truth,
         )
-
-
-def style_cluster(spec: ClipSpec) -> str:
-    """The look that a clip shares with others: its rendering and palette."""
-    return f"{spec.value('style.rendering')}/{spec.value('style.palette')}"

@@ -18,12 +18,8 @@ import numpy as np
 from animatrix_jax.curation.labels import Line
 from animatrix_jax.curation.rules import TIERS, tier
 from animatrix_jax.curation.settings import Looking, Rules
-from animatrix_jax.data.curriculum import (
-    build_tables,
-    long_tail_weights,
-    style_cluster,
-)
-from animatrix_jax.knowledge.tags import Tag, parse_tags
+from animatrix_jax.data.curriculum import build_tables, long_tail_weights
+from animatrix_jax.knowledge.tags import Tag, parse_tags, style_cluster
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 

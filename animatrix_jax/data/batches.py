@@ -316,11 +316,6 @@ def _choices(
     return found, np.array(parts)
 
 
-def draw_task(config: DataConfig, step: int) -> str:
-    """The task of a step, the same on every host."""
-    return draw_choice(config, step).task
-
-
 def stack_tags(tags: Sequence[tuple[str, ...]], max_tags: int = MAX_TAGS) -> Batch:
     """Encodes and stacks the tags of clips: fields, values and mask, each [b k]."""
     encoded = [encode_tags(clip, max_tags) for clip in tags]

@@ -116,11 +116,6 @@ def build_tables(
     )
 
 
-def style_cluster(tags: Sequence[str]) -> str:
-    """The cluster of a clip that brings none: all that its style tags claim."""
-    return "+".join(tag for tag in tags if tag.startswith("style."))
-
-
 def long_tail_weights(
     tables: ClipTables, *, power: float = 0.7
 ) -> Float[np.ndarray, " n"]:

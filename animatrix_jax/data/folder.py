@@ -24,12 +24,13 @@ from absl import logging
 from jaxtyping import Float, UInt8
 
 from animatrix_jax.data import measures, video
-from animatrix_jax.data.curriculum import ClipTables, build_tables, style_cluster
+from animatrix_jax.data.curriculum import ClipTables, build_tables
 from animatrix_jax.data.records import Record
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.directive import Directive
 from animatrix_jax.knowledge.encoding import MAX_TAGS
 from animatrix_jax.knowledge.labels import parse_label
+from animatrix_jax.knowledge.tags import style_cluster
 
 LABELS = "labels.jsonl"
 # Files longer than this are not decoded whole at the start, only at both ends.

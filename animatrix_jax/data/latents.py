@@ -20,10 +20,11 @@ import numpy as np
 import tqdm
 
 from animatrix_jax.data import measures
-from animatrix_jax.data.curriculum import ClipTables, build_tables, style_cluster
+from animatrix_jax.data.curriculum import ClipTables, build_tables
 from animatrix_jax.data.drawing import draw_records
 from animatrix_jax.data.records import Record, Source
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.tags import style_cluster
 
 EncodeFn = Callable[[np.ndarray], Any]
 """uint8 [n t h w 3] to normalised latents [n t' h' w' c], always of the same n."""

@@ -7,14 +7,23 @@ the weights and restored exactly, and what lets hosts split the slots of a step 
 than the clips of a data set.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import grain
+import numpy as np
 
 from animatrix_jax.data.batches import Batch, Batcher, DataConfig, TextEncoder
 from animatrix_jax.data.records import Source
 
-__all__ = ["Batch", "Batcher", "DataConfig", "batches_of_steps", "make_batches"]
+__all__ = [
+    "Batch",
+    "Batcher",
+    "DataConfig",
+    "batches_of_steps",
+    "make_batches",
+    "shuffled",
+]
 
 
 def make_batches(
@@ -58,3 +67,14 @@ def batches_of_steps(
             )
         )
     )
+
+
+def shuffled(count: int, slot: int, *, seed: int) -> tuple[int, int]:
+    """Epoch and row of the slot-th draw: every epoch takes all rows, in its own order."""
+    epoch, place = divmod(slot, count)
+    return epoch, int(_order(count, epoch, seed)[place])
+
+
+@functools.lru_cache(maxsize=8)
+def _order(count: int, epoch: int, seed: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(count)

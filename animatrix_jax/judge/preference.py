@@ -22,7 +22,7 @@ from jaxtyping import Array
 
 from animatrix_jax.data.batches import stack_tags
 from animatrix_jax.data.latents import fingerprint
-from animatrix_jax.data.pipeline import batches_of_steps
+from animatrix_jax.data.pipeline import batches_of_steps, shuffled
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.answers import with_answers
 from animatrix_jax.judge.candidates import before_and_after, candidate_pairs
@@ -333,7 +333,8 @@ class PreferenceStage:
         local = size // hosts
         start = int(step) * size + host * local
         slots = range(start, start + local)
-        drawn = np.array([_shuffled(len(table), slot, self._seed) for slot in slots])
+        count, seed = len(table), self._seed
+        drawn = np.array([shuffled(count, slot, seed=seed) for slot in slots])
         epochs, rows = drawn.T
         batch = self._rows(table, rows) | {"clip_id": rows.astype(np.int64)}
         if not self._draws:
@@ -369,14 +370,3 @@ def _pair(batch: Batch, *, sigma: Array, noise: Array) -> dict[str, Array]:
         "sigma": sigma,
         "noise": noise,
     }
-
-
-@functools.lru_cache(maxsize=8)
-def _order(count: int, epoch: int, seed: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(count)
-
-
-def _shuffled(count: int, slot: int, seed: int) -> tuple[int, int]:
-    """Epoch and row of the slot-th draw: a permutation of all rows an epoch."""
-    epoch, place = divmod(slot, count)
-    return epoch, int(_order(count, epoch, seed)[place])

@@ -18,6 +18,24 @@ Tag = str  # "axis.field=value"
 _CUTOFF = 0.5  # difflib's similarity under which a name is no neighbour.
 
 
+# The look that clips share: how it is rendered, and in which colours.
+_CLUSTER = ("style.rendering", "style.palette")
+
+
+def style_cluster(tags: Iterable[Tag]) -> str:
+    """The style cluster of canonical tags: "two_tone_cel/vivid"; "?" where none is said.
+
+    Rendering and palette alone: all of a clip's style tags would make nearly every clip a
+    cluster of its own.
+    """
+    values = dict.fromkeys(_CLUSTER, "?")
+    for tag in tags:
+        field, _, value = tag.partition("=")
+        if values.get(field) == "?":
+            values[field] = value
+    return "/".join(values.values())
+
+
 def parse_tags(
     tags: str | Iterable[str], taxonomy: Taxonomy | None = None
 ) -> tuple[Tag, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from animatrix_jax.data.batches import draw_task
+from animatrix_jax.data.batches import draw_choice
 from animatrix_jax.data.curriculum import CurriculumConfig
 from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
 from animatrix_jax.errors import UserError
@@ -94,7 +94,7 @@ def test_the_task_decides_frames_and_given(source, tokenizer, task):
 
 def test_tasks_come_in_their_shares():
     config = dataclasses.replace(CONFIG, seed=2, steps=2000)
-    tasks = [draw_task(config, step) for step in range(2000)]
+    tasks = [draw_choice(config, step).task for step in range(2000)]
     for name, share in config.tasks:
         assert abs(tasks.count(name) / 2000 - share) < 0.04
 
@@ -102,7 +102,7 @@ def test_tasks_come_in_their_shares():
 def test_shares_move_in_a_line_over_the_run():
     mix = (("t2i", (1.0, 0.2)), ("t2v", (0.0, 0.8)))
     config = dataclasses.replace(CONFIG, seed=3, steps=3000, tasks=mix)
-    images = np.array([draw_task(config, step) == "t2i" for step in range(3000)])
+    images = np.array([draw_choice(config, step).task == "t2i" for step in range(3000)])
     thirds = images.reshape(3, 1000).mean(axis=1)
     np.testing.assert_allclose(thirds, [13 / 15, 9 / 15, 5 / 15], atol=0.05)
     assert dict(config.tasks_at(0.25)) == pytest.approx({"t2i": 0.8, "t2v": 0.2})
@@ -112,7 +112,7 @@ def test_images_may_come_from_clips_of_their_own(source, tokenizer):
     stills = dataclasses.replace(source, count=30, frames=1)
     stills.narrative = lambda index: source.narrative(index) | {"clip_id": index}
     batcher = Batcher(source, CONFIG, images=stills, tokenizer=tokenizer)
-    tasks = [draw_task(CONFIG, step) for step in range(CONFIG.steps)]
+    tasks = [draw_choice(CONFIG, step).task for step in range(CONFIG.steps)]
     assert set(tasks) == {"t2i", "t2v", "i2v"}
     for step, task in enumerate(tasks):
         batch = batcher(step)

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from animatrix_jax.cels.spec import draw_spec
 from animatrix_jax.errors import UserError
-from animatrix_jax.knowledge.tags import format_tags, nearest, parse_tags
+from animatrix_jax.knowledge.tags import (
+    format_tags,
+    nearest,
+    parse_tags,
+    style_cluster,
+)
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 TAXONOMY = load_taxonomy()
@@ -163,3 +169,12 @@ def test_what_goes_together():
         "vfx.elemental=smoke",
     )
     assert parse_tags(together) == together
+
+
+def test_a_style_cluster_is_rendering_and_palette():
+    tags = ("style.rendering=watercolor", "style.line=rough", "style.palette=neon")
+    assert style_cluster(tags) == "watercolor/neon"
+    assert style_cluster(("style.line=rough", "style.palette=neon")) == "?/neon"
+    spec = draw_spec(seed=1, index=0)
+    look = (spec.value("style.rendering"), spec.value("style.palette"))
+    assert style_cluster(spec.tags) == "/".join(look)
