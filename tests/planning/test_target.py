@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from animatrix_jax.errors import UserError
@@ -52,7 +53,7 @@ def test_a_slice_of_tpus_is_described(tpu):
 
 def test_a_compiler_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr(target.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"TPUs, which is not .*animatrix-jax\[plan\]"):
+    with pytest.raises(UserError, match=r"TPUs, which is not .*install .*\[plan\]"):
         target.devices(target.parse("tpu:v5e:2x2"))
 
 
@@ -73,5 +74,6 @@ def test_cpu_devices_are_made_before_jax_starts():
 
 
 def test_too_few_cpu_devices_once_jax_has_started():
+    jax.devices()
     with pytest.raises(UserError, match="device_count=4096"):
         target.devices(target.parse("cpu:4096"))
