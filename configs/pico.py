@@ -1,4 +1,4 @@
-"""pico: about 1M parameters, 17 frames x 32 x 32; a stage in minutes on two CPU cores.
+"""pico: 1.7M parameters, 17 frames x 32 x 32; a stage in minutes on two CPU cores.
 
     animatrix train --config=configs/pico.py:stage=ct --workdir=runs/pico
     animatrix train --config=configs/pico.py:stage=ct,data=videos \
