@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     try:
         import scenedetect  # noqa: F401
     except ImportError as error:
-        raise UserError(f"{error}: pip install 'animatrix-jax[data]'") from error
+        raise UserError(f"{error}: pip install '.[data]' in a clone") from error
     root, out = pathlib.Path(FLAGS.videos), pathlib.Path(FLAGS.out)
     videos = find_videos(root)
     labeller = load_labeller(FLAGS.checkpoint)

@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
         from animatrix_jax.curation.prepare import prepare
         from animatrix_jax.curation.runner import Runner
     except ImportError as error:
-        raise UserError(f"{error}: pip install 'animatrix-jax[train,data]'") from error
+        raise UserError(f"{error}: pip install '.[train,data]' in a clone") from error
     settings = parse_settings([*FLAGS.set, f"captioner={FLAGS.captioner}"])
     runner = Runner(name=FLAGS.runner, workers=FLAGS.workers, options=tuple(argv[1:]))
     summary = prepare(

@@ -264,6 +264,6 @@ def import_tfds() -> Any:
         import tensorflow_datasets
     except ImportError as error:
         raise UserError(
-            "datasets need TFDS: pip install 'animatrix-jax[train]'"
+            "datasets need TFDS: pip install '.[train]' in a clone"
         ) from error
     return tensorflow_datasets

@@ -188,7 +188,7 @@ def _import_tfds() -> Any:
         import tensorflow_datasets
     except ImportError as error:
         raise UserError(
-            "latent caches need TFDS: pip install 'animatrix-jax[train]'"
+            "latent caches need TFDS: pip install '.[train]' in a clone"
         ) from error
     return tensorflow_datasets
 
