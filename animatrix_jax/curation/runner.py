@@ -172,8 +172,9 @@ class Runner:
             runner = create_runner(_NAMES.get(self.name, self.name))
         except (ValueError, ImportError, AttributeError) as error:
             raise UserError(
-                f"--runner={self.name}: Beam has no such runner; expected local, dask,"
-                f" {', '.join(_NAMES)}, or a class of a runner"
+                f"--runner={self.name}: Beam has no such runner ({error}); expected "
+                f"local, dask, {', '.join(_NAMES)}, or a class of a runner. Dataflow's "
+                "is in apache-beam[gcp]"
             ) from error
         return runner, _options(options)
 
