@@ -105,10 +105,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _text(label: dict[str, Any], key: str) -> str:
+def _string(label: dict[str, Any], key: str) -> str:
     value = label.get(key, "")
     if not isinstance(value, str):
         raise UserError(f"{key}: expected text, got {_short(value)}")
+    return value
+
+
+def _text(label: dict[str, Any], key: str) -> str:
+    value = _string(label, key)
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -119,9 +124,7 @@ def _text(label: dict[str, Any], key: str) -> str:
 
 
 def _file_name(label: dict[str, Any], key: str) -> str:
-    value = label.get(key, "")
-    if not isinstance(value, str):
-        raise UserError(f"{key}: expected text, got {_short(value)}")
+    value = _string(label, key)
     try:
         data = os.fsencode(value)
     except UnicodeEncodeError:

@@ -30,12 +30,10 @@ class Bench:
     Attributes:
       runs: where the arms are.
       each: prompts for every value of a field.
-      steps: solver steps of a sample; 0 for the model's own.
     """
 
     runs: Runs
     each: int
-    steps: int = 0
 
     def sampler(self, arm: str) -> Sampler:
         """The model of an arm, trained first if need be."""
@@ -47,7 +45,7 @@ class Bench:
         return Sampler.load(
             checkpoint,
             folder=self.runs.work / "samples",
-            steps=self.steps or preset(self.runs.size).steps,
+            steps=preset(self.runs.size).steps,
         )
 
     @functools.cached_property
