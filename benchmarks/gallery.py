@@ -12,7 +12,7 @@ from absl import flags
 
 from animatrix_jax.cli import app
 from animatrix_jax.data.sheets import contact_sheet
-from animatrix_jax.data.video import write_image
+from animatrix_jax.data.writing import write_image
 from animatrix_jax.knowledge.tags import parse_tags
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
 

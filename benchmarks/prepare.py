@@ -36,6 +36,7 @@ from absl import flags
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.cli import app
 from animatrix_jax.data import video
+from animatrix_jax.data.writing import encode_mp4
 
 FLAGS = flags.FLAGS
 _HEIGHT, _WIDTH, _FPS = 360, 640, 24
@@ -107,7 +108,7 @@ def _write(sources: list[np.ndarray], folder: pathlib.Path, count: int) -> float
             return video.fit(np.ascontiguousarray(image), height=_HEIGHT, width=_WIDTH)
 
         path = folder / f"{n:03d}.mp4"
-        video.encode_mp4(path, map(shown, clip), _FPS, speed="veryfast", crf=20)
+        encode_mp4(path, map(shown, clip), _FPS, speed="veryfast", crf=20)
         total += len(clip)
     return total / _FPS
 

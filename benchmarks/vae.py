@@ -26,7 +26,7 @@ from absl import flags
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.cli import app
 from animatrix_jax.data.sheets import contact_sheet
-from animatrix_jax.data.video import write_image
+from animatrix_jax.data.writing import write_image
 from animatrix_jax.models.config import VAEConfig, from_dict
 from animatrix_jax.models.functional import bind
 from animatrix_jax.models.vae import VAE, signed

@@ -229,7 +229,7 @@ def _check_image(path: str) -> None:
 
 def _write(out: pathlib.Path, videos, fps: float) -> list[pathlib.Path]:
     from animatrix_jax.data.sheets import contact_sheet
-    from animatrix_jax.data.video import write_image, write_video
+    from animatrix_jax.data.writing import write_image, write_video
 
     try:
         if out.suffix.lower() == ".png":

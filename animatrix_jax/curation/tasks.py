@@ -31,6 +31,7 @@ from animatrix_jax.curation.settings import Encoding, Looking
 from animatrix_jax.curation.shots import Film, cut_film
 from animatrix_jax.curation.technical import cut
 from animatrix_jax.data import video
+from animatrix_jax.data.writing import encode_mp4
 
 Item = dict[str, Any]
 # No file's fault: the run ends, and goes on when there is room again.
@@ -148,7 +149,7 @@ class EncodeClips:
         )
         with tempfile.TemporaryDirectory() as folder:
             made = pathlib.Path(folder) / "clip.mp4"
-            count = video.encode_mp4(
+            count = encode_mp4(
                 made,
                 self._pictures(stream, tuple(item["crop"])),
                 item["fps"],

@@ -16,7 +16,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from animatrix_jax.data.video import write_video
+from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.dimensions import (
     LABELS,

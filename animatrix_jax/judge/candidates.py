@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.measures import measure
-from animatrix_jax.data.video import write_video
+from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.page import write_page
 from animatrix_jax.judge.pairs import (

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from animatrix_jax.data.sheets import contact_sheet
-from animatrix_jax.data.video import write_image, write_video
+from animatrix_jax.data.writing import write_image, write_video
 from animatrix_jax.sampling.conditioning import Given
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.sampler import SamplerConfig

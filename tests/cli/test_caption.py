@@ -19,7 +19,7 @@ from animatrix_jax.curation.look import captioned_frames, look
 from animatrix_jax.curation.settings import Looking
 from animatrix_jax.curation.shots import cut_film
 from animatrix_jax.data.folder import FolderSource
-from animatrix_jax.data.video import write_video
+from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.labels import parse_label
 

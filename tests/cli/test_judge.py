@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from verbs import animatrix
 
-from animatrix_jax.data.video import write_video
+from animatrix_jax.data.writing import write_video
 
 # What the process has imported by its end, after the verb's own lines.
 WATCHED = (

@@ -6,7 +6,8 @@ from small_videos import scene, write
 
 from animatrix_jax.curation.settings import Looking
 from animatrix_jax.curation.shots import cut_film
-from animatrix_jax.data.video import VideoError, write_video
+from animatrix_jax.data.video import VideoError
+from animatrix_jax.data.writing import write_video
 
 
 def test_cuts_are_found_to_the_frame(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from animatrix_jax.data.curriculum import CurriculumConfig, clip_generator
 from animatrix_jax.data.folder import FolderSource
 from animatrix_jax.data.pipeline import Batcher, DataConfig
-from animatrix_jax.data.video import write_video
+from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
 
 SHAPE = {"frames": 9, "fps": 12.0, "height": 24, "width": 40}

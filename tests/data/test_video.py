@@ -13,18 +13,16 @@ import pytest
 from PIL import Image
 
 from animatrix_jax.data import video
+from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.data.video import (
     VideoError,
-    contact_sheet,
-    encode_mp4,
     fit,
     probe,
     read_image,
     read_video,
     scan,
-    write_image,
-    write_video,
 )
+from animatrix_jax.data.writing import encode_mp4, write_image, write_video
 from animatrix_jax.errors import UserError
 
 

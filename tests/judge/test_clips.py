@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from animatrix_jax.data.video import read_video, write_video
+from animatrix_jax.data.video import read_video
+from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.clips import ClipJudge, ClipPairs, ScoredClip
 from animatrix_jax.judge.pairs import CandidateConfig

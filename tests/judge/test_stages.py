@@ -10,7 +10,7 @@ import pytest
 
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.data.sources import CelSource
-from animatrix_jax.data.video import write_video
+from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.pairs import PairSet
 from animatrix_jax.judge.preference import PreferenceStage
