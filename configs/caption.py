@@ -1,10 +1,12 @@
 """AniCaption: field experts, then all together, then preference on motion and VFX.
 
-    animatrix train --config=configs/caption.py:stage=caption_experts --workdir=runs/caption
-    animatrix train --config=configs/caption.py:stage=caption --workdir=runs/caption
+    animatrix train --config=configs/nano.py:stage=text --workdir=runs/nano
+    animatrix train --config=configs/caption.py:stage=caption_experts --workdir=runs/nano
+    animatrix train --config=configs/caption.py:stage=caption --workdir=runs/nano
     animatrix train --config=configs/caption.py:stage=caption_preference \
-        --workdir=runs/caption
+        --workdir=runs/nano
 
+It ships in `nano` and writes with nano's tokenizer, so it is trained in nano's folder.
 Clips are drawn and looked at once, into WORKDIR/cache; more of them
 (`--config.data.clips`) are another run, and keep what the cache has.
 Arguments: `stage`, `smoke` (a few steps of everything, to see that it runs).
@@ -20,22 +22,22 @@ from animatrix_jax.training.config import base_config, parse_arg
 
 STAGES = {
     "caption_experts": {
-        "init": {"text": "pico"},
-        "data": {"clips": 8192, "held_out": 256},
+        "init": {"text": "@text"},
+        "data": {"clips": 16384, "held_out": 256},
         "batch": {"size": 16},
         "optimizer": {"kind": "muon", "learning_rate": 2e-3, "ema_decay": 0.998},
         "loop": {"steps": 4000, "validate_every": 500, "checkpoint_every": 200},
     },
     "caption": {
-        "init": {"text": "pico", "caption": "@caption_experts"},
-        "data": {"clips": 8192, "held_out": 256},
+        "init": {"text": "@text", "caption": "@caption_experts"},
+        "data": {"clips": 16384, "held_out": 256},
         "batch": {"size": 16},
         "optimizer": {"kind": "muon", "learning_rate": 1.5e-3, "ema_decay": 0.998},
         "loop": {"steps": 4000, "validate_every": 500, "checkpoint_every": 200},
     },
     "caption_preference": {
-        "init": {"text": "pico", "caption": "@caption"},
-        "data": {"clips": 8192, "held_out": 256},
+        "init": {"text": "@text", "caption": "@caption"},
+        "data": {"clips": 16384, "held_out": 256},
         "batch": {"size": 16},
         "optimizer": {"learning_rate": 5e-5, "ema_decay": 0.98, "warmup_steps": 20},
         "loop": {"steps": 300, "validate_every": 50, "checkpoint_every": 50},
@@ -64,6 +66,7 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """The same run, tiny."""
     config.update(
         {
+            "init": {"text": "pico"},
             "data": {"clips": 16, "held_out": 8, "workers": 0},
             "caption_pairs": {"clips": 16, "margin": 0.001},
             "caption_data": {"height": 48, "calibration": 16, "chunk": 8},

@@ -28,8 +28,9 @@ from animatrix_jax.caption.mirror import mirrored, mirrored_words
 from animatrix_jax.caption.model import AniCaption, CaptionConfig, Looked
 from animatrix_jax.caption.prose import encode_prose, shifted
 from animatrix_jax.caption.reading import Programs, flags, table_of
-from animatrix_jax.caption.sights import Sights, SightsConfig
+from animatrix_jax.caption.sights import SightsConfig, open_sights
 from animatrix_jax.cels.tagging import WEIGHTS
+from animatrix_jax.data.chunks import Chunks
 from animatrix_jax.data.pipeline import batches_of_steps, shuffled
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
@@ -206,7 +207,7 @@ class CaptionStage:
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         return record
 
-    def sights(self, split: str, count: int, seed: int) -> Sights:
+    def sights(self, split: str, count: int, seed: int) -> Chunks:
         """Looked-at clips of a stream; those that are missing are drawn now."""
         config = SightsConfig(
             count=count,
@@ -218,7 +219,7 @@ class CaptionStage:
             sight=self.model.sight,
         )
         make = functools.partial(
-            Sights, self._workdir / "cache", config, workers=self.data.workers
+            open_sights, self._workdir / "cache", config, workers=self.data.workers
         )
         return distributed.in_turn(make)  # hosts share the folder
 
@@ -240,12 +241,12 @@ class CaptionStage:
         return tokenizer
 
     @functools.cached_property
-    def train_sights(self) -> Sights:
+    def train_sights(self) -> Chunks:
         """The training clips."""
         return self.sights("train", self.data.clips, self.seed)
 
     @functools.cached_property
-    def _held_out(self) -> Sights:
+    def _held_out(self) -> Chunks:
         return self.sights("test", self.data.held_out, _HELD_OUT_SEED)
 
     def _step(self, step: int) -> Batch:
@@ -264,7 +265,7 @@ class CaptionStage:
     def _batch(
         self,
         rows: np.ndarray,
-        sights: Sights | None,
+        sights: Chunks | None,
         rng: np.random.Generator,
         *,
         turned: np.ndarray | None = None,

@@ -3,7 +3,7 @@
     signature   pHash of 5 frames, evenly spread: the 64 lowest frequencies of a 32 x 32
                 picture's DCT, each above or below their median
     distance    mean Hamming distance of the frames, of 64 bits
-    keys        each frame's 64 bits in 4 bands of 16: clips are compared only with those
+    bands       each frame's 64 bits in 4 bands of 16: clips are compared only with those
                 that share a band of a frame, so the work is not the square of their count.
                 Two clips 3 bits apart share one for certain, 6 bits apart by 0.97 (of 20
                 bands, of which one without a flip is needed)
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16, UInt64
 
 FRAMES = 5
 _BANDS = 4
@@ -49,38 +49,57 @@ def distance(first: Signature, second: Signature) -> float:
     return flips / len(first)
 
 
-def keys(bits: Signature) -> list[int]:
-    """What a clip is compared under."""
-    width = 64 // _BANDS
-    return [
-        (frame * _BANDS + band) << width
-        | (value >> (band * width)) & ((1 << width) - 1)
-        for frame, value in enumerate(bits)
-        for band in range(_BANDS)
-    ]
+def bands(table: UInt64[np.ndarray, "n f"]) -> UInt16[np.ndarray, "b n"]:
+    """Each clip's bands, what it is compared under."""
+    shifts = np.arange(0, 64, 64 // _BANDS, dtype=np.uint64)
+    found = table[..., None] >> shifts  # the low bits are the band
+    return found.astype(np.uint16).reshape(len(table), -1).T
 
 
 def pairs(
-    clips: Sequence[tuple[str, Signature]], *, near: float
+    names: Sequence[str], table: UInt64[np.ndarray, "n f"], *, near: float
 ) -> Iterator[tuple[str, str]]:
-    """Pairs of ids within `near`, of clips that share a key.
+    """Pairs of clips within `near` that share a band, each pair once.
 
-    Of clips with one signature, each is paired with the smallest id alone, which stands
+    Of clips with one signature, each is paired with the smallest name alone, which stands
     for them all among the others: a still that comes a thousand times makes a thousand
-    pairs, not a million.
+    pairs, not a million. Of a million clips this takes a hundred megabytes.
     """
-    groups: dict[Signature, list[str]] = collections.defaultdict(list)
-    for name, bits in sorted(clips):
-        if not groups[bits] or groups[bits][-1] != name:
-            groups[bits].append(name)
-    for names in groups.values():
-        yield from ((names[0], name) for name in names[1:])
-    table = np.array(list(groups), np.uint64).reshape(len(groups), -1)
-    first = [names[0] for names in groups.values()]
-    for place in range(len(table) - 1):
-        flips = np.bitwise_count(table[place] ^ table[place + 1 :]).sum(axis=1)
-        for other in np.flatnonzero(flips <= near * table.shape[1]):
-            yield first[place], first[place + 1 + int(other)]
+    if not len(names):
+        return
+    order = np.array(sorted(range(len(names)), key=names.__getitem__))
+    _, first, group = np.unique(
+        table[order], axis=0, return_index=True, return_inverse=True
+    )
+    stands = order[first][group.reshape(-1)]
+    for one, other in zip(stands, order, strict=True):
+        if one != other:
+            yield names[one], names[other]
+    chosen = np.sort(order[first])
+    seen: set[tuple[int, int]] = set()
+    for band in bands(table[chosen]):
+        ranked = np.argsort(band, kind="stable")
+        for a, b in _within(table[chosen][ranked], band[ranked], near):
+            found = sorted((int(chosen[ranked[a]]), int(chosen[ranked[b]])))
+            if (pair := (found[0], found[1])) not in seen:
+                seen.add(pair)
+                yield names[pair[0]], names[pair[1]]
+
+
+def _within(
+    table: UInt64[np.ndarray, "n f"], band: UInt16[np.ndarray, " n"], near: float
+) -> Iterator[tuple[int, int]]:
+    """Places of pairs within `near` among those of one band, which stand together."""
+    most, places = near * table.shape[1], np.arange(len(table))
+    for lag in range(1, len(table)):
+        places = places[places + lag < len(table)]
+        # A run that has ended at one distance has ended at all greater ones.
+        places = places[band[places] == band[places + lag]]
+        if not len(places):
+            return
+        flips = np.bitwise_count(table[places] ^ table[places + lag]).sum(axis=1)
+        for place in places[flips <= most].tolist():
+            yield place, place + lag
 
 
 def choose(

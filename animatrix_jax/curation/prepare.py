@@ -2,7 +2,7 @@
 
     files -> digests -> films and their shots            Beam, a file an element
           -> clips looked at: filters, measures, labels  Beam, a minute of clips
-          -> near-duplicates                             Beam, by keys of pHashes
+          -> near-duplicates                             here, by bands of pHashes
           -> kept clips encoded                          Beam, a clip
           -> shards, columns, ledger                     Beam, a shard
 
@@ -12,6 +12,7 @@ what is not there yet; and what the dataset holds is a function of the folder an
 settings alone, not of how many calls made it.
 """
 
+import array
 import contextlib
 import dataclasses
 import fcntl
@@ -24,10 +25,10 @@ import numpy as np
 from absl import logging
 from etils import epath
 
+from animatrix_jax.curation import duplicates as duplicates_of
 from animatrix_jax.curation import rows as rows_of
 from animatrix_jax.curation import shards, tasks
 from animatrix_jax.curation.commit import commit, finish
-from animatrix_jax.curation.duplicates import choose, keys
 from animatrix_jax.curation.findings import File, Findings
 from animatrix_jax.curation.inputs import find_inputs, sha256
 from animatrix_jax.curation.journal import Journal, Path
@@ -131,7 +132,7 @@ class _Preparation:
             os.fspath(self._found.looks.folder), self._settings.looking
         )
         todo = (
-            {"key": key, "path": file.path, "film": film, "spans": spans}
+            {"key": key, "path": file.path, "film": film | {"spans": spans}}
             for file in files
             for film in [self._found.films.read(file.key)]
             for key, spans in self._found.batches(file, film)
@@ -160,28 +161,20 @@ class _Preparation:
                 if clip.place == "kept"
             ),
         )
-        mark = digest(sha256(lines), self._settings.rules.near)
+        near_enough = self._settings.rules.near
+        mark = digest(sha256(lines), near_enough)
         known = self._state.get("duplicates", {})
         if known.get("mark") == mark:
             return known["found"]
-        folder = self._work / "pairs"
-        folder.mkdir(exist_ok=True)
-        for path in folder.glob("*.jsonl"):
-            path.unlink()
-        task = tasks.CompareClips(os.fspath(folder), self._settings.rules.near)
-        self._runner.group(_keys_of, task, lines, title="comparing clips")
-        pairs = {
-            tuple(json.loads(line))
-            for path in folder.glob("*.jsonl")
-            for line in path.read_text().splitlines()
-        }
+        names, table = _signatures(lines)
+        pairs = sorted(duplicates_of.pairs(names, table, near=near_enough))
         near = {name for pair in pairs for name in pair}
         clips = {}
         with lines.open("r") as file:
             for line in map(json.loads, file):
                 if line["id"] in near:
                     clips[line["id"]] = (_signature(line), line["rank"])
-        found = choose(sorted(pairs), clips)
+        found = duplicates_of.choose(pairs, clips)
         self._state["duplicates"] = {"mark": mark, "found": found}
         return found
 
@@ -447,8 +440,14 @@ def _signature(line: dict[str, Any]) -> tuple[int, ...]:
     return tuple(int(bits, 16) for bits in line["signature"])
 
 
-def _keys_of(line: dict[str, Any]) -> list[int]:
-    return keys(_signature(line))
+def _signatures(lines: epath.Path) -> tuple[list[str], np.ndarray]:
+    """Ids and signatures [n f] of the clips of a file of lines."""
+    names, bits = [], array.array("Q")
+    with lines.open("r") as file:
+        for line in map(json.loads, file):
+            names.append(line["id"])
+            bits.extend(_signature(line))
+    return names, np.array(bits, np.uint64).reshape(-1, duplicates_of.FRAMES)
 
 
 def _label_fates(

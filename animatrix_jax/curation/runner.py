@@ -1,7 +1,6 @@
 """Runs work on Beam: the same pipeline in this process, on a cluster, or in a cloud.
 
     lines of JSON -> Reshuffle -> task            what is found goes to the journal
-    lines of JSON -> keys -> GroupByKey -> task   for what looks at several at once
 
 A pipeline is one chain without side inputs or second outputs, which every runner takes
 (Dask's computes the last collection only), and elements are short lines: what is large is
@@ -18,7 +17,7 @@ import functools
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import apache_beam as beam
@@ -32,7 +31,7 @@ from animatrix_jax.errors import UserError
 
 _PIECES = 4096
 # Starting a process takes seconds.
-_FEW, _FEW_COMPARED = 8, 20_000
+_FEW = 8
 _DASK_ADDRESS = ("--dask_client_address", "--dask_scheduler_file")
 _NAMES = {
     "flink": "FlinkRunner",
@@ -50,7 +49,7 @@ class Task(Protocol):
         """Called once in each worker before the first element."""
 
     def __call__(self, item: Any) -> None:
-        """Takes an element, or the elements of a key."""
+        """Takes an element."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,56 +91,22 @@ class Runner:
           title: of the progress bar.
           light: `local` does a few such elements sooner than it starts processes.
         """
-        return self._run(
-            lines,
-            title,
-            lambda items: items | "Do" >> _do(task, lines),
-            few=_FEW if light else 0,
-        )
-
-    def group(
-        self,
-        keys: Callable[[Any], Iterable[int]],
-        task: Task,
-        lines: Path,
-        *,
-        title: str,
-    ) -> int:
-        """Gives the lines that share a key to `task`, as one list a key."""
-
-        def chain(items: beam.PCollection) -> beam.PCollection:
-            return (
-                items
-                | "Keys" >> beam.FlatMap(functools.partial(_keyed, keys))
-                | "Group" >> beam.GroupByKey()
-                | "Do" >> beam.ParDo(_DoGroup(task))
-            )
-
-        return self._run(lines, title, chain, few=_FEW_COMPARED)
-
-    def _run(
-        self,
-        lines: Path,
-        title: str,
-        chain: Callable[[beam.PCollection], beam.PCollection],
-        *,
-        few: int,
-    ) -> int:
         pieces, count = _cut_up(lines)
         if not count:
             return 0
+        few = _FEW if light else 0
         runner, options = self._beam(count, processes=count > few)
         with (
             _progress(lines, count, title),
             beam.Pipeline(runner=runner, options=options) as pipeline,
         ):
-            items = (
+            _ = (
                 pipeline
                 | beam.Create(pieces)
                 | "Lines" >> beam.FlatMap(functools.partial(_read, str(lines)))
                 | beam.Reshuffle()
+                | "Do" >> beam.ParDo(_Do(task, _progress_file(lines)))
             )
-            chain(items)
         # Beam leaves Dask's client open, which then looks for a cluster that is gone.
         if hasattr(pipeline.result, "client"):
             pipeline.result.client.close()
@@ -220,17 +185,6 @@ def _read(lines: str, piece: tuple[int, int]) -> Iterator[bytes]:
             yield file.readline()
 
 
-def _keyed(
-    keys: Callable[[Any], Iterable[int]], line: bytes
-) -> Iterator[tuple[int, bytes]]:
-    for key in keys(json.loads(line)):
-        yield key, line
-
-
-def _do(task: Task, lines: Path) -> beam.ParDo:
-    return beam.ParDo(_Do(task, _progress_file(lines)))
-
-
 class _Do(beam.DoFn):
     def __init__(self, task: Task, progress: str):
         self._task, self._progress = task, progress
@@ -244,20 +198,6 @@ class _Do(beam.DoFn):
         if self._progress:
             with open(self._progress, "ab") as file:
                 file.write(b".")
-        yield b""
-
-
-class _DoGroup(beam.DoFn):
-    def __init__(self, task: Task):
-        self._task = task
-
-    def setup(self):
-        _one_core()
-        self._task.setup()
-
-    def process(self, element: tuple[int, Iterable[bytes]]):
-        _, items = element
-        self._task([json.loads(item) for item in items])
         yield b""
 
 

@@ -11,6 +11,7 @@ that a second call does what is new and nothing else.
 import dataclasses
 import hashlib
 import json
+import math
 
 from animatrix_jax.errors import UserError
 
@@ -50,6 +51,10 @@ class Looking:
     captioner_digest: str = ""
 
     def __post_init__(self):
+        _check(self, 1, None, "samples", "sample_height", "measure_height")
+        _check(self, 2, None, "measure_frames")
+        _check(self, 1, 240, "measure_fps")
+        _check(self, 0, None, "cut_ratio", "cut_change")
         if not 0 < self.min_seconds < self.max_seconds:
             raise UserError(
                 f"expected 0 < min_seconds < max_seconds, got {self.min_seconds:g} and"
@@ -72,6 +77,11 @@ class Encoding:
     crf: int = 17
     speed: str = "veryfast"
     key_every: int = 24
+
+    def __post_init__(self):
+        _check(self, 16, None, "max_height")
+        _check(self, 0, 51, "crf")
+        _check(self, 1, None, "key_every")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +120,23 @@ class Rules:
     s_blur: float = 0.5
     s_confidence: float = 0.8
     s_deformation: float = 1.0
+
+    def __post_init__(self):
+        _check(self, 0, 1, "max_blank", "min_change", "max_blur", "max_text")
+        _check(self, 0, 1, "a_blur", "s_blur", "a_confidence", "s_confidence")
+        _check(self, 0, 64, "near")
+        _check(self, 1, None, "min_side", "a_side", "s_side")
+        _check(self, 0, None, "s_deformation")
+        if len(self.a_motion) != 2 or not 0 <= self.a_motion[0] < self.a_motion[1]:
+            raise UserError(f"expected a_motion=LOW:HIGH, got {self.a_motion}")
+
+
+def _check(settings: object, low: float, high: float | None, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if not low <= value <= (math.inf if high is None else high):
+            most = "or more" if high is None else f"to {high:g}"
+            raise UserError(f"{name} is {value:g}; expected {low:g} {most}")
 
 
 def digest(*parts: object) -> str:

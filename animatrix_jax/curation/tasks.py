@@ -23,10 +23,8 @@ import numpy as np
 from absl import logging
 from etils import epath
 
-from animatrix_jax.curation.duplicates import pairs
 from animatrix_jax.curation.journal import Journal, Path
 from animatrix_jax.curation.look import look
-from animatrix_jax.curation.runner import write_lines
 from animatrix_jax.curation.settings import Encoding, Looking
 from animatrix_jax.curation.shots import Film, cut_film
 from animatrix_jax.curation.technical import cut
@@ -63,7 +61,10 @@ class CutFilms:
 
 @dataclasses.dataclass
 class LookAtClips:
-    """Some clips of a file to what is known of them: `{"key", "path", "film", "spans"}`."""
+    """Some clips of a file to what is known of them: `{"key", "path", "film"}`.
+
+    The film's spans are those clips alone.
+    """
 
     journal: str
     looking: Looking
@@ -81,7 +82,7 @@ class LookAtClips:
             return
         film, found, again = Film.from_json(item["film"]), [], False
         with _reason() as lost, _local(item["path"]) as path:
-            for start, end in item["spans"]:
+            for start, end in film.spans:
                 with _reason() as failed:
                     found.append(
                         look(path, film, (start, end), self.looking, self._labeller)
@@ -92,29 +93,10 @@ class LookAtClips:
         for failure in lost:
             found += [
                 {"start": start, "end": end, "failed": failure.why}
-                for start, end in item["spans"][len(found) :]
+                for start, end in film.spans[len(found) :]
             ]
             again = again or failure.again
         (journal.put_off if again else journal.write)(item["key"], found)
-
-
-@dataclasses.dataclass
-class CompareClips:
-    """Clips that share a key to pairs that are near: `[{"id", "signature"}, ...]`."""
-
-    folder: str
-    near: float
-
-    def setup(self) -> None:
-        pass
-
-    def __call__(self, items: list[Item]) -> None:
-        if len(items) < 2:
-            return
-        clips = [(i["id"], tuple(int(x, 16) for x in i["signature"])) for i in items]
-        found = sorted(set(pairs(clips, near=self.near)))
-        if found:
-            write_lines(epath.Path(self.folder) / f"{uuid.uuid4().hex}.jsonl", found)
 
 
 @dataclasses.dataclass

@@ -310,8 +310,9 @@ def _rarity(clusters: np.ndarray) -> np.ndarray:
 
 
 def _codes(values: Sequence[str]) -> np.ndarray:
-    _, codes = np.unique(np.asarray(values, dtype=np.str_), return_inverse=True)
-    return codes.reshape(-1).astype(np.int32)
+    # Not by np.unique, whose strings are all as long as the longest.
+    places = {value: place for place, value in enumerate(sorted(set(values)))}
+    return np.fromiter((places[v] for v in values), np.int32, count=len(values))
 
 
 @functools.lru_cache(maxsize=1)

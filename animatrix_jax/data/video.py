@@ -44,7 +44,7 @@ VIDEO_SUFFIXES = tuple(
     f".{name}"
     for name in (
         *("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg"),
-        *("ts", "flv", "wmv", "ogv", "gif"),
+        *("ts", "m2ts", "mts", "vob", "flv", "wmv", "ogv", "3gp", "mxf", "gif"),
     )
 )
 # Matroska and FLV round timestamps to a millisecond.

@@ -21,6 +21,9 @@ def test_settings_are_read_by_name():
         ("min_sid=3", "no setting 'min_sid'; nearest: min_side"),
         ("min_side=small", "--set=min_side: expected int, got 'small'"),
         ("max_seconds=0.5", "min_seconds < max_seconds"),
+        ("max_text=3", "max_text is 3; expected 0 to 1"),
+        ("samples=0", "samples is 0; expected 1 or more"),
+        ("a_motion=2:1", "expected a_motion=LOW:HIGH"),
     ],
 )
 def test_a_wrong_setting_is_one_line(item, message):

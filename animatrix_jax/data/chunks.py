@@ -1,0 +1,122 @@
+"""What is found out of each clip of a stream, on disk, found out once.
+
+    clip i  --draw--> arrays, label --> folder/000256/{NAME.npy, ..., labels.json}
+
+`draw(i)` is a pure function, so chunks are found out by several processes, in any order.
+A chunk is written whole or not at all: a call that was stopped goes on where it was, and
+one that asks for more clips keeps what is there.
+"""
+
+import concurrent.futures
+import functools
+import json
+import multiprocessing
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tqdm
+from jaxtyping import Int
+
+from animatrix_jax.data.drawing import plain_main
+
+Arrays = dict[str, np.ndarray]
+Draw = Callable[[int], tuple[Arrays, dict[str, Any]]]
+"""Clip number to arrays, whose shapes are the same for every clip, and a JSON label."""
+
+
+class Chunks:
+    """Random access to clips, after those that are missing are drawn.
+
+    Args:
+      folder: of these clips and no others: its name must say what `draw` depends on.
+      draw: must survive pickling if there are workers.
+      count: how many clips.
+      size: clips that are drawn and written at a time.
+      workers: processes that draw; 0 draws in this one.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        draw: Draw,
+        *,
+        count: int,
+        size: int = 128,
+        workers: int = 2,
+    ):
+        self._folder, self._count, self._size = pathlib.Path(folder), count, size
+        _complete(self._folder, draw, count=count, size=size, workers=workers)
+        self.labels: list[dict[str, Any]] = []
+        for start in range(0, count, size):
+            text = (self._folder / f"{start:06d}" / "labels.json").read_text("utf-8")
+            self.labels += json.loads(text)
+        self.labels = self.labels[:count]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def take(self, rows: Int[np.ndarray, " n"] | range) -> Arrays:
+        """The arrays of some clips, stacked."""
+        taken = [
+            {name: array[row % self._size] for name, array in self._chunk(row).items()}
+            for row in map(int, rows)
+        ]
+        return {name: np.stack([t[name] for t in taken]) for name in taken[0]}
+
+    def _chunk(self, row: int) -> Arrays:
+        return _opened(str(self._folder / f"{row // self._size * self._size:06d}"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _opened(folder: str) -> Arrays:
+    paths = sorted(pathlib.Path(folder).glob("*.npy"))
+    return {path.stem: np.load(path, mmap_mode="r") for path in paths}
+
+
+def _complete(
+    folder: pathlib.Path, draw: Draw, *, count: int, size: int, workers: int
+) -> None:
+    """Draws the chunks that are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = [
+        start
+        for start in range(0, count, size)
+        if not (folder / f"{start:06d}").is_dir()
+    ]
+    if not starts:
+        return
+    bar = tqdm.tqdm(total=len(starts) * size, desc="looking at clips", mininterval=1.0)
+    with bar:
+        if workers == 0:
+            for start in starts:
+                _write(folder, draw, start, size)
+                bar.update(size)
+            return
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+            with plain_main():
+                pending = [pool.submit(_write, folder, draw, s, size) for s in starts]
+            for done in concurrent.futures.as_completed(pending):
+                done.result()
+                bar.update(size)
+
+
+def _write(folder: pathlib.Path, draw: Draw, start: int, size: int) -> None:
+    temporary = folder / f".{start:06d}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    rows = [draw(index) for index in range(start, start + size)]
+    for name in rows[0][0]:
+        np.save(
+            temporary / f"{name}.npy", np.stack([arrays[name] for arrays, _ in rows])
+        )
+    labels = json.dumps([label for _, label in rows], ensure_ascii=False)
+    (temporary / "labels.json").write_text(labels, encoding="utf-8")
+    try:
+        temporary.rename(folder / f"{start:06d}")
+    except OSError:  # another process was first
+        shutil.rmtree(temporary, ignore_errors=True)

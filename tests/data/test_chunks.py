@@ -1,0 +1,50 @@
+"""Clips found out once: whole chunks, in any order, on whatever was there."""
+
+import os
+
+import numpy as np
+import pytest
+
+from animatrix_jax.data.chunks import Chunks
+
+
+def _draw(index):
+    return {"square": np.array([index, index**2])}, {"name": f"clip {index}"}
+
+
+class _Counted:
+    def __init__(self, fails_at=None):
+        self.asked, self._fails_at = [], fails_at
+
+    def __call__(self, index):
+        if index == self._fails_at:
+            raise RuntimeError("the machine stopped")
+        self.asked.append(index)
+        return _draw(index)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_rows_come_as_they_are_asked_for(tmp_path, workers):
+    chunks = Chunks(tmp_path / "c", _draw, count=7, size=3, workers=workers)
+    assert len(chunks) == 7
+    np.testing.assert_array_equal(
+        chunks.take(np.array([6, 0, 3]))["square"], [[6, 36], [0, 0], [3, 9]]
+    )
+    assert [label["name"] for label in chunks.labels] == [f"clip {n}" for n in range(7)]
+
+
+def test_what_is_there_is_kept_and_more_can_be_asked_for(tmp_path):
+    first, second = _Counted(), _Counted()
+    Chunks(tmp_path, first, count=4, size=2, workers=0)
+    Chunks(tmp_path, second, count=6, size=2, workers=0)
+    assert first.asked == [0, 1, 2, 3] and second.asked == [4, 5]
+
+
+def test_a_chunk_is_whole_or_not_there(tmp_path):
+    with pytest.raises(RuntimeError, match="stopped"):
+        Chunks(tmp_path, _Counted(fails_at=3), count=4, size=2, workers=0)
+    assert sorted(n for n in os.listdir(tmp_path) if n[0] != ".") == ["000000"]
+    again = _Counted()
+    chunks = Chunks(tmp_path, again, count=4, size=2, workers=0)
+    assert again.asked == [2, 3] and len(chunks.labels) == 4
+    assert sorted(os.listdir(tmp_path)) == ["000000", "000002"]
