@@ -34,12 +34,14 @@ class File:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A clip that was looked at, and where it went."""
+    """A clip, in seconds of its file, what was found of it, and where it went."""
 
     name: str
-    id: str
-    found: dict[str, Any]
-    place: str
+    start: float
+    end: float
+    id: str = ""
+    found: dict[str, Any] = dataclasses.field(default_factory=dict)
+    place: str = ""
     why: str = ""
 
 
@@ -121,18 +123,17 @@ class Findings:
                 looked[found["start"], found["end"]] = found
         for start, end in film.get("spans", []):
             name = f"{file.name}@{start:.3f}-{end:.3f}"
+            clip = Clip(name=name, start=start, end=end)
             found = looked.get((start, end))
             if found is None:
                 why = f"too short: {end - start:.2f} s, expected {least:g} s"
-                yield Clip(name=name, id="", found={}, place="filtered", why=why)
+                yield dataclasses.replace(clip, place="filtered", why=why)
             elif "failed" in found:
-                yield Clip(
-                    name=name, id="", found={}, place="set aside", why=found["failed"]
-                )
+                yield dataclasses.replace(clip, place="set aside", why=found["failed"])
             else:
                 why = broken_rule(found, self._rules)
-                yield Clip(
-                    name=name,
+                yield dataclasses.replace(
+                    clip,
                     id=clip_id(file.digest, found),
                     found=found,
                     place="filtered" if why else "kept",

@@ -6,12 +6,13 @@
     {"kind": "label", "name": "labels.jsonl:7", "place": "set aside", "why": "unknown ..."}
 
 A file is kept if one of its clips is; else it is a duplicate if all of its clips are, and
-filtered if not. Set aside is what could not be read, filtered what was read and not wanted.
+filtered if not. A label is kept if a clip is that it speaks of, else it went where the
+first of them went. Set aside is what could not be read, filtered what was read and not wanted.
 """
 
 import collections
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 PLACES = ("kept", "filtered", "set aside", "duplicate")
@@ -71,3 +72,17 @@ def whole_file(fates: Iterable[str]) -> dict[str, Any]:
         return {"place": "set aside", "why": "none of its clips can be used"}
     told = ", ".join(f"{n} {fate}" for fate, n in sorted(counts.items()))
     return {"place": "filtered", "why": f"none of its clips is kept: {told}"}
+
+
+def whole_label(clips: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The place of a label by the entries of the clips that it is about."""
+    clips = list(clips)
+    if not clips:
+        return {"place": "filtered", "why": "its clips are those of another label"}
+    kept = sum(clip["place"] == "kept" for clip in clips)
+    if kept:
+        return {"place": "kept", "clips": kept}
+    first = clips[0]
+    if first["place"] == "duplicate":
+        return {"place": "duplicate", "of": first["of"]}
+    return {"place": first["place"], "why": f"{first['name']}: {first['why']}"}

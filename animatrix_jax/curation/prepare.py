@@ -33,7 +33,7 @@ from animatrix_jax.curation.findings import File, Findings
 from animatrix_jax.curation.inputs import find_inputs, sha256
 from animatrix_jax.curation.journal import Journal, Path
 from animatrix_jax.curation.labels import Labels, read_labels
-from animatrix_jax.curation.ledger import Ledger, whole_file
+from animatrix_jax.curation.ledger import Ledger, whole_file, whole_label
 from animatrix_jax.curation.rules import TIERS, rank
 from animatrix_jax.curation.runner import Runner, write_lines
 from animatrix_jax.curation.settings import Encoding, Looking, Rules, digest
@@ -224,12 +224,17 @@ class _Preparation:
             ledger = Ledger(ledger_file)
             for name, fate in fates:
                 ledger.put("file", name, **fate)
+            spoken: dict[str, list[dict[str, Any]]] = {}
             count = write_lines(
-                new / "rows.jsonl", self._rows(files, labels, duplicates, names, ledger)
+                new / "rows.jsonl",
+                self._rows(files, labels, duplicates, names, ledger, spoken),
             )
-            _label_fates(
-                ledger, labels, {f.name: self._found.films.read(f.key) for f in files}
-            )
+            films = {
+                file.name: self._found.films.read(file.key)
+                for file in files
+                if file.name in labels.lines
+            }
+            _label_fates(ledger, labels, films, spoken)
         summary = {"totals": ledger.totals, "new": self._done}
         if not count:
             self._save_state()
@@ -248,8 +253,12 @@ class _Preparation:
         duplicates: dict[str, str],
         names: dict[str, str],
         ledger: Ledger,
+        spoken: dict[str, list[dict[str, Any]]],
     ) -> Iterator[dict[str, Any]]:
-        """The rows of what is kept; enters every file and clip in the ledger."""
+        """The rows of what is kept; enters every file and clip in the ledger.
+
+        `spoken` gets the places of the clips that each label is about.
+        """
         looking, rules = self._settings.looking, self._settings.rules
         for file in files:
             film, places, of = self._found.films.read(file.key), [], ""
@@ -263,8 +272,8 @@ class _Preparation:
                     place, more = "duplicate", {"of": of}
                 elif place == "kept" and (failure := self._failures.read(clip.id)):
                     place, more = "set aside", {"why": failure["failed"]}
+                line = labels.of(file.name, clip.start, clip.end)
                 if place == "kept":
-                    line = labels.of(file.name, clip.found["start"], clip.found["end"])
                     told = rows_of.tell(clip.found, line, looking.captioner)
                     row = rows_of.row(
                         file.name,
@@ -277,6 +286,9 @@ class _Preparation:
                     more = {"id": clip.id, "tier": row["tier"]}
                     yield row
                 ledger.put("clip", clip.name, place, **more)
+                if line is not None:
+                    told_of = spoken.setdefault(line.name, [])
+                    told_of.append({"place": place, "name": clip.name} | more)
                 places.append(place)
             fate = whole_file(places)
             if fate["place"] == "duplicate":
@@ -451,8 +463,19 @@ def _signatures(lines: epath.Path) -> tuple[list[str], np.ndarray]:
 
 
 def _label_fates(
-    ledger: Ledger, labels: Labels, films: dict[str, dict[str, Any]]
+    ledger: Ledger,
+    labels: Labels,
+    films: dict[str, dict[str, Any]],
+    clips: dict[str, list[dict[str, Any]]],
 ) -> None:
+    """Enters every label: it went where the clips went that it speaks of.
+
+    Args:
+      ledger: where.
+      labels: all that were read.
+      films: by the name of the video.
+      clips: the ledger's entries of a label's clips, by its name.
+    """
     for name, why in labels.set_aside.items():
         ledger.put("label", name, "set aside", why=why)
     for video, lines in labels.lines.items():
@@ -465,4 +488,4 @@ def _label_fates(
                 why = f"it starts after the end of {video}, {film['seconds']:.2f} s"
                 ledger.put("label", line.name, "set aside", why=why)
             else:
-                ledger.put("label", line.name, "kept")
+                ledger.put("label", line.name, **whole_label(clips.get(line.name, [])))
