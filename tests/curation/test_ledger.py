@@ -1,6 +1,5 @@
 """Where everything went: each in one place, with a reason."""
 
-import io
 import json
 
 import pytest
@@ -12,19 +11,20 @@ STILL = {"name": "a.mp4@1-2", "place": "filtered", "why": "still"}
 COPY = {"name": "a.mp4@2-3", "place": "duplicate", "of": "b.mp4@0-1"}
 
 
-def test_nothing_is_in_two_places_or_gone_without_a_reason():
-    file = io.StringIO()
-    ledger = Ledger(file)
-    ledger.put("file", "a", "filtered", why="blank")
-    for wrong in (
-        ("file", "a", "kept"),
-        ("file", "b", "set aside"),
-        ("clip", "c", "duplicate"),
-        ("film", "d", "kept"),
-    ):
-        with pytest.raises(ValueError):
-            ledger.put(*wrong)
-    assert json.loads(file.getvalue()) == {
+def test_nothing_is_in_two_places_or_gone_without_a_reason(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    with path.open("w") as file:
+        ledger = Ledger(file)
+        ledger.put("file", "a", "filtered", why="blank")
+        for wrong in (
+            ("file", "a", "kept"),
+            ("file", "b", "set aside"),
+            ("clip", "c", "duplicate"),
+            ("film", "d", "kept"),
+        ):
+            with pytest.raises(ValueError):
+                ledger.put(*wrong)
+    assert json.loads(path.read_text()) == {
         "kind": "file",
         "name": "a",
         "place": "filtered",
