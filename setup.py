@@ -85,6 +85,7 @@ setuptools.setup(
     packages=setuptools.find_packages(include=["animatrix_jax", "animatrix_jax.*"]),
     package_data={
         "animatrix_jax": [
+            "data/measures/readout.npz",
             "knowledge/*.yaml",
             "weights/*/*",
             "evaluation/*.html",

@@ -40,14 +40,12 @@ from scipy import stats
 
 from animatrix_jax.cels.world import CelClip, CelWorld
 from animatrix_jax.cli import app
+from animatrix_jax.curation.measuring import TRUTH_HEIGHT, true_measures
 from animatrix_jax.data.measures import Measures, measure
 
 FLAGS = flags.FLAGS
 _SPLIT, _SEED = "measures", 11
 _FPS = 24
-# The truth is drawn smaller: in frame heights it is the same.
-_TRUTH_HEIGHT = 64
-_AXES = ((1, 0), (0, 1))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +70,7 @@ def figures(clips: int, *, height: int, frames: int) -> dict[str, Any]:
     """All of them, over so many clips."""
     of = {"seed": _SEED, "split": _SPLIT, "size": clips, "frames": frames}
     world = CelWorld(**of, height=height, width=height)
-    small = CelWorld(**of, height=_TRUTH_HEIGHT, width=_TRUTH_HEIGHT, truth=True)
+    small = CelWorld(**of, height=TRUTH_HEIGHT, width=TRUTH_HEIGHT, truth=True)
     drawn, found, squeezed, truths, rates, cost = [], [], [], [], [], 0.0
     for index in tqdm.trange(clips, desc="measuring clips", mininterval=2.0):
         clip = world[index]
@@ -136,22 +134,11 @@ def scores(
 
 
 def truth(clip: CelClip) -> Truth:
-    """m(x) and d(x) of a clip that was drawn with its truth.
-
-    m(x) is over the pixels that show the figure or the set, weighed by their structure as
-    `measure` weighs them; d(x) is Cel World's own energy of deformation.
-    """
-    known, size = clip.truth, clip.video.shape[1]
-    motion = []
-    for image, flow, visible in zip(clip.video, known.flow, known.visible):
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        slopes = (cv2.Sobel(grey, cv2.CV_32F, *d, scale=0.125) for d in _AXES)
-        weight = np.minimum(cv2.magnitude(*slopes), 8.0) / 8.0 * visible
-        speed = np.linalg.norm(np.where(visible[..., None], flow, 0.0), axis=-1) / size
-        motion.append((speed * weight).sum() / (weight.sum() + 1e-6))
+    """m(x) and d(x) of a clip that was drawn with its truth."""
+    pairs = true_measures(clip)
     return Truth(
-        motion=float(np.mean(motion)),
-        deformation=float(np.sqrt(np.mean(np.square(known.energy)))),
+        motion=float(np.mean(pairs.motion)),
+        deformation=float(np.sqrt(np.mean(np.square(pairs.deformation)))),
     )
 
 

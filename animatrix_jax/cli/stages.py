@@ -12,6 +12,7 @@ import numpy as np
 from animatrix_jax.caption.preference import CaptionPreferenceStage
 from animatrix_jax.caption.stages import CaptionStage
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.curation.measuring import MeasuresStage
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
 from animatrix_jax.judge.preference import PreferenceStage
@@ -38,6 +39,7 @@ STAGES: dict[str, Callable[..., Stage]] = {
     "vae": VAEStage,
     "text": TextStage,
     "probe": ProbeStage,
+    "measures": MeasuresStage,
     "caption_experts": CaptionStage,
     "caption": CaptionStage,
     "caption_preference": CaptionPreferenceStage,

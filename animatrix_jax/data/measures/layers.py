@@ -48,12 +48,19 @@ class CameraResidual:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layers:
-    """m(x), d(x), and the ratio of the figure's motion along the camera's to the
-    ground's: 1 and more under a pan, 0 where the camera follows; 1 if there is no say.
+    """What each pair of frames says.
+
+    Attributes:
+      motion: mean speed, frame heights per frame; m(x) is its mean.
+      deformation: what is left of the flow, frame heights per frame; d(x) is its root
+        mean square.
+      figure_follows: the ratio of the figure's motion along the camera's to the
+        ground's, over the clip: 1 and more under a pan, 0 where the camera follows; 1 if
+        there is no say.
     """
 
-    motion: float
-    deformation: float
+    motion: Float[np.ndarray, " s"]
+    deformation: Float[np.ndarray, " s"]
     figure_follows: float
 
 
@@ -73,7 +80,7 @@ def camera_residual(
 
 
 def measure_layers(matches: Matches, plane: float) -> Layers:
-    """m(x) and d(x) of a clip whose second plane is `plane`."""
+    """Motion and deformation of a clip whose second plane is `plane`."""
     flow, ground = matches.flow, matches.ground_flow
     middle = middle_weight(*flow.shape[1:3])
     weight = (matches.structure + 0.02) * middle
@@ -97,8 +104,8 @@ def measure_layers(matches: Matches, plane: float) -> Layers:
     redrawn = (lost * (1.0 - matches.matched)).sum((1, 2)) / seen
     squares += np.square(_REDRAWN * np.maximum(redrawn - _COVERED, 0.0))
     return Layers(
-        motion=float(motion.mean()),
-        deformation=float(np.sqrt(squares.mean())),
+        motion=motion,
+        deformation=np.sqrt(squares),
         figure_follows=_follows(matches, middle),
     )
 
