@@ -1,6 +1,6 @@
 """How far AniCaption is to be trusted, on worlds that it has never seen.
 
-    python -m benchmarks.anicaption --checkpoint=DIR [--clips=384] [--json]
+    python -m benchmarks.anicaption [--checkpoint=nano] [--clips=384] [--json]
 
 Clips of Cel World's held-out worlds (characters, colours, places and rigs that training
 never draws), 33 frames at 128 px, by the world's own odds; and the same clips after H.264
@@ -36,7 +36,6 @@ from animatrix_jax.caption.wear import VARIANTS
 from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.cli import app
-from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.mentions import find_mentions
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
@@ -56,8 +55,6 @@ class Clips:
 def main(argv: list[str]) -> None:
     """Prints the figures."""
     del argv
-    if not FLAGS.checkpoint:
-        raise UserError("which labeller? --checkpoint=DIR, of a run with an AniCaption")
     labeller = load_anicaption(FLAGS.checkpoint)
     clips = draw(labeller, FLAGS.clips, held_out=FLAGS.held_out)
     variants = {name: score(labeller, clips, name) for name in clips.sights}
@@ -220,7 +217,7 @@ def show(report: dict) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("checkpoint", None, "A shipped model, or a run's folder.")
+    flags.DEFINE_string("checkpoint", "nano", "A shipped model, or a run's folder.")
     flags.DEFINE_integer("clips", 384, "How many.")
     flags.DEFINE_integer("prose", 128, "Clips that are written of; 0: none.")
     flags.DEFINE_bool("held_out", True, "Held-out worlds; else the default world.")

@@ -14,10 +14,10 @@ from animatrix_jax.training.config import base_config, parse_arg
 
 STAGES = {
     "measures": {
-        "data": {"clips": 4096, "held_out": 256},
+        "data": {"clips": 8192, "held_out": 256},
         "batch": {"size": 32},
         "optimizer": {"learning_rate": 2e-3, "ema_decay": 0.995},
-        "loop": {"steps": 2500, "validate_every": 250, "checkpoint_every": 250},
+        "loop": {"steps": 4000, "validate_every": 250, "checkpoint_every": 250},
     },
 }
 

@@ -1,6 +1,6 @@
 """Labels a folder of videos: one line a shot, tags with confidences, and prose.
 
-    animatrix caption --videos=DIR --out=labels.jsonl --checkpoint=runs/caption
+    animatrix caption --videos=DIR --out=labels.jsonl
     animatrix caption --videos=DIR --out=labels.jsonl --checkpoint=vlm:MODEL
 
 Shots are found by PySceneDetect. The same call again labels only what is new or has
@@ -29,7 +29,7 @@ flags.DEFINE_string("videos", None, "The folder of videos.", allow_override=True
 flags.DEFINE_string("out", None, "The label file.", allow_override=True)
 flags.DEFINE_string(
     "checkpoint",
-    None,
+    "nano",
     "The labeller: a shipped model, a run's folder, or vlm:MODEL.",
     allow_override=True,
 )
@@ -42,8 +42,6 @@ def main(argv: list[str]) -> None:
         raise UserError(f"unexpected argument {argv[1]!r}")
     if not FLAGS.videos or not FLAGS.out:
         raise UserError("both --videos=DIR and --out=FILE.jsonl are needed")
-    if not FLAGS.checkpoint:
-        raise UserError("which labeller? --checkpoint=DIR or --checkpoint=vlm:MODEL")
     from animatrix_jax.caption.labeller import load_labeller
 
     try:

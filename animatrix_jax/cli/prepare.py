@@ -1,7 +1,7 @@
 """Turns a folder of videos into a dataset to train on, or brings one up to date.
 
     animatrix prepare --videos=DIR --out=DATASET --workers=4
-    animatrix prepare --videos=DIR --out=DATASET --captioner=runs/caption
+    animatrix prepare --videos=DIR --out=DATASET --captioner=nano
     animatrix prepare --videos=DIR --out=DATASET --checkpoint=pico
     animatrix prepare --videos=DIR --out=DATASET --set=min_side=128,max_seconds=10
     animatrix prepare --videos=gs://B/videos --out=gs://B/dataset --runner=dataflow -- \\

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -222,22 +220,3 @@ def test_a_folder_of_nothing_is_refused(tmp_path):
         find_videos(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         find_videos(tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["-m", "animatrix_jax.cli.main", "caption", "--videos=v", "--out=o.jsonl"],
-        ["-m", "benchmarks.anicaption", "--json"],
-    ],
-)
-def test_without_a_labeller_one_line_asks_which(command):
-    done = subprocess.run(
-        [sys.executable, *command],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 2 and "which labeller? --checkpoint=DIR" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
