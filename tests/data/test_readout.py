@@ -77,6 +77,9 @@ def test_pairs_that_are_the_same_picture_have_no_new_drawing(params, seen):
         *(("twos", np.arange(PAIRS) % 2 == phase) for phase in range(2)),
         *(("threes", np.arange(PAIRS) % 3 == phase) for phase in range(3)),
         *(("fours_plus", np.arange(PAIRS) % n == 1) for n in (4, 5, 6)),
+        # Action that pauses.
+        ("ones", np.arange(PAIRS) < 12),
+        ("twos", (np.arange(PAIRS) % 2 == 1) & (np.arange(PAIRS) >= 8)),
         (
             "modulated",
             np.where(abs(np.arange(PAIRS) - 12) < 5, 1, np.arange(24) % 3 == 1),
@@ -100,3 +103,12 @@ def test_weights_are_kept_in_half_precision(params, tmp_path):
     np.testing.assert_allclose(
         found["pair"]["kernel"], params["pair"]["kernel"], rtol=1e-3, atol=1e-4
     )
+
+
+def test_parts_of_a_long_clip_may_pause_and_be_on_other_phases():
+    params = readout.init(np.random.default_rng(0))
+    twos = np.tile([1, 0], 20)
+    new = np.concatenate([twos, [0], twos, np.zeros(40)]) * 8.0 - 4.0
+    parts = np.array_split(new[None], 3, axis=1)
+    logits = sum(readout.cadence_logits(params, part)[0] for part in parts)
+    assert readout.CADENCES[int(np.argmax(logits))] == "twos"

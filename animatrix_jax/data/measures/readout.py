@@ -38,6 +38,7 @@ _CONVS = ((CHANNELS, 16, 2), (16, 32, 2), (32, 32, 1))
 _WIDTH, _DILATIONS = 64, (1, 2, 4)
 _LOUDEST, _MOST = 6.0, 3.0
 FLOOR = 1e-3  # e, frame heights per frame
+_PARTS, _WHOLE = 6, 0.9
 _PERIODS = {"twos": (2,), "threes": (3,), "fours_plus": (4, 5, 6)}
 
 Params = dict[str, Any]
@@ -198,17 +199,46 @@ def clip_means(said: Said, same: Any, xp: Any = np) -> tuple[Any, Any]:
 
 
 def cadence_logits(params: Params, new: Any, xp: Any = np) -> Any:
-    """Log-odds [b k] of each of `CADENCES` by z [b s]."""
+    """Log-odds [b k] of each of `CADENCES` by z [b s].
+
+    An even sheet may also hold its drawing before or after some stretch: action pauses.
+    """
     pairs = new.shape[-1]
     scale = xp.log1p(xp.exp(params["cadence"]["scale"]))
+    windows, priors = exposed_stretches(pairs)
     found = []
     for name in CADENCES:
         sheets = exposure_sheets(name, pairs)
         score = scale * (new @ sheets.T)
+        if name in ("ones", *_PERIODS):
+            beats = new[:, None] * sheets
+            score = scale * (beats @ windows.T) + priors
+            score = score.reshape(len(new), -1)
         top = score.max(axis=-1, keepdims=True)
         total = xp.log(xp.exp(score - top).sum(axis=-1)) + top[..., 0]
         found.append(total - float(np.log(len(sheets))))
     return xp.stack(found, axis=-1) + params["cadence"]["bias"]
+
+
+@functools.lru_cache(maxsize=64)
+def exposed_stretches(
+    pairs: int,
+) -> tuple[Float32[np.ndarray, "w s"], Float32[np.ndarray, " w"]]:
+    """Stretches in which a figure moves, and the logarithm of how likely each is: the
+    whole more often than all others, which begin and end at sixths; or none."""
+    edges = np.round(np.linspace(0, pairs, _PARTS + 1)).astype(int)
+    times = np.arange(pairs)
+    windows = [
+        (times >= edges[i]) & (times < edges[j])
+        for i in range(_PARTS)
+        for j in range(i + 1, _PARTS + 1)
+        if (i, j) != (0, _PARTS)
+    ]
+    windows.append(np.zeros(pairs, bool))
+    priors = np.full(len(windows) + 1, np.log((1 - _WHOLE) / len(windows)))
+    priors[0] = np.log(_WHOLE)
+    whole = np.array([np.ones(pairs), *windows], np.float32)
+    return whole, priors.astype(np.float32)
 
 
 @functools.lru_cache(maxsize=512)
@@ -310,23 +340,18 @@ _LONGEST = 48
 
 
 def read(found: Evidence, params: Params) -> Readout:
-    """The measures of a clip; its cadence, if long, is that of most of its parts."""
+    """The measures of a clip; the parts of a long one may be on other phases."""
     seen = {
         field.name: getattr(found, field.name)[None]
         for field in dataclasses.fields(found)
     }
     said = forward(params, seen)
     motion, deformation = clip_means(said, seen["same"])
-    count = said.new.shape[1]
-    parts = np.array_split(said.new, max(1, -(-count // _LONGEST)), axis=1)
-    cadences = [
-        CADENCES[int(cadence_logits(params, part)[0].argmax())] for part in parts
-    ]
-    most = max(set(cadences), key=cadences.count)
-    agree = cadences.count(most) >= 0.6 * len(cadences)
+    parts = np.array_split(said.new, max(1, -(-said.new.shape[1] // _LONGEST)), axis=1)
+    logits = sum(cadence_logits(params, part)[0] for part in parts)
     return Readout(
         motion=float(motion[0]),
         deformation=float(deformation[0]) if deformation[0] > 2e-6 else 0.0,
-        cadence=most if agree else "modulated",
+        cadence=CADENCES[int(np.argmax(logits))],
         repeated=float((said.new[0] < 0).mean()),
     )
