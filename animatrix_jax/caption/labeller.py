@@ -107,6 +107,9 @@ class Labeller(Protocol):
     name: str
     """What `load_labeller` was given."""
 
+    threshold: float
+    """A field is claimed from this confidence on."""
+
     digest: str
     """Names the weights and the taxonomy: labels of one digest can be kept together."""
 
@@ -128,9 +131,14 @@ def load_labeller(name: str) -> Labeller:
     if not name:
         raise UserError("no labeller: name a checkpoint, or vlm:MODEL")
     if name.startswith(VLM_PREFIX):
-        from animatrix_jax.caption.vlm import load_vlm
+        try:
+            from animatrix_jax.caption.vlm import load_vlm
 
-        return load_vlm(name.removeprefix(VLM_PREFIX))
+            return load_vlm(name.removeprefix(VLM_PREFIX))
+        except ImportError as error:
+            raise UserError(
+                f"{name} needs the extra vlm: pip install '.[vlm]' ({error})"
+            ) from error
     from animatrix_jax.caption.anicaption import load_anicaption
 
     return load_anicaption(name)

@@ -11,7 +11,7 @@ plain here. Of each frame t and the next, with DIS flow u and its robust affine 
 
 `whole` has what is said of the clip at once: the sums of A, how periodic each change is
 (the area under the ROC curve of changes on the beat against those off it, as in
-data/measures.py), and its colours. Frames are squashed to a square; the aspect ratio is
+data/measures/), and its colours. Frames are squashed to a square; the aspect ratio is
 in `whole`, and flow is in heights of the true frame.
 """
 

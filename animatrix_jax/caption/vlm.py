@@ -127,12 +127,9 @@ def load_vlm(model: str) -> VlmLabeller:
     """The labeller of a model's folder, or of one that transformers finds by its name.
 
     Raises:
-      UserError: if the extra `vlm` is not installed, or there is no such model.
+      ImportError: if the extra `vlm` is not installed.
+      UserError: if there is no such model.
     """
-    try:
-        from animatrix_jax.caption.vlm_chat import QwenChat
-    except ImportError as error:
-        raise UserError(
-            f"vlm:{model} needs the extra vlm: pip install '.[vlm]' ({error})"
-        ) from error
+    from animatrix_jax.caption.vlm_chat import QwenChat  # torch and transformers
+
     return VlmLabeller(name=f"vlm:{model}", chat=QwenChat.load(model))

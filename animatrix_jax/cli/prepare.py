@@ -49,7 +49,13 @@ def main(argv: list[str]) -> None:
     except ImportError as error:
         raise UserError(f"{error}: pip install '.[train,data]' in a clone") from error
     settings = parse_settings([*FLAGS.set, f"captioner={FLAGS.captioner}"])
-    runner = Runner(name=FLAGS.runner, workers=FLAGS.workers, options=tuple(argv[1:]))
+    options = check_options(argv[1:])
+    runner = Runner(name=FLAGS.runner, workers=FLAGS.workers, options=options)
+    encoders = None
+    if FLAGS.checkpoint:
+        from animatrix_jax.curation.cached import cache, encoders_for
+
+        encoders = encoders_for(FLAGS.out, FLAGS.checkpoint)
     summary = prepare(
         FLAGS.videos,
         FLAGS.out,
@@ -62,13 +68,28 @@ def main(argv: list[str]) -> None:
         print(f"{sum(places.values())} {kind}s: {told}")
     tiers = ", ".join(f"{n} {tier}" for tier, n in summary["tiers"].items())
     print(f"{summary['clips']} clips ({tiers}) in {summary['out']}")
-    if FLAGS.checkpoint:
-        from animatrix_jax.curation.cached import cache
-
-        summary["encoded"] = cache(FLAGS.out, FLAGS.checkpoint)
+    if encoders is not None:
+        summary["encoded"] = cache(FLAGS.out, encoders)
         encoded = summary["encoded"]
         print(f"latents of {encoded['clips']} clips in {encoded['folder']}")
     app.print_json(summary)
+
+
+def check_options(words: list[str]) -> tuple[str, ...]:
+    """Beam's own flags: each word is one, or the value of the one before.
+
+    Raises:
+      UserError: for any other word, which Beam would pass by.
+    """
+    before = ""
+    for word in words:
+        is_flag = word.startswith("--")
+        if not is_flag and (not before.startswith("--") or "=" in before):
+            raise UserError(
+                f"unexpected argument {word!r}; after -- come the runner's own flags"
+            )
+        before = word
+    return tuple(words)
 
 
 def parse_settings(items: list[str]) -> Any:

@@ -1,10 +1,10 @@
 """Videos out of zip and tar archives, none of which may land elsewhere.
 
 A member is refused, with its reason, if its name is absolute or climbs out (`..`), if it
-is a link or a device, if it is encrypted, or if it grows as no video does when it is
-unpacked. Of members of one name the last counts, as where an archive is unpacked; each
-earlier one is refused. Members are written under names of our own, so that none is taken
-from an archive.
+is a link or a device, if it is encrypted, or if it, or all of the archive, grows as no
+video does when it is unpacked. Hidden ones are passed by, as in a folder. Of members of
+one name the last counts, as where an archive is unpacked; each earlier one is refused.
+Members are written under names of our own, so that none is taken from an archive.
 """
 
 import collections
@@ -13,6 +13,7 @@ import hashlib
 import lzma
 import os
 import pathlib
+import posixpath
 import re
 import stat
 import tarfile
@@ -24,15 +25,17 @@ from typing import IO
 from etils import epath
 
 from animatrix_jax.curation.journal import Path
-from animatrix_jax.data.video import VIDEO_SUFFIXES
+from animatrix_jax.data.finding import is_hidden, is_video
 
 _ZIP = (".zip",)
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_UNREAD = (".7z", ".rar", ".tar.zst", ".tzst", ".tar.lz4")
 _CHUNK = 1 << 20
 # "Re:Zero 01.mp4" is a name, "C:/01.mp4" is a path.
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 # Video hardly shrinks; what grows a hundredfold is meant to fill a disk.
 _MAX_GROWTH = 100
+_GROWS = "it, or all of its archive, grows more than a hundredfold: no video does"
 _DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
     *(EOFError, OSError, NotImplementedError, RuntimeError, ValueError),
@@ -54,6 +57,11 @@ class Member:
 def is_archive(name: str) -> bool:
     """Whether a name ends as an archive's does."""
     return name.lower().endswith(_ZIP + _TAR)
+
+
+def is_unread(name: str) -> bool:
+    """Whether a name ends as that of an archive which is not read here."""
+    return name.lower().endswith(_UNREAD)
 
 
 def unpack(archive: Path, folder: Path) -> Iterator[Member]:
@@ -84,40 +92,50 @@ def _replaced(member: Member, number: int) -> Member:
 
 
 def _zip(file: IO[bytes], folder: pathlib.Path) -> Iterator[Member]:
+    left = _allowed(file)
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
-            if info.is_dir() or not _is_video(info.filename):
+            if info.is_dir() or not _is_wanted(info.filename):
                 continue
+            name = _normal(info.filename)
             refused = _outside(info.filename)
             if stat.S_ISLNK(info.external_attr >> 16):
                 refused = "it is a link"
             elif info.flag_bits & 1:
                 refused = "it is encrypted"
-            elif info.file_size > _MAX_GROWTH * max(info.compress_size, 1):
-                refused = "it grows more than a hundredfold: no video does"
+            elif info.file_size > min(left, _MAX_GROWTH * max(info.compress_size, 1)):
+                refused = _GROWS
             if refused:
-                yield Member(name=info.filename, refused=refused)
+                yield Member(name=name, refused=refused)
                 continue
-            yield _kept(info.filename, folder, info.file_size, archive, info)
+            left -= info.file_size
+            yield _kept(name, folder, info.file_size, archive, info)
 
 
 def _tar(file: IO[bytes], folder: pathlib.Path) -> Iterator[Member]:
-    allowed = _MAX_GROWTH * max(os.fstat(file.fileno()).st_size, _CHUNK)
+    left = _allowed(file)
     with tarfile.open(fileobj=file, mode="r:*") as archive:
         for info in archive:
-            if info.isdir() or not _is_video(info.name):
+            if info.isdir() or not _is_wanted(info.name):
                 continue
+            name = _normal(info.name)
             refused = _outside(info.name)
             if info.issym() or info.islnk():
                 refused = "it is a link"
             elif not info.isfile():
                 refused = "it is no plain file"
-            elif info.size > allowed:
-                refused = "it grows more than a hundredfold: no video does"
+            elif info.size > left:
+                refused = _GROWS
             if refused:
-                yield Member(name=info.name, refused=refused)
+                yield Member(name=name, refused=refused)
                 continue
-            yield _kept(info.name, folder, info.size, archive, info)
+            left -= info.size
+            yield _kept(name, folder, info.size, archive, info)
+
+
+def _allowed(file: IO[bytes]) -> int:
+    """Bytes that the videos of an archive may come to."""
+    return _MAX_GROWTH * max(os.fstat(file.fileno()).st_size, _CHUNK)
 
 
 def _kept(name: str, folder: pathlib.Path, size: int, archive, info) -> Member:
@@ -146,8 +164,15 @@ def _kept(name: str, folder: pathlib.Path, size: int, archive, info) -> Member:
     return Member(name=name, path=str(path))
 
 
-def _is_video(name: str) -> bool:
-    return name.lower().endswith(VIDEO_SUFFIXES)
+def _is_wanted(name: str) -> bool:
+    """Whether a member is a video, and none that is hidden."""
+    parts = posixpath.normpath(name.replace("\\", "/")).split("/")
+    return is_video(name) and not any(map(is_hidden, set(parts) - {".."}))
+
+
+def _normal(name: str) -> str:
+    """A member's name as a label has it: "./a.mp4" is "a.mp4"."""
+    return name if leads_out(name) else posixpath.normpath(name)
 
 
 def leads_out(name: str) -> bool:

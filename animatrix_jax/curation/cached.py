@@ -65,7 +65,11 @@ class Encoders:
         tower = text.params["encoder"]
         self.vae_mark = fingerprint(vae.params, self._vae_config)
         self.text_mark = fingerprint(tower, self._text_config)
-        self._vae, self._text = jax.device_put((vae.params, tower))
+        self._held = (vae.params, tower)
+
+    @functools.cached_property
+    def _params(self) -> Any:
+        return jax.device_put(self._held)
 
     @functools.cached_property
     def schema(self) -> Any:
@@ -76,7 +80,7 @@ class Encoders:
     def latents(self, videos: np.ndarray) -> np.ndarray:
         """uint8 [b t h w 3] to float16 latents, in the one batch that is compiled."""
         whole = videos[np.resize(np.arange(len(videos)), _BATCH)]
-        found = np.asarray(self._encode_videos(self._vae, whole), np.float32)
+        found = np.asarray(self._encode_videos(self._params[0], whole), np.float32)
         if not np.abs(found).max() < np.finfo(np.float16).max:
             raise ValueError("expected latents within float16, got larger ones")
         return found[: len(videos)].astype(np.float16)
@@ -89,7 +93,7 @@ class Encoders:
             padded = [*some, *[""] * (_BATCH - len(some))]
             ids = self._tokenizer.encode(padded, self.text_length)
             vectors = np.asarray(
-                self._encode_texts(self._text, ids.tokens, ids.mask), np.float32
+                self._encode_texts(self._params[1], ids.tokens, ids.mask), np.float32
             )
             for row, mask in zip(vectors[: len(some)], ids.mask):
                 found.append(row[mask].astype(np.float16))
@@ -112,21 +116,29 @@ class Encoders:
         return jax.jit(encode)
 
 
-def cache(dataset: str | os.PathLike, checkpoint: str) -> dict[str, Any]:
-    """Encodes a dataset, or what is new in it.
+def encoders_for(dataset: str | os.PathLike, checkpoint: str) -> Encoders:
+    """The encoders of a checkpoint, if they can encode a dataset: known before it is made.
+
+    Raises:
+      UserError: if it is not local, or the checkpoint cannot encode.
+    """
+    if "://" in os.fspath(dataset):
+        raise UserError(f"--checkpoint encodes local datasets: mount {dataset}")
+    return Encoders(checkpoint)
+
+
+def cache(dataset: str | os.PathLike, encoders: Encoders) -> dict[str, Any]:
+    """Encodes a dataset, or what is new in it, in this process.
 
     Returns:
       The folder, how many clips have latents, and how many shards were encoded now.
 
     Raises:
-      UserError: if it is no dataset, or the checkpoint cannot encode.
+      UserError: if it is no dataset, or none of its clips is long enough.
     """
-    if "://" in os.fspath(dataset):
-        raise UserError(f"--checkpoint encodes local datasets: mount {dataset}")
     folder = pathlib.Path(dataset)
     read_columns(folder)
     state = json.loads((folder / ".work" / "state.json").read_text())
-    encoders = Encoders(checkpoint)
     out = prepared.cache_folder(folder, **encoders.shape)
     work = folder / ".work" / out.name
     work.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from etils import epath
 
 from animatrix_jax.curation import archives
 from animatrix_jax.curation.journal import Path, write_whole
-from animatrix_jax.data.video import VIDEO_SUFFIXES
+from animatrix_jax.data.finding import is_inside, is_video, walk
 from animatrix_jax.errors import UserError
 
 _CHUNK = 1 << 20
@@ -50,13 +50,20 @@ def find_inputs(folder: Path, *, unpacked: Path) -> list[Input]:
     if not root.is_dir():
         raise UserError(f"no such folder of videos: {folder}")
     found = []
-    for path in _files(root):
-        name = os.fspath(path.relative_to(root))
-        if archives.is_archive(name):
+    for path, is_link in _files(root):
+        name, refused = os.fspath(path.relative_to(root)), ""
+        if is_link:
+            refused = "it is a link to a folder, and none is followed"
+        elif archives.is_archive(name):
             found += _members(name, path, epath.Path(unpacked), root)
-        elif name.lower().endswith(VIDEO_SUFFIXES):
-            refused = "" if _is_inside(path, root) else "it is a link out of the folder"
-            found.append(Input(name=name, path=os.fspath(path), refused=refused))
+            continue
+        elif archives.is_unread(name):
+            refused = "archives of this kind are not read: unpack it"
+        elif not is_video(name):
+            continue
+        elif not _is_inside(path, root):
+            refused = "it is a link out of the folder"
+        found.append(Input(name=name, path=os.fspath(path), refused=refused))
     if not found:
         raise UserError(f"no video file in {folder}")
     return sorted(found, key=lambda item: os.fsencode(item.name))
@@ -110,10 +117,12 @@ def _members(
     if refused:
         yield Input(name=name, path=os.fspath(path), refused=refused)
         return
+    empty = True
     for member in archives.unpack(path, _own_folder(name, path, unpacked)):
-        refused = member.refused
-        inner = f"{name}/{member.name}" if member.name else name
-        yield Input(name=inner, path=member.path, refused=refused)
+        inner, empty = f"{name}/{member.name}" if member.name else name, False
+        yield Input(name=inner, path=member.path, refused=member.refused)
+    if empty:
+        yield Input(name=name, path=os.fspath(path), refused="no video is in it")
 
 
 def _own_folder(name: str, path: epath.Path, unpacked: epath.Path) -> epath.Path:
@@ -128,30 +137,15 @@ def _own_folder(name: str, path: epath.Path, unpacked: epath.Path) -> epath.Path
     return folder
 
 
-def _files(root: epath.Path) -> list[epath.Path]:
-    if isinstance(root, os.PathLike) and os.path.isdir(root):
-        return [
-            epath.Path(os.path.join(base, name))
-            for base, folders, names in os.walk(root)
-            for name in names
-            if _is_seen(os.path.relpath(base, root)) and not _is_hidden(name)
-        ]
-    return [path for path in root.glob("**/*") if path.is_file()]
-
-
-def _is_seen(folder: str) -> bool:
-    return folder == "." or not any(_is_hidden(p) for p in folder.split(os.sep))
-
-
-def _is_hidden(name: str) -> bool:
-    # An ellipsis hides nothing: "...And Then 01.mp4".
-    return name.startswith(".") and not name.startswith("...")
+def _files(root: epath.Path) -> Iterable[tuple[epath.Path, bool]]:
+    """The files, and whether each is a link to a folder, which is not followed."""
+    if "://" in os.fspath(root):
+        return ((path, False) for path in root.glob("**/*") if path.is_file())
+    return ((epath.Path(path), link) for path, link in walk(root))
 
 
 def _is_inside(path: epath.Path, root: epath.Path) -> bool:
-    return os.path.realpath(path).startswith(os.path.realpath(root) + os.sep) or (
-        "://" in os.fspath(root)
-    )
+    return "://" in os.fspath(root) or is_inside(path, root)
 
 
 def sha256(path: Path) -> str:

@@ -239,9 +239,11 @@ class _Preparation:
         if not count:
             self._save_state()
             (new / "ledger.jsonl").replace(self._out / "ledger.jsonl")
+            old = "; the dataset of before is still there"
             raise UserError(
                 f"none of {len(files) + len(fates)} files gives a clip that is kept:"
                 f" see {self._out / 'ledger.jsonl'}"
+                + (old if (self._out / "dataset_info.json").exists() else "")
             )
         summary |= self._fill(new, count, summary["totals"])
         return summary
@@ -418,16 +420,28 @@ class _Preparation:
 @contextlib.contextmanager
 def _alone(work: epath.Path) -> Iterator[None]:
     """Keeps a second call out of the same work, where the file system can tell."""
-    work.mkdir(parents=True, exist_ok=True)
+    with _written(work.parent):
+        work.mkdir(parents=True, exist_ok=True)
     if "://" in os.fspath(work):
         yield
         return
-    with open(work / "lock", "w") as file:
+    with _written(work.parent):
+        (work / "lock").touch()
+    with open(work / "lock", "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"another call is at work in {work.parent}") from error
         yield
+
+
+@contextlib.contextmanager
+def _written(out: epath.Path) -> Iterator[None]:
+    """A dataset's folder that cannot be written is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror or error}") from error
 
 
 def _with_captioner(settings: Settings) -> Settings:

@@ -1,8 +1,9 @@
 """From what is known of a kept clip to its row in the dataset, and to the columns.
 
 Tags come from the best that speaks of a field: a label, the captioner, the measures. A tag
-that contradicts a better one is left out, and so is a tag of a field of which a label says
-`unknown`. The confidence of a tag is of who claims it: a label's is 1 where it gives none,
+that contradicts a better one is left out. A field of which a label says `unknown` is left
+out whatever others say; where that has a confidence, a labeller only was not sure enough,
+and the measures may still speak. The confidence of a tag is of who claims it: a label's is 1 where it gives none,
 measures claim without confidence.
 """
 
@@ -58,7 +59,8 @@ def tell(clip: Mapping[str, Any], line: Line | None, captioner: str) -> Told:
     if line is not None:
         label = line.label
         sure = {_field(tag): 1.0 for tag in label.tags} | dict(label.confidence)
-        claims.append(_Claim(tags=label.tags, confidence=sure, unknown=label.unknown))
+        left_out = [field for field in label.unknown if field not in label.confidence]
+        claims.append(_Claim(tags=label.tags, confidence=sure, unknown=left_out))
         summary, description = label.summary, label.description
         by.append("label")
     if caption is not None:

@@ -9,14 +9,15 @@ that a second call does what is new and nothing else.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
-import math
 
-from animatrix_jax.errors import UserError
+from animatrix_jax.errors import UserError, check_range
 
 # Raised by hand when the code finds other numbers under the same settings.
 _VERSION = 4
+_check = functools.partial(check_range, error=UserError)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,10 +52,10 @@ class Looking:
     captioner_digest: str = ""
 
     def __post_init__(self):
-        _check(self, 1, None, "samples", "sample_height", "measure_height")
-        _check(self, 2, None, "measure_frames")
-        _check(self, 1, 240, "measure_fps")
-        _check(self, 0, None, "cut_ratio", "cut_change")
+        _check(self, "samples", "sample_height", "measure_height", low=1)
+        _check(self, "measure_frames", low=2)
+        _check(self, "measure_fps", low=1, high=240)
+        _check(self, "cut_ratio", "cut_change", low=0)
         if not 0 < self.min_seconds < self.max_seconds:
             raise UserError(
                 f"expected 0 < min_seconds < max_seconds, got {self.min_seconds:g} and"
@@ -79,9 +80,9 @@ class Encoding:
     key_every: int = 24
 
     def __post_init__(self):
-        _check(self, 16, None, "max_height")
-        _check(self, 0, 51, "crf")
-        _check(self, 1, None, "key_every")
+        _check(self, "max_height", low=16)
+        _check(self, "crf", low=0, high=51)
+        _check(self, "key_every", low=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Rules:
     """What is kept, and the tier of what is kept.
 
     A clip is filtered for the first of these that it breaks. What is left is tier B; A
-    and S ask for more (see `tiers.tier`).
+    and S ask for more (see `rules.tier`).
 
     Attributes:
       min_side: pixels of the shorter side, without bars.
@@ -122,21 +123,13 @@ class Rules:
     s_deformation: float = 1.0
 
     def __post_init__(self):
-        _check(self, 0, 1, "max_blank", "min_change", "max_blur", "max_text")
-        _check(self, 0, 1, "a_blur", "s_blur", "a_confidence", "s_confidence")
-        _check(self, 0, 64, "near")
-        _check(self, 1, None, "min_side", "a_side", "s_side")
-        _check(self, 0, None, "s_deformation")
+        _check(self, "max_blank", "min_change", "max_blur", "max_text", low=0, high=1)
+        _check(self, "a_blur", "s_blur", "a_confidence", "s_confidence", low=0, high=1)
+        _check(self, "near", low=0, high=64)
+        _check(self, "min_side", "a_side", "s_side", low=1)
+        _check(self, "s_deformation", low=0)
         if len(self.a_motion) != 2 or not 0 <= self.a_motion[0] < self.a_motion[1]:
             raise UserError(f"expected a_motion=LOW:HIGH, got {self.a_motion}")
-
-
-def _check(settings: object, low: float, high: float | None, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if not low <= value <= (math.inf if high is None else high):
-            most = "or more" if high is None else f"to {high:g}"
-            raise UserError(f"{name} is {value:g}; expected {low:g} {most}")
 
 
 def digest(*parts: object) -> str:

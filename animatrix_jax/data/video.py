@@ -15,6 +15,7 @@ import io
 import itertools
 import math
 import os
+import re
 import struct
 from collections.abc import Iterator
 
@@ -100,18 +101,20 @@ def scan(path: Path) -> VideoInfo:
     with _open(path) as container:
         stream = _stream(container)
         claimed = _info(container, stream)
-        count, last = 0, 0.0
+        count, end = 0, 0.0
         for shot in _shots(container, stream):
             if count == 0:
                 claimed = _turned(claimed, shot.frame)
-            count, last = count + 1, shot.time
+            count, end = count + 1, shot.time + shot.seconds
     if count == 0:
         raise VideoError("no frame decodes")
-    expected = claimed.frames or round(claimed.seconds * claimed.fps)
-    if count < 0.9 * expected:
-        raise VideoError(f"truncated: {count} of {expected} frames decode")
-    seconds = last + 1.0 / claimed.fps
-    return dataclasses.replace(claimed, decoded=count, seconds=seconds)
+    if count < 0.9 * claimed.frames:
+        raise VideoError(f"truncated: {count} of {claimed.frames} frames decode")
+    if not claimed.frames and end < 0.9 * claimed.seconds - 1.0 / claimed.fps:
+        raise VideoError(
+            f"truncated: {end:.2f} of {claimed.seconds:.2f} seconds decode"
+        )
+    return dataclasses.replace(claimed, decoded=count, seconds=end)
 
 
 def read_video(
@@ -131,10 +134,10 @@ def read_video(
     with _open(path) as container:
         stream = _stream(container)
         shots = _shots_from(container, stream, start)
-        period, aspect = 1.0 / _info(container, stream).fps, _pixel_aspect(stream)
+        aspect = _pixel_aspect(stream)
         end = start + (frames - 0.5) / fps
         images = []
-        for frame, count in _on_screen(shots, start, fps, end, period):
+        for frame, count in _on_screen(shots, start, fps, end):
             image = fit(_upright(frame, aspect), height=height, width=width)
             images += [image] * count
     if len(images) < frames:
@@ -170,7 +173,7 @@ def stream_video(
         rate = info.fps if fps is None else fps
         aspect = _pixel_aspect(stream)
         shots = _shots_from(container, stream, start)
-        for frame, count in _on_screen(shots, start, rate, end, 1.0 / info.fps):
+        for frame, count in _on_screen(shots, start, rate, end):
             image = _upright(frame, aspect, height)
             for _ in range(count):
                 yield image
@@ -215,10 +218,14 @@ def read_image(path: Path, height: int, width: int) -> UInt8[np.ndarray, "h w 3"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Shot:
-    """A decoded frame and when it comes on screen, in seconds."""
+    """A decoded frame, when it comes on screen and how long it stays, in seconds.
+
+    A later frame may come sooner; of the last frame alone `seconds` counts.
+    """
 
     frame: av.VideoFrame
     time: float
+    seconds: float
 
 
 def is_of_system(error: BaseException | None) -> bool:
@@ -278,18 +285,26 @@ def _is_cover(stream: av.VideoStream) -> bool:
 
 def _info(container: av.container.InputContainer, stream: av.VideoStream) -> VideoInfo:
     rate = stream.average_rate or stream.guessed_rate or fractions.Fraction(25)
-    if stream.duration is not None and stream.time_base is not None:
-        seconds = float(stream.duration * stream.time_base)
-    else:
-        seconds = (container.duration or 0) / av.time_base
     return VideoInfo(
         width=_width(stream.codec_context.width, _pixel_aspect(stream)),
         height=stream.codec_context.height,
         fps=float(rate),
         frames=stream.frames,
-        seconds=seconds,
+        seconds=_seconds(container, stream),
         codec=stream.codec_context.name,
     )
+
+
+def _seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """What a file says of its pictures' length; 0 where it speaks of its sound as well."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    # Matroska's, as its writers note it for each stream.
+    told = stream.metadata.get("DURATION", "")
+    if found := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", told.strip()):
+        hours, minutes, seconds = map(float, found.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    return 0.0 if container.streams.audio else (container.duration or 0) / av.time_base
 
 
 def _shots(
@@ -304,7 +319,9 @@ def _shots(
     for frame in _progressive(_decoded(container, stream), stream):
         time = guess if frame.time is None else frame.time - origin
         guess = time + period
-        yield _Shot(frame=frame, time=time)
+        # A last drawing that is held has a duration of its own.
+        stays = float((frame.duration or 0) * (frame.time_base or 0))
+        yield _Shot(frame=frame, time=time, seconds=max(stays, period))
 
 
 def _decoded(
@@ -405,12 +422,12 @@ def _seek(
 
 
 def _on_screen(
-    shots: Iterator[_Shot], start: float, fps: float, end: float, period: float
+    shots: Iterator[_Shot], start: float, fps: float, end: float
 ) -> Iterator[tuple[av.VideoFrame, int]]:
     """Each frame that is on screen at one or more of start + i / fps, with how many.
 
     A file whose first frame comes late shows that frame before it, and the last frame
-    stays for one `period`.
+    stays for as long as the file says.
     """
 
     def before(time: float) -> int:
@@ -428,7 +445,7 @@ def _on_screen(
             return
         shown = shot
     if shown is not None:
-        passed = before(shown.time + period)
+        passed = before(shown.time + shown.seconds)
         if passed > done:
             yield shown.frame, passed - done
 

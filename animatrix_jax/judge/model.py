@@ -18,6 +18,7 @@ import numpy as np
 from flax import nnx, traverse_util
 from jaxtyping import Array, Bool, Float, Int
 
+from animatrix_jax.errors import check_range
 from animatrix_jax.knowledge.labels import HEADS
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.config import DiTConfig, TagEncoderConfig
@@ -46,6 +47,10 @@ class JudgeConfig:
     noise: bool = True
     tag_blind: bool = False
     pixel_blind: bool = False
+
+    def __post_init__(self):
+        check_range(self, "depth", low=0, section="judge")
+        check_range(self, "sigma", low=0, high=1, section="judge")
 
 
 class AttentionPool(nnx.Module):

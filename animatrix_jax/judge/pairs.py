@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from animatrix_jax.errors import UserError
+from animatrix_jax.errors import UserError, check_range
 from animatrix_jax.judge.scoring import REJECT_BELOW, composite, rejected
 
 _ARRAYS = ("latents", "scores", "deformation", "motion")
@@ -51,8 +51,10 @@ class CandidateConfig:
     answers: str = ""
 
     def __post_init__(self) -> None:
-        if self.candidates < 2:
-            raise ValueError(f"a pair needs 2 candidates, got {self.candidates}")
+        check_range(self, "prompts", "candidates", low=2, section="candidates")
+        check_range(self, "steps", "keep_deformation", low=0, section="candidates")
+        shares = ("aside", "held_out")
+        check_range(self, *shares, low=0, high=1, section="candidates")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -72,15 +72,7 @@ class PreferenceStage:
         self._trained = self._towers.trained
         self._flow = section(FlowConfig, config.flow)
         self._preference = section(PreferenceConfig, config.preference)
-        candidates = section(CandidateConfig, config.candidates)
-        data = section(SourceConfig, config.data)
-        # A smoke run has few clips of anything, candidates too.
-        self._candidates = dataclasses.replace(
-            candidates,
-            prompts=max(
-                min(candidates.prompts, data.clips // candidates.candidates), 2
-            ),
-        )
+        self._candidates = section(CandidateConfig, config.candidates)
         self._batch_config = section(BatchConfig, config.batch)
         self._steps, self._seed = config.loop.steps, config.seed
         self._folder = workdir / self.name / "pairs"

@@ -22,6 +22,8 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float
 
+from animatrix_jax.errors import check_range
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlowConfig:
@@ -41,6 +43,7 @@ class FlowConfig:
     high: float = 1.0
 
     def __post_init__(self):
+        check_range(self, "shift", "logit_std", low=0, above=True, section="flow")
         if not 0.0 <= self.low < self.high <= 1.0:
             raise ValueError(
                 f"flow.low {self.low} and flow.high {self.high} must be within 0..1, "

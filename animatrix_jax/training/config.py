@@ -16,7 +16,7 @@ import ml_collections
 from animatrix_jax.cels.odds import ODDS
 from animatrix_jax.data.buckets import Along
 from animatrix_jax.data.curriculum import CurriculumConfig
-from animatrix_jax.errors import UserError
+from animatrix_jax.errors import UserError, check_range
 from animatrix_jax.knowledge.corruption import CorruptionConfig
 from animatrix_jax.knowledge.encoding import MAX_TAGS
 from animatrix_jax.models import config as model_config
@@ -72,9 +72,8 @@ class SourceConfig:
     workers: int = 2
 
     def __post_init__(self):
-        for name in ("clips", "held_out"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"data.{name} must be 2 or more")
+        check_range(self, "clips", "held_out", low=2, section="data")
+        check_range(self, "images", "workers", low=0, section="data")
         choices = (("source", SOURCES), ("defects", DEFECTS), ("odds", tuple(ODDS)))
         for name, allowed in choices:
             if (value := getattr(self, name)) not in allowed:
@@ -135,11 +134,7 @@ class BatchConfig:
     multiple: int = 1
 
     def __post_init__(self):
-        for name in ("size", "max_tags", "multiple"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"batch.{name} must be 1 or more, got {getattr(self, name)}"
-                )
+        check_range(self, "size", "max_tags", "multiple", low=1, section="batch")
 
 
 def base_config(
@@ -186,6 +181,14 @@ def base_config(
     return config
 
 
+def _flag(name: str, text: str) -> bool:
+    if text.lower() in ("", "1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise UserError(f"config argument {name}={text!r}: expected True or False")
+
+
 def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """The same run, tiny: to see in a minute that every part of it works."""
     config.update(
@@ -201,6 +204,8 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             "model": {"dit": {"num_layers": 2}, "tags": {"num_layers": 1}},
         }
     )
+    if "candidates" in config:  # of a later room
+        config.candidates.prompts = min(config.candidates.prompts, 16)
     return config
 
 
@@ -234,7 +239,7 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
             )
         kind = type(defaults[name])
         if kind is bool:
-            values[name] = text.lower() in ("", "1", "true", "yes")
+            values[name] = _flag(name, text)
         else:
             values[name] = kind(text)
     return ml_collections.ConfigDict(values)

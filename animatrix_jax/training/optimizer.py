@@ -21,6 +21,7 @@ import numpy as np
 import optax
 from jax import numpy as jnp
 
+from animatrix_jax.errors import check_range
 from animatrix_jax.models.config import ComputeDtype
 from animatrix_jax.parallel.sharding import path_name
 
@@ -65,6 +66,12 @@ class OptimizerConfig:
     masters: ComputeDtype = "float32"
 
     def __post_init__(self):
+        check_range(self, "accumulation", low=1, section="optimizer")
+        positive = ("learning_rate", "clip_norm", "eps")
+        check_range(self, *positive, low=0, above=True, section="optimizer")
+        shares = ("b1", "b2", "momentum", "ema_decay", "final_fraction")
+        check_range(self, *shares, low=0, high=1, section="optimizer")
+        check_range(self, "warmup_steps", "weight_decay", low=0, section="optimizer")
         if self.kind not in ("adamw", "muon"):
             raise ValueError(f"optimizer.kind {self.kind!r} is not 'adamw' or 'muon'")
         for name in ("moments", "masters"):

@@ -1,5 +1,7 @@
 """Captions, and the label lines that are made of them."""
 
+import sys
+
 import pytest
 
 from animatrix_jax.caption.labeller import Caption, agreeing, load_labeller
@@ -46,3 +48,12 @@ def test_of_claims_that_exclude_each_other_the_surer_stays():
 def test_a_name_of_nothing_is_refused():
     with pytest.raises(UserError, match="no labeller"):
         load_labeller("")
+
+
+def test_a_missing_extra_is_one_line(monkeypatch):
+    """Whichever of its packages is not there."""
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    for name in ("vlm", "vlm_schema"):
+        monkeypatch.delitem(sys.modules, f"animatrix_jax.caption.{name}", raising=False)
+    with pytest.raises(UserError, match=r"vlm:some needs the extra vlm: pip install"):
+        load_labeller("vlm:some")

@@ -10,13 +10,16 @@ from absl import flags
 
 from animatrix_jax.caption.labeller import Caption
 from animatrix_jax.cli import taxonomy
-from animatrix_jax.cli.caption import caption, find_videos
+from animatrix_jax.curation import labelling
 from animatrix_jax.curation.inputs import find_inputs
+from animatrix_jax.curation.labelling import label_folder
 from animatrix_jax.curation.labels import read_labels
 from animatrix_jax.curation.look import captioned_frames, look
 from animatrix_jax.curation.settings import Looking
 from animatrix_jax.curation.shots import cut_film
+from animatrix_jax.data.finding import find_videos
 from animatrix_jax.data.folder import FolderSource
+from animatrix_jax.data.video import VideoError
 from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.labels import parse_label
@@ -26,6 +29,7 @@ from animatrix_jax.knowledge.labels import parse_label
 class Counting:
     """A labeller that tells what it has seen."""
 
+    name: str = "counting"
     digest: str = "0123456789abcdef0123"
     threshold: float = 0.5
     fail_after: int = 10**6
@@ -63,7 +67,8 @@ def folder(tmp_path):
 
 
 def run(root, out, labeller):
-    return caption(root, find_videos(root), out, labeller=labeller)
+    found = label_folder(root, find_videos(root), out, labeller=labeller)
+    return dataclasses.asdict(found)
 
 
 def labels(out):
@@ -73,7 +78,8 @@ def labels(out):
 def test_a_line_a_shot_and_bad_files_set_aside(folder, tmp_path):
     out, labeller = tmp_path / "labels.jsonl", Counting()
     summary = run(folder, out, labeller)
-    assert summary == {"files": 3, "shots": 3, "new": 3, "set_aside": 1}
+    counts = {"files": 3, "shots": 3, "new": 3, "set_aside": 1}
+    assert summary == counts | {"shots_set_aside": 0, "again": 0}
     found = labels(out)
     assert [x.video for x in found] == ["a.mp4", "a.mp4", "sub/b.mp4"]
     assert found[0].start == 0.0 and found[0].end == pytest.approx(1.25, abs=0.1)
@@ -81,6 +87,10 @@ def test_a_line_a_shot_and_bad_files_set_aside(folder, tmp_path):
     assert {len(shape) for shape, _ in labeller.seen} == {4}
     assert {fps for _, fps in labeller.seen} == {24.0}
     record = [json.loads(x) for x in (tmp_path / "labels.files.jsonl").open()]
+    begun, done = (
+        [e["video"] for e in record if e.get("begun") is x] for x in (True, None)
+    )
+    assert begun == done == ["a.mp4", "broken.mp4", "sub/b.mp4"]
     reasons = {e["video"]: e["reason"] for e in record if "reason" in e}
     assert set(reasons) == {"broken.mp4"} and reasons["broken.mp4"]
 
@@ -102,15 +112,17 @@ def test_a_second_call_does_only_what_is_new(folder, tmp_path):
     ]
 
 
-def test_a_call_that_was_stopped_goes_on(folder, tmp_path):
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_call_that_was_stopped_goes_on(folder, tmp_path, done):
+    """After its last shot, in the middle of a file too."""
     out = tmp_path / "labels.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        run(folder, out, Counting(fail_after=2))
+        run(folder, out, Counting(fail_after=done))
     with out.open("a") as file:  # cut off while it wrote a line
         file.write('{"video": "sub/b.mp4", "tags": ["mot')
     rest = Counting()
     assert run(folder, out, rest)["shots"] == 3
-    assert len(rest.seen) == 1
+    assert len(rest.seen) == 3 - done
     assert [x.video for x in labels(out)] == ["a.mp4", "a.mp4", "sub/b.mp4"]
 
 
@@ -136,6 +148,76 @@ def test_a_file_that_a_person_has_edited_stays_as_it_is(folder, tmp_path):
     out.write_text(text, encoding="utf-8", newline="")
     assert run(folder, out, Counting())["new"] == 0
     assert out.read_text(encoding="utf-8") == "".join(f"{x}\n" for x in lines)
+
+
+def test_lines_that_a_person_added_stay(folder, tmp_path):
+    """Of a video in an archive, and of one that is then not labelled twice."""
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    added = [
+        '{"video": "old.zip/a.mp4", "tags": ["motion.timing=ones"]}',
+        '{"video": "c.mp4", "start": 0.2, "tags": ["motion.timing=held"]}',
+    ]
+    with out.open("a") as file:
+        file.write("".join(f"{line}\n" for line in added))
+    write_video(folder / "c.mp4", scene(4, 30), 24)
+    write_video(folder / "d.mp4", scene(5, 30), 24)
+    later = Counting()
+    assert run(folder, out, later)["new"] == len(later.seen) == 1
+    lines = out.read_text().splitlines()
+    assert lines[3:5] == added and [parse_label(lines[5]).video] == ["d.mp4"]
+
+
+def test_corrections_outlive_a_change_of_their_video(folder, tmp_path):
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    lines = out.read_text().splitlines()
+    lines[1] = '{"video": "a.mp4", "start": 1.25, "tags": ["motion.timing=ones"]}'
+    out.write_text("".join(f"{line}\n" for line in lines))
+    for name in ("a.mp4", "sub/b.mp4"):
+        write_video(folder / name, scene(7, 40), 24)
+    for wanted in (1, 0):
+        again = Counting()
+        run(folder, out, again)
+        assert len(again.seen) == wanted  # of b, which no one had touched
+    found = out.read_text().splitlines()
+    assert found[:2] == lines[:2] and len(found) == 3 and found[2] != lines[2]
+
+
+def test_a_shot_that_does_not_decode_costs_itself(folder, tmp_path, monkeypatch):
+    def frames(path, span, looking):
+        if path.name == "a.mp4" and span[0] == 0.0:
+            raise VideoError("cannot decode: Invalid data")
+        return captioned_frames(path, span, looking)
+
+    monkeypatch.setattr(labelling, "captioned_frames", frames)
+    out = tmp_path / "labels.jsonl"
+    summary = run(folder, out, Counting())
+    assert summary["shots"] == 2 and summary["shots_set_aside"] == 1
+    assert [x.video for x in labels(out)] == ["a.mp4", "sub/b.mp4"]
+    entries = [json.loads(x) for x in (tmp_path / "labels.files.jsonl").open()]
+    (aside,) = next(e["set_aside"] for e in entries if "set_aside" in e)
+    assert aside["start"] == 0.0 and "Invalid data" in aside["reason"]
+
+
+def test_what_a_disk_is_to_blame_for_is_tried_again(folder, tmp_path, monkeypatch):
+    def no_disk(path, looking):
+        raise VideoError("cannot open: Input/output error") from OSError(5, "no disk")
+
+    out = tmp_path / "labels.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(labelling, "cut_film", no_disk)
+        summary = run(folder, out, Counting())
+    assert (summary["again"], summary["shots"], summary["set_aside"]) == (3, 0, 0)
+    assert run(folder, out, Counting())["shots"] == 3
+
+
+def test_hidden_files_are_no_videos(folder):
+    (folder / ".work").mkdir()
+    for name in ("._a.mp4", ".work/x.mp4", "...And Then.mp4"):
+        (folder / name).write_bytes(b"")
+    names = ["...And Then.mp4", "a.mp4", "broken.mp4", "sub/b.mp4"]
+    assert find_videos(folder) == names
 
 
 def test_a_name_that_is_not_utf8_is_read_back_by_all(folder, tmp_path):

@@ -57,3 +57,26 @@ def test_both_folders_are_needed(monkeypatch):
     monkeypatch.setattr(flags.FLAGS["videos"], "value", None)
     with pytest.raises(UserError, match="--videos=DIR and --out=DATASET"):
         verb.main(["prepare"])
+
+
+@pytest.mark.parametrize("words", [["more"], ["--a=1", "more"], ["--a", "1", "more"]])
+def test_a_word_that_is_no_flag_of_the_runner_is_refused(words):
+    with pytest.raises(UserError, match="unexpected argument 'more'"):
+        verb.check_options(words)
+    flags_of_beam = ["--project=P", "--region", "R", "--streaming"]
+    assert verb.check_options(flags_of_beam) == tuple(flags_of_beam)
+
+
+def test_a_checkpoint_that_cannot_encode_is_told_before_the_work(monkeypatch):
+    def never(*args, **options):
+        raise AssertionError("prepared")
+
+    monkeypatch.setattr("animatrix_jax.curation.prepare.prepare", never)
+    given = {"videos": "v", "out": "o", "checkpoint": "no_such_model"}
+    for name, value in given.items():
+        monkeypatch.setattr(flags.FLAGS[name], "value", value)
+    with pytest.raises(UserError, match="no_such_model"):
+        verb.main(["prepare"])
+    monkeypatch.setattr(flags.FLAGS["out"], "value", "gs://bucket/out")
+    with pytest.raises(UserError, match="local datasets"):
+        verb.main(["prepare"])

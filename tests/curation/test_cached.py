@@ -33,11 +33,9 @@ def dataset(tmp_path_factory, settings, encoders):
     (folder / "labels.jsonl").write_text(LABEL)
     out = folder.parent / "dataset"
     assert prepare(folder, out, settings=settings)["clips"] == 3
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cached, "Encoders", lambda checkpoint: encoders)
-        first = cached.cache(out, "pico")
-        assert (first["clips"], first["encoded_shards"]) == (2, 1)
-        again = cached.cache(out, "pico")
+    first = cached.cache(out, encoders)
+    assert (first["clips"], first["encoded_shards"]) == (2, 1)
+    again = cached.cache(out, encoders)
     assert (again["clips"], again["encoded_shards"]) == (2, 0)
     return out
 

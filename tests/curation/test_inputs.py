@@ -11,6 +11,7 @@ import pytest
 from small_videos import scene, write
 
 from animatrix_jax.caption.labeller import Caption
+from animatrix_jax.curation import archives
 from animatrix_jax.curation.inputs import Digests, find_inputs
 from animatrix_jax.curation.labels import read_labels
 from animatrix_jax.curation.prepare import prepare
@@ -109,6 +110,51 @@ def test_of_members_of_one_name_the_last_counts(tmp_path, settings, suffix):
     for _ in range(2):
         totals = prepare(folder, out, settings=settings)["totals"]["file"]
         assert (totals["kept"], totals["set aside"]) == (1, 4)
+
+
+def test_members_are_named_as_labels_name_them(tmp_path, clip):
+    """`tar cf x.tar .` writes "./a.mp4"; macOS writes "._a.mp4" beside it."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    with tarfile.open(folder / "x.tar", "w") as archive:
+        for name in ("./a.mp4", "./._a.mp4", "./in/./b.mp4", "__MACOSX/._b.mp4"):
+            _add(archive, name, clip)
+    assert set(_found(folder, tmp_path)) == {"x.tar/a.mp4", "x.tar/in/b.mp4"}
+    (folder / "labels.jsonl").write_text('{"video": "x.tar/./a.mp4", "tags": []}\n')
+    names = set(_found(folder, tmp_path))
+    assert set(read_labels(folder, names, None).lines) == {"x.tar/a.mp4"}
+
+
+def test_many_members_together_fill_no_disk(tmp_path, monkeypatch):
+    """Where each of them is small enough."""
+    monkeypatch.setattr(archives, "_CHUNK", 1 << 12)
+    monkeypatch.setattr(archives, "_MAX_GROWTH", 30)
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    with tarfile.open(folder / "a.tgz", "w:gz") as archive:
+        for n in range(30):
+            _add(archive, f"{n:02d}.mp4", os.urandom(2000) + bytes(120_000))
+    found = _found(folder, tmp_path)
+    written = sum(p.stat().st_size for p in (tmp_path / "unpacked").rglob("*.mp4"))
+    refused = [item.refused for item in found.values() if item.refused]
+    assert 0 < written <= 30 * (folder / "a.tgz").stat().st_size
+    assert 0 < len(refused) < 30 and all("hundredfold" in why for why in refused)
+
+
+def test_whatever_might_hold_videos_has_a_place(tmp_path, clip):
+    """A link to a folder, an archive of none, and one of a kind that is not read."""
+    folder, elsewhere = tmp_path / "videos", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "a.mp4").write_bytes(clip)
+    (folder / "more").symlink_to(elsewhere, target_is_directory=True)
+    (folder / "b.rar").write_bytes(b"Rar!")
+    with zipfile.ZipFile(folder / "c.zip", "w") as archive:
+        archive.writestr("notes.txt", "no video")
+    found = {name: item.refused for name, item in _found(folder, tmp_path).items()}
+    assert set(found) == {"more", "b.rar", "c.zip"}
+    assert "link to a folder" in found["more"]
+    assert "not read" in found["b.rar"] and "no video" in found["c.zip"]
 
 
 def test_a_replaced_archive_is_unpacked_anew(tmp_path, clip):

@@ -43,3 +43,10 @@ def test_what_a_label_says_unknown_of_nobody_claims(caption):
     told = _told(label, caption)
     assert not any(tag.startswith("motion.timing") for tag in told.tags)
     assert {"motion.amplitude=small", "camera.camera_motion=fix"} <= set(told.tags)
+
+
+def test_where_a_labeller_was_not_sure_the_measures_may_speak():
+    """As a line that `animatrix caption` writes, and as the captioner's own abstention."""
+    line = Label(tags=(), unknown=("motion.timing",), confidence={"motion.timing": 0.3})
+    for told in (_told(line), _told(None, ([], {"motion.timing": 0.3}))):
+        assert any(tag.startswith("motion.timing=") for tag in told.tags)

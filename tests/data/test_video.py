@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from animatrix_jax.curation.settings import Looking
+from animatrix_jax.curation.shots import cut_film
 from animatrix_jax.data import video
 from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.data.video import (
@@ -105,23 +107,63 @@ def test_start_is_in_seconds_and_seeks(tmp_path):
         np.testing.assert_allclose(_level(read), expected, atol=3)
 
 
+def _uneven(path, clip, shown_at, *, last=0, sound=0.0):
+    """Frames at times in milliseconds, the last for `last`, beside seconds of sound."""
+    tick = fractions.Fraction(1, 1000)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=10, options={"bf": "0"})
+        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.time_base = tick
+        heard = output.add_stream("aac", rate=16000) if sound else None
+        packets = []
+        for image, time in zip(clip, shown_at):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame.pts, frame.time_base = time, tick
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        if last:
+            packets[-1].duration = round(last * tick / packets[-1].time_base)
+        for packet in packets:
+            output.mux(packet)
+        for n in range(int(sound * 16000 / 1024)):
+            silence = np.zeros((1, 1024), np.float32)
+            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+            frame.rate, frame.pts = 16000, 1024 * n
+            output.mux(heard.encode(frame))
+        if heard is not None:
+            output.mux(heard.encode(None))
+
+
 def test_variable_frame_rate_is_read_by_timestamps(tmp_path):
     path = tmp_path / "vfr.mkv"
     clip = _ramp(4)
-    shown_at = [0, 100, 600, 700]  # milliseconds
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=10)
-        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
-        stream.codec_context.time_base = fractions.Fraction(1, 1000)
-        for image, time in zip(clip, shown_at):
-            frame = av.VideoFrame.from_ndarray(image, "rgb24")
-            frame.pts = time
-            frame.time_base = fractions.Fraction(1, 1000)
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
+    _uneven(path, clip, [0, 100, 600, 700])
+    assert scan(path).decoded == 4
     read = read_video(path, frames=8, fps=10, height=32, width=32)
     expected = clip[[0, 1, 1, 1, 1, 1, 2, 3]]
     np.testing.assert_allclose(_level(read), _level(expected), atol=3)
+
+
+def test_a_last_drawing_stays_for_as_long_as_it_is_held(tmp_path):
+    """A hold at the end is no missing part of the file."""
+    path, clip = tmp_path / "hold.mp4", _ramp(8)
+    _uneven(path, clip, [100 * n for n in range(8)], last=800)
+    assert scan(path).seconds == pytest.approx(1.5, abs=0.01)
+    read = read_video(path, frames=15, fps=10, height=32, width=32)
+    expected = clip[[*range(8), *[7] * 7]]
+    np.testing.assert_allclose(_level(read), _level(expected), atol=3)
+    film = cut_film(path, Looking())
+    assert film.seconds == pytest.approx(1.5, abs=1 / film.fps)
+    with pytest.raises(VideoError, match="too short"):
+        read_video(path, frames=17, fps=10, height=32, width=32)
+
+
+def test_sound_that_goes_on_is_no_missing_picture(tmp_path):
+    """Matroska says of its streams together how long they are."""
+    path = tmp_path / "sound.mkv"
+    _uneven(path, _ramp(8), [100 * n for n in range(8)], sound=2.0)
+    assert scan(path).seconds == pytest.approx(0.8, abs=0.11)
+    assert cut_film(path, Looking()).seconds == pytest.approx(0.8, abs=0.11)
 
 
 def test_real_clips(real_videos):

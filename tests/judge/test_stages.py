@@ -245,7 +245,7 @@ def test_what_people_decide_trains(preference_stage, stage_config):
     lines[-1]["people_prefer"] = None
     answers = folder / "answers.jsonl"
     answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    candidates = {"answers": str(answers)}
+    candidates = {"prompts": 3, "answers": str(answers)}
     config = stage_config("preference", data=PLAIN, candidates=candidates)
     stage = PreferenceStage(config, workdir=folder.parents[1])
     written = (folder / "pairs.npz").stat().st_mtime_ns

@@ -126,6 +126,7 @@ def stage_config(
         "data": {"clips": 12, "held_out": 4, "workers": 0},
         "batch": {"size": 4},
         "loop": {"steps": 4},
+        "candidates": {"prompts": 3},
     } | changes
     config = base_config("pico", stage, stages={stage: {}})
     with config.unlocked():

@@ -1,0 +1,199 @@
+"""The label file that grows shot by shot, and beside it what became of every video.
+
+    labels.jsonl         a line a shot, as they come; people may correct and add lines
+    labels.files.jsonl   a line a video when it is begun, another when it is done: how
+                         many shots, or why none; the last line of a video counts
+
+A video that was begun and not done goes on after its last shot. Lines are taken away only
+where their video has changed and they stand as they were written here: of what a person
+has corrected or added, none is.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from absl import logging
+
+from animatrix_jax.errors import UserError
+
+Span = tuple[float | None, float | None]
+
+
+class LabelFile:
+    """Labels as they are written; see the module's docstring.
+
+    Args:
+      out: the labels.
+      mark: of the labeller and its threshold; labels of two are not mixed.
+
+    Attributes:
+      path: what became of every video.
+      videos: the last that is known of each.
+
+    Raises:
+      UserError: if another labeller has written it, or nobody here; or if a line is no
+        JSON object.
+    """
+
+    def __init__(self, out: pathlib.Path, *, mark: str):
+        self.out, self.path = out, out.with_suffix(".files.jsonl")
+        self._mark = mark
+        entries = [entry for _, entry in _lines(self.path)]
+        if any(entry.get("labeller") != mark for entry in entries):
+            raise UserError(
+                f"{out} was written by another labeller, or with another threshold:"
+                f" give another --out, or remove it and {self.path.name}"
+            )
+        if out.exists() and not self.path.exists():
+            raise UserError(
+                f"{out} is there, and no {self.path.name}: it is not of this verb;"
+                " give another --out"
+            )
+        self.videos: dict[str, dict[str, Any]] = {e["video"]: e for e in entries}
+        self._shots: dict[str, _Shots] = {}
+        for line, label in _lines(out):
+            self._shots.setdefault(_video(label), _Shots()).add(line, label)
+        # Without a line that a call which was stopped has cut off.
+        self._leave_out(None)
+
+    def knows(self, video: str, path: pathlib.Path) -> bool:
+        """Whether a video is done, as it is now, or a person has labelled it."""
+        entry = self.videos.get(video)
+        if entry is None:
+            return video in self._shots
+        return not entry.get("begun") and entry["stat"] == _stat(path)
+
+    def begin(self, video: str, path: pathlib.Path) -> bool:
+        """Makes ready for a video's labels.
+
+        Returns:
+          Whether any are wanted: not of a video that has changed, but whose labels a
+          person has worked on.
+        """
+        entry, stat, shots = self.videos.get(video), _stat(path), self._shots.get(video)
+        if entry is not None and entry["stat"] == stat:
+            return True
+        written = None if entry is None else entry.get("lines")
+        if written is not None and shots is not None and written != shots.digest:
+            logging.warning(
+                "%s has changed, and people have worked on its labels, which stay;"
+                " remove them and its lines in %s to have it labelled again",
+                *(ascii(video), self.path.name),
+            )
+            self._write(entry | {"stat": stat})
+            return False
+        if self._shots.pop(video, None):
+            self._leave_out(video)
+        self._write({"video": video, "stat": stat, "begun": True})
+        return True
+
+    def spans(self, video: str) -> set[Span]:
+        """Start and end of the shots of a video that have labels."""
+        return set(self._shots.get(video, _Shots()).spans)
+
+    def add(self, line: str) -> None:
+        """Writes the label of a shot."""
+        label = json.loads(line)
+        self._shots.setdefault(_video(label), _Shots()).add(line, label)
+        with self.out.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+    def end(
+        self,
+        video: str,
+        path: pathlib.Path,
+        *,
+        reason: str = "",
+        set_aside: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Writes what became of a video.
+
+        Args:
+          video: its name.
+          path: where it is.
+          reason: why it has no labels.
+          set_aside: shots that could not be read: start, end, and why.
+        """
+        shots = self._shots.setdefault(video, _Shots())
+        entry: dict[str, Any] = {"video": video, "stat": _stat(path)}
+        if reason:
+            entry |= {"reason": reason}
+        else:
+            entry |= {"shots": len(shots.spans), "lines": shots.digest}
+        if set_aside:
+            entry |= {"set_aside": set_aside}
+        self._write(entry)
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        entry = entry | {"labeller": self._mark}
+        self.videos[entry["video"]] = entry
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def _leave_out(self, video: str | None) -> None:
+        """Writes the labels as they stand, but those of a video; in one move."""
+        if not self.out.exists():
+            return
+        kept = [line for line, label in _lines(self.out) if _video(label) != video]
+        temporary = self.out.with_name(f".{self.out.name}.tmp")
+        text = "".join(f"{line}\n" for line in kept)
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        os.replace(temporary, self.out)
+
+
+class _Shots:
+    """The lines of a video: their spans, and the digest of all of them."""
+
+    def __init__(self):
+        self.spans: list[Span] = []
+        self._digest = hashlib.sha256()
+
+    def add(self, line: str, label: dict[str, Any]) -> None:
+        self.spans.append((label.get("start"), label.get("end")))
+        self._digest.update(line.encode("utf-8", "backslashreplace") + b"\n")
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()[:16]
+
+
+def _video(label: dict[str, Any]) -> str:
+    name = label.get("video")
+    return name if isinstance(name, str) else ""
+
+
+def _lines(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of a file, and what they say; without one that a stopped call cut off.
+
+    Raises:
+      UserError: if another one is no JSON object: a person's slip is not thrown away.
+    """
+    if not path.exists():
+        return
+    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    *lines, last = text.split("\n")
+    for number, line in enumerate([*lines, last], 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            if number > len(lines):  # it has no end
+                return
+            raise _bad_line(path, number, f"not JSON: {error}") from None
+        if not isinstance(entry, dict):
+            raise _bad_line(path, number, "not a JSON object")
+        yield line, entry
+
+
+def _bad_line(path: pathlib.Path, number: int, reason: str) -> UserError:
+    return UserError(f"{path}:{number}: {reason}; mend the line, or remove it")
+
+
+def _stat(path: pathlib.Path) -> list[int]:
+    found = os.stat(path)
+    return [found.st_size, found.st_mtime_ns]
