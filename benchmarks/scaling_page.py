@@ -81,7 +81,7 @@ def _section(
             "peak."
         ),
         "",
-        "| chips | batch | peak | fits | s a step | tokens/s | of linear | MFU | |",
+        "| chips | batch | peak | fits | s a step | tokens/s | of ideal | MFU | |",
         "|---:|---:|---:|---|---:|---:|---:|---:|---|",
     ]
     base = next((row for row in rows if row.tokens_per_second), None)

@@ -46,8 +46,13 @@ for stage in ct sft qt judge preference; do
     --workdir="$workdir"
 done
 run "${animatrix[@]}" sample --checkpoint="$workdir" --out="$workdir/sample.mp4" \
-  --steps="$steps" --prompt="a girl runs along a street" \
-  --tags="motion.motion_style=run,camera.camera_motion=pan_left"
+  --steps="$steps" --scale=8 \
+  --prompt="A girl with long purple hair talks against a plain white background." \
+  --tags="style.rendering=two_tone_cel,style.line=thin_clean,style.proportion=stylized" \
+  --tags="style.palette=natural,style.background=white,motion.motion_style=dialogue" \
+  --tags="motion.deformation=none,camera.shot_size=bust,camera.angle=eye" \
+  --tags="camera.camera_motion=fix,vfx.impact=none,vfx.lines=none,vfx.manpu=none" \
+  --tags="vfx.elemental=none"
 run "${animatrix[@]}" evaluate --checkpoint="$workdir" --out="$workdir" \
   --prompts="$prompts" --steps="$steps"
 echo "Look at $root/$workdir/report.html"
