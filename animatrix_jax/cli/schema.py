@@ -11,6 +11,14 @@ from animatrix_jax.objectives.preference import PreferenceConfig
 from animatrix_jax.objectives.reward import RewardConfig
 from animatrix_jax.training import config as training_config
 
+SECTIONS = training_config.SECTIONS | {
+    "judge": JudgeConfig(),
+    "reward": RewardConfig(),
+    "candidates": CandidateConfig(),
+    "preference": PreferenceConfig(),
+}
+"""What every config of the programme has beside `model`, with the defaults."""
+
 
 def base_config(
     preset: str, stage: str, *, stages: Mapping[str, Mapping[str, Any]]
@@ -20,10 +28,5 @@ def base_config(
         preset,
         stage,
         stages=stages,
-        later={
-            "judge": JudgeConfig(),
-            "reward": RewardConfig(),
-            "candidates": CandidateConfig(),
-            "preference": PreferenceConfig(),
-        },
+        later=SECTIONS,
     )

@@ -43,7 +43,7 @@ class CurriculumConfig:
       mode: "plain" draws every clip alike; "uniform" by long-tail weight alone, the
         same at every progress; "curriculum" by equation 2; "hardest_first" is the
         ablation that turns the curriculum round, with 1 - D(b) for D(b).
-      quantiles: Q.
+      quantiles: Q, buckets of each difficulty.
       gamma: how sharp the border between admitted and held-back difficulty is.
       beta: how far ahead of the progress the border runs.
       power: the exponent of equation 1.

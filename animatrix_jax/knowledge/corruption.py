@@ -33,6 +33,16 @@ MODES = ("hybrid", "tags_only", "text_only", "none")
 class CorruptionConfig:
     """Probabilities; those of the four modes sum to one.
 
+    Attributes:
+      hybrid: told by text and tags.
+      tags_only: by tags alone.
+      text_only: by text alone.
+      none: by nothing.
+      tag_drop: each tag is left out with it.
+      sparse: share of clips that are told by few of their tags, as a person would.
+      synonym: wordings of the tags in the text give way to others with it.
+      conflict: the text contradicts one of the tags with it.
+
     Raises:
       UserError: a number is not a probability, or the modes do not sum to one.
     """

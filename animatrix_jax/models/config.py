@@ -27,12 +27,19 @@ class DiTConfig:
     """The video diffusion transformer, in Wan's structure, and where tags enter it.
 
     Attributes:
+      dim: width of a token.
+      ffn_dim: width of the feed-forward layers.
+      num_heads: attention heads.
+      num_layers: blocks.
       in_channels: channels of the patch embedding's input: those of the latents, and of
         the reference latents and their mask where `frame_conditioning` is "concat".
       out_channels: channels of the latents.
       patch: latent frames, rows and columns in a token.
       freq_dim: width of the sinusoidal embedding of the noise level.
+      text_dim: width of the text tower's output.
+      eps: of the norms.
       rope_max_positions: most positions along each of time, height and width.
+      rope_theta: base of the rotary frequencies.
       absolute_positions: tokens start with their place as well. Rotary positions are
         relative: of pure noise they tell no token where it is, and in a grid of a few
         tokens the edges tell little. Wan has none.
@@ -104,6 +111,11 @@ class TagEncoderConfig:
     Attributes:
       num_fields: fields of the taxonomy.
       num_values: values of the taxonomy, each unique to its field.
+      dim: width of a tag's vector.
+      num_layers: blocks.
+      num_heads: attention heads.
+      ffn_mult: width of the feed-forward layers over `dim`.
+      eps: of the norms.
     """
 
     num_fields: int
@@ -126,8 +138,11 @@ class VAEConfig:
     """Wan's causal video VAE.
 
     Attributes:
+      latent_channels: channels of the latents.
       base_dim: channels at full resolution; stage i has `base_dim * dim_mult[i]`.
       decoder_dim: the decoder's own `base_dim`; None: as the encoder's.
+      dim_mult: channels of each stage over `base_dim`.
+      num_res_blocks: residual blocks of a stage.
       downsample: what each stage but the last halves.
       patch: pixels of a square patch folded into channels before the first stage.
       residual: Wan 2.2's stages, with an averaging shortcut round each.
@@ -182,9 +197,18 @@ class T5Config:
     """T5 1.1 and umT5: the encoder, and a decoder where it is trained here.
 
     Attributes:
+      vocab_size: tokens of the vocabulary, padded as the weights are.
+      d_model: width of a token.
+      d_kv: width of a head.
+      d_ff: width of the feed-forward layers.
+      num_heads: attention heads.
+      num_layers: blocks of the encoder.
       num_decoder_layers: 0 for an encoder alone.
+      relative_buckets: buckets of the relative position bias.
+      relative_max_distance: from which all distances share a bucket.
       bias_every_layer: each layer has its own relative position bias (umT5), or the first
         layer's serves all (T5 1.1, mT5).
+      eps: of the norms.
     """
 
     vocab_size: int = 256384
@@ -207,6 +231,11 @@ class CLIPConfig:
     Attributes:
       image_size: pixels of a side of the square picture.
       patch: pixels of a side of a patch.
+      dim: width of a token.
+      ffn_dim: width of the feed-forward layers.
+      num_heads: attention heads.
+      num_layers: blocks.
+      eps: of the norms.
     """
 
     image_size: int = 224

@@ -42,12 +42,17 @@ class ModelPreset:
     """All that a size determines.
 
     Attributes:
+      dit: the transformer.
+      tags: the tag encoder.
+      vae: the VAE.
+      text: the text tower.
       text_length: tokens of text, padded to.
       frames, height, width: pixels of the default clip.
       fps: frames a second at which a clip plays.
       shift: of the sampling schedule.
       steps: solver steps.
       guidance: text guidance scale; with experts, the low-noise one's.
+      experts: of a model of two transformers.
       image: the encoder of given pictures, of models with an image branch.
     """
 

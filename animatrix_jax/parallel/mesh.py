@@ -34,7 +34,12 @@ _ACTIVATIONS = {"batch": BATCH_AXES, "sequence": ("sequence",), "tensor": ("tens
 class MeshConfig:
     """The size of each mesh axis; at most one may be -1: all devices that remain.
 
-    Over several slices `data` is a multiple of their number.
+    Attributes:
+      data: copies of the model, each with batches of its own; over several slices a
+        multiple of their number.
+      fsdp: devices that split the parameters, and the batch.
+      sequence: devices that split the tokens of a clip.
+      tensor: devices that split the heads and the feed-forward layers.
     """
 
     data: int = 1

@@ -87,6 +87,16 @@ class InitConfig:
 
     Empty: fresh weights. Of two experts, the one that is not trained is what the other is
     sampled with.
+
+    Attributes:
+      vae: the VAE.
+      text: the text tower, with its tokenizer.
+      image: CLIP's image encoder, of Wan 2.1's image-to-video models.
+      generator: the transformer with its tag encoder; of two experts the high-noise one.
+      generator_low: the low-noise one.
+      judge: the reward model that preference asks.
+      probe: what reads tags from pixels.
+      caption: AniCaption.
     """
 
     vae: str = ""
@@ -104,7 +114,12 @@ class TaskMix:
     """Shares of text-to-image, text-to-video and image-to-video, by clips.
 
     Each is a number for each of some moments of the run, spaced evenly from its start to
-    its end; between them the share moves in a line.
+    its end; between them the share is interpolated.
+
+    Attributes:
+      t2i: text to image.
+      t2v: text to video.
+      i2v: image to video: the first frame is given.
     """
 
     t2i: tuple[float, ...] = (0.2,)
@@ -137,6 +152,22 @@ class BatchConfig:
         check_range(self, "size", "max_tags", "multiple", low=1, section="batch")
 
 
+SECTIONS = {
+    "data": SourceConfig(),
+    "batch": BatchConfig(),
+    "init": InitConfig(),
+    "tasks": TaskMix(),
+    "corruption": CorruptionConfig(),
+    "curriculum": CurriculumConfig(),
+    "flow": FlowConfig(),
+    "autoencoding": AutoencodingConfig(),
+    "optimizer": OptimizerConfig(),
+    "loop": LoopConfig(),
+    "mesh": MeshConfig(),
+}
+"""What every stage's config has beside `model`, with the defaults."""
+
+
 def base_config(
     preset: str,
     stage: str,
@@ -158,20 +189,7 @@ def base_config(
     if stage not in stages:
         raise UserError(f"no stage {stage!r}; the stages are {', '.join(stages)}")
     model = model_config.to_dict(presets.preset(preset))
-    sections = {
-        "data": SourceConfig(),
-        "batch": BatchConfig(),
-        "init": InitConfig(),
-        "tasks": TaskMix(),
-        "corruption": CorruptionConfig(),
-        "curriculum": CurriculumConfig(),
-        "flow": FlowConfig(),
-        "autoencoding": AutoencodingConfig(),
-        "optimizer": OptimizerConfig(),
-        "loop": LoopConfig(),
-        "mesh": MeshConfig(),
-        **later,
-    }
+    sections = SECTIONS | dict(later)
     config = ml_collections.ConfigDict(
         {"preset": preset, "stage": stage, "seed": 0, "profile": False, "model": model}
         | {name: dataclasses.asdict(value) for name, value in sections.items()}
