@@ -14,7 +14,7 @@ from animatrix_jax.planning import inputs as inputs_lib
 from animatrix_jax.planning import plan as plan_lib
 from animatrix_jax.planning import subject
 from animatrix_jax.planning import target as targets
-from animatrix_jax.planning.measure import default_cache
+from animatrix_jax.planning.measure import NotCompiled, default_cache
 from animatrix_jax.planning.roofline import efficiency
 from animatrix_jax.training.config import BatchConfig, section
 from animatrix_jax.training.optimizer import OptimizerConfig
@@ -67,11 +67,15 @@ def run(
     result = plan.to_dict() | {"preset": config.preset, "stage": config.stage}
     if largest:
         ways = _ways(mesh) * (optimizer.accumulation if verb == "train" else 1)
-        found = plan_lib.largest_batch(
-            build, plan, step=ways, cache=cache, progress=said
-        )
-        result["largest_batch"] = found.clips
-        result["largest_batch_verified"] = found.verified
+        try:
+            found = plan_lib.largest_batch(
+                build, plan, step=ways, cache=cache, progress=said
+            )
+        except NotCompiled as error:  # the plan stands without it
+            result["largest_batch_unknown"] = str(error)
+        else:
+            result["largest_batch"] = found.clips
+            result["largest_batch_verified"] = found.verified
     if not plan.memory.fits:
         changes = advice_lib.advise(
             plan.memory,

@@ -19,6 +19,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+
+from animatrix_jax.errors import UserError
 from animatrix_jax.planning import target as targets
 from animatrix_jax.planning.subject import Subject
 from animatrix_jax.planning.target import Target
@@ -50,6 +53,10 @@ class Measured:
         return bool(self.text)
 
 
+class NotCompiled(UserError):
+    """The target's compiler failed, and not for want of the chip's memory."""
+
+
 def default_cache() -> pathlib.Path:
     """Where compiled plans are kept: under XDG_CACHE_HOME, or ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
@@ -63,6 +70,9 @@ def measure(
 
     Args:
       progress: what to say on standard error while compiling; empty: nothing.
+
+    Raises:
+      NotCompiled: if the compiler fails, and not for want of the chip's memory.
     """
     key = _key(subject.lowered.as_text(), target)
     found = _read(cache, key)
@@ -72,10 +82,11 @@ def measure(
     with _progress(progress):
         try:
             compiled = subject.lowered.compile()
-        except Exception as error:
+        except jax.errors.JaxRuntimeError as error:
             peak = out_of_memory(str(error))
             if peak is None:
-                raise
+                line = str(error).splitlines()[0]
+                raise NotCompiled(f"{target.text}'s compiler fails: {line}") from error
             text, memory = "", {"peak": peak}
         else:
             text, memory = compiled.as_text(), _memory(compiled)

@@ -33,6 +33,8 @@ def text(result: dict[str, Any]) -> str:
         lines += _speed(result)
     else:
         lines.append("step       not known: the compiler ran out of the chip's memory")
+    if "largest_batch_unknown" in result:
+        lines.append(f"largest    not known: {result['largest_batch_unknown']}")
     if "largest_batch" in result:
         how = "compiled" if result["largest_batch_verified"] else "by the model"
         lines.append(f"largest    batch {result['largest_batch']} fits ({how})")

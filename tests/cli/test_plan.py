@@ -10,7 +10,9 @@ from verbs import animatrix
 
 from animatrix_jax.cli import plans
 from animatrix_jax.errors import UserError
+from animatrix_jax.planning import plan as plan_lib
 from animatrix_jax.planning import report, target
+from animatrix_jax.planning.measure import NotCompiled
 
 PICO = pathlib.Path(__file__).parents[2] / "configs" / "pico.py"
 KEYS = (
@@ -61,8 +63,7 @@ def run(config, folder, **more):
         cache=folder / "cache",
         inputs="encoded",
         quiet=True,
-        largest=False,
-        **more,
+        **{"largest": False} | more,
     )
 
 
@@ -97,6 +98,18 @@ def test_a_step_that_does_not_fit_comes_with_advice(
     assert "--config.model.dit.remat=block" in flags
     assert all(change["saves_gib"] >= 0 for change in found["advice"])
     assert "DOES NOT FIT" in report.text(found)
+
+
+def test_a_plan_stands_without_the_largest_batch(
+    config, folder, quick_compile, monkeypatch
+):
+    def fails(*args, **options):
+        raise NotCompiled("cpu:1's compiler fails: INTERNAL: no tiles")
+
+    monkeypatch.setattr(plan_lib, "largest_batch", fails)
+    found = run(config, folder, largest=True)
+    assert found["fits"] and "largest_batch" not in found
+    assert "largest    not known: cpu:1's compiler fails" in report.text(found)
 
 
 def test_a_sampling_step(config, folder, quick_compile):

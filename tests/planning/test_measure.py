@@ -1,5 +1,7 @@
 """A program is compiled once; afterwards it is read, and a damaged copy is made again."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -47,3 +49,19 @@ def test_a_step_that_cannot_fit_says_how_much_it_would_take(tpu, tmp_path):
     subject = Subject(lowered=jax.jit(lambda x: x * 2).lower(x), arguments={})
     found = measure.measure(subject, target.parse("tpu:v5e:2x2"), cache=tmp_path)
     assert not found.compiled and found.memory["peak"] >= 128 * 2**30
+
+
+def test_a_compiler_that_fails_is_one_line_and_kept_nowhere(subject, tmp_path):
+    class Failing:
+        def as_text(self):
+            return "text"
+
+        def compile(self):
+            raise jax.errors.JaxRuntimeError("INTERNAL: no tiles\n\tat some place")
+
+    broken = dataclasses.replace(subject, lowered=Failing())
+    with pytest.raises(
+        measure.NotCompiled, match="cpu:1's compiler fails: .*no tiles$"
+    ):
+        measure.measure(broken, target.parse("cpu:1"), cache=tmp_path)
+    assert not list(tmp_path.iterdir())
