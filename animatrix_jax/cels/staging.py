@@ -60,6 +60,10 @@ class Stage:
     sheet: tuple[int, ...]  # frame -> cel
     camera: CameraTrack
 
+    def cel(self, frame: int) -> Cel:
+        """The drawing that a frame shows."""
+        return self.cels[self.sheet[frame]]
+
 
 def _models(spec: ClipSpec) -> tuple[Model, ...]:
     shot = spec.camera.shot
