@@ -27,7 +27,6 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 }
 # One more of motion_coherence, which only the tags show (unasked.py).
 UNASKED = "unasked_deformation"
-STRUCTURAL = ("face_topology", "limb_structure")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

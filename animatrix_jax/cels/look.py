@@ -36,12 +36,11 @@ Points = Sequence[Point]
 
 @dataclasses.dataclass(frozen=True)
 class Op:
-    """One path to draw; ``opaque`` ops decide which part a pixel shows."""
+    """One path to draw under the matrix of a bone."""
 
     bone: int
     path: skia.Path
     paint: skia.Paint
-    opaque: bool = True
 
 
 def blob(points: Points, path: skia.Path | None = None) -> skia.Path:

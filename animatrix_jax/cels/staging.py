@@ -129,13 +129,7 @@ def _bones(
     spec: ClipSpec, model: Model, times: Float[np.ndarray, " d"], *, defects: bool
 ) -> Float[np.ndarray, "b d 3 3"]:
     """Bones to figure units at the given times, deformation and defects included."""
-    pose = pose_track(
-        spec.action,
-        model.body,
-        times,
-        frames=spec.frames,
-        facing=spec.character.facing,
-    )
+    pose = pose_track(spec.action, times, frames=spec.frames)
     pose = deform.squash(spec, pose, times)
     # A low camera sees the face from below, a high one from above.
     pose[:, CHANNEL["nod"]] += LOOKED_AT.get(spec.camera.angle, 0)
@@ -200,13 +194,8 @@ def make_stage(spec: ClipSpec) -> Stage:
     )
     path = np.zeros(spec.frames)
     if {"follow", "follow_pan"} & set(spec.camera.moves):
-        track = pose_track(
-            spec.action,
-            models[0].body,
-            np.arange(spec.frames, dtype=float),
-            frames=spec.frames,
-            facing=spec.character.facing,
-        )
+        on_ones = np.arange(spec.frames, dtype=float)
+        track = pose_track(spec.action, on_ones, frames=spec.frames)
         path = spec.character.facing * track[:, CHANNEL["x"]]
     return Stage(models=models, cels=cels, sheet=sheet, camera=camera_track(spec, path))
 
