@@ -15,10 +15,12 @@ from jaxtyping import Float, UInt8
 from animatrix_jax.cels import effects, energy, props
 from animatrix_jax.cels.elementals import draw_elemental
 from animatrix_jax.cels.manpu import draw_manpu
+from animatrix_jax.cels.page import Page
 from animatrix_jax.cels.painter import CelPainter
 from animatrix_jax.cels.palettes import Colour, Palette
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
+from animatrix_jax.cels.shot import Shot
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import Cel, head_on_screen
 
@@ -77,18 +79,8 @@ class Overlays:
         """Lines and powers between the set and the figure."""
         e = self.spec.effects
         if self._lines:
-            self._screen(canvas)
-            effects.apply_before(
-                canvas,
-                e,
-                frame,
-                self.spec.frames,
-                self.aspect,
-                self.draws,
-                self.palette,
-            )
+            effects.apply_before(self._shot(canvas, frame), e)
         if self._powers_behind:
-            self._screen(canvas)
             energy.draw_behind(self._power(canvas, cel, frame), e.energy)
 
     def draw_over(self, canvas: skia.Canvas, cel: Cel, frame: int) -> None:
@@ -96,7 +88,6 @@ class Overlays:
         spec, e = self.spec, self.spec.effects
         head = head_on_screen(cel, self.camera[frame], height=self.height)
         if self._attended:
-            self._screen(canvas)
             power = self._power(canvas, cel, frame)
             props.draw_prop(power, spec.action.style, spec.action.variant)
             energy.draw_over(power, e.energy)
@@ -106,63 +97,43 @@ class Overlays:
         if self._double:
             self.painter.draw_double(canvas, cel, frame, head)
         for value in e.elemental:
-            self._screen(canvas)
-            draw_elemental(
-                canvas,
-                value,
-                frame,
-                spec.frames,
-                self.draws,
-                self.palette,
-                self.aspect,
-                e.level,
-            )
+            draw_elemental(self._shot(canvas, frame), value, e.level)
         for value in e.manpu:
-            self._screen(canvas)
-            draw_manpu(
-                canvas, value, head, frame, spec.frames, self.draws, self.palette
-            )
+            draw_manpu(self._shot(canvas, frame), value, head)
         if e.lines or e.impact:
-            self._screen(canvas)
-            effects.apply_after(
-                canvas,
-                e,
-                frame,
-                spec.frames,
-                self.aspect,
-                self.draws,
-                self.palette,
-                self._gathering(head),
-            )
+            shot = self._shot(canvas, frame)
+            effects.apply_after(shot, e, self._gathering(head))
 
-    def post(
-        self, image: UInt8[np.ndarray, "h w 3"], cel: Cel, frame: int
+    def photographed(
+        self, page: Page, cel: Cel, frame: int
     ) -> UInt8[np.ndarray, "h w 3"]:
-        """The photographed frame with what an impact makes of all of it."""
+        """The page as a frame, with what an impact makes of all of it."""
+        image = page.pixels[..., :3]
         if not self.spec.effects.impact:
             return image
         head = head_on_screen(cel, self.camera[frame], height=self.height)
-        return effects.post(
-            image,
-            self.spec.effects,
-            frame,
-            self.spec.frames,
-            self.draws,
-            self.palette,
-            self._gathering(head),
-        )
+        shot = self._shot(page.canvas, frame)
+        return effects.post(image, shot, self.spec.effects, self._gathering(head))
 
-    def _screen(self, canvas: skia.Canvas) -> None:
-        """The canvas in screen units."""
+    def _shot(self, canvas: skia.Canvas, frame: int) -> Shot:
+        """The frame as effects see it: their canvas is in screen units."""
         canvas.resetMatrix()
         canvas.scale(self.height, self.height)
+        return Shot(
+            canvas=canvas,
+            frame=frame,
+            frames=self.spec.frames,
+            aspect=self.aspect,
+            draws=self.draws,
+            palette=self.palette,
+        )
 
     @functools.cached_property
     def _hue(self) -> Colour:
         return energy.draw_hue(self._powers, self.palette)
 
     def _power(self, canvas: skia.Canvas, cel: Cel, frame: int) -> energy.Power:
-        """The figure's place on the screen, for what is drawn about it."""
+        """The same with the figure's place in it, for what is drawn about it."""
         placed = self.camera[frame] @ cel.bones
         x, y, radius, _ = head_on_screen(cel, self.camera[frame], height=self.height)
 
@@ -171,13 +142,9 @@ class Overlays:
             middle = (found[:, :2] / found[:, 2:]).mean(0) / self.height
             return float(middle[0]), float(middle[1])
 
+        shot = dataclasses.replace(self._shot(canvas, frame), draws=self._powers)
         return energy.Power(
-            canvas=canvas,
-            frame=frame,
-            frames=self.spec.frames,
-            aspect=self.aspect,
-            draws=self._powers,
-            palette=self.palette,
+            **vars(shot),
             hue=self._hue,
             actor=energy.Actor(
                 head=(x, y),

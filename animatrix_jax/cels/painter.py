@@ -18,7 +18,7 @@ from animatrix_jax.cels.page import to_skia
 from animatrix_jax.cels.palettes import Colour, Palette, mix
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
-from animatrix_jax.cels.rostrum import SHARP, Focus
+from animatrix_jax.cels.rostrum import SHARP, RackFocus
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.spoiling import RESTLESS, boil
 from animatrix_jax.cels.staging import Cel, Stage, ghost_bones
@@ -32,7 +32,7 @@ class CelPainter:
       stage: its poses and models.
       palette: its colours.
       camera: world to pixels, for every frame.
-      focus: of the lens.
+      rack: of the lens.
       height: of the frames, pixels.
       width: of the frames, pixels.
     """
@@ -43,13 +43,13 @@ class CelPainter:
         stage: Stage,
         palette: Palette,
         camera: Float[np.ndarray, "t 3 3"],
-        focus: Focus,
+        rack: RackFocus,
         *,
         height: int,
         width: int,
     ):
         self.spec, self.stage, self.palette = spec, stage, palette
-        self.camera, self.focus = camera, focus
+        self.camera, self.rack = camera, rack
         self.height, self.width = height, width
         self._restless = [d for d in spec.defects if d.kind in RESTLESS]
         self._glowing = "transformation_glow" in spec.effects.energy
@@ -75,7 +75,7 @@ class CelPainter:
     @property
     def restless(self) -> bool:
         """Whether one cel may look otherwise on every frame."""
-        return bool(self._restless) or self._glowing or self.focus.racked
+        return bool(self._restless) or self._glowing or self.rack.wanted
 
     def version(self, frame: int) -> int:
         """Which drawing-up of its model a frame shows: defects come in at their start."""
@@ -87,7 +87,7 @@ class CelPainter:
 
     def draw(self, canvas: skia.Canvas, cel: Cel, frame: int) -> None:
         """The figure and what is behind and on it."""
-        blur = self.focus.figure_blur(frame)
+        blur = self.rack.figure_blur(frame)
         if blur > SHARP:
             canvas.resetMatrix()
             soft = skia.ImageFilters.Blur(blur, blur)

@@ -18,7 +18,7 @@ from animatrix_jax.cels.page import Page
 from animatrix_jax.cels.painter import CelPainter
 from animatrix_jax.cels.palettes import Palette, draw_palette
 from animatrix_jax.cels.random import Draws
-from animatrix_jax.cels.rostrum import Focus, SetPhoto
+from animatrix_jax.cels.rostrum import RackFocus, SetPhoto
 from animatrix_jax.cels.sets import paint_set
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import Stage, make_stage
@@ -56,11 +56,11 @@ class Renderer:
         self.palette = clip_palette(spec)
         self.stage = stage or make_stage(spec)
         self.camera = self.stage.camera.matrices(**size)
-        focus = Focus(spec, height=height)
+        rack = RackFocus(spec, height=height)
         self.sheets = paint_set(spec, self.palette, self.stage, **size)
-        self.photo = SetPhoto(spec, self.sheets, focus)
+        self.photo = SetPhoto(spec, self.sheets, rack)
         self.painter = CelPainter(
-            spec, self.stage, self.palette, self.camera, focus, **size
+            spec, self.stage, self.palette, self.camera, rack, **size
         )
         self.overlays = Overlays(spec, self.palette, self.camera, self.painter, **size)
         self._page = Page(height, width)
@@ -90,7 +90,7 @@ class Renderer:
                 made[key] = page.pixels.copy()
             if overlays.over:
                 overlays.draw_over(page.canvas, cel, frame)
-            video[place] = overlays.post(page.pixels[..., :3], cel, frame)
+            video[place] = overlays.photographed(page, cel, frame)
         return video
 
     def bare(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:

@@ -22,25 +22,25 @@ WASH = {"rough_genga": 0.62, "tiedown": 0.55, "watercolor": 0.28, "mono_manga": 
 SHARP = 0.3  # pixels of sigma that nobody sees
 
 
-class Focus:
-    """What the lens is sharp on: in a rack of focus first one plane, then the other.
+class RackFocus:
+    """What the lens is sharp on: first the figure and then the set, or the reverse.
 
     Blurs are Gaussian, in pixels of sigma; there is none without a rack of focus.
     """
 
     def __init__(self, spec: ClipSpec, *, height: int):
-        self.racked = "rack_focus" in spec.effects.composite
-        self._figure_first = self.racked and Draws(spec.art, "rack").chance(0.5)
+        self.wanted = "rack_focus" in spec.effects.composite
+        self._figure_first = self.wanted and Draws(spec.art, "rack").chance(0.5)
         self._last = max(spec.frames - 1, 1)
         self._most = 0.026 * height
 
     def set_blur(self, frame: int) -> float:
         """Of the set, largest where the lens is sharp on the figure."""
-        return self._most * self._nearness(frame) if self.racked else 0.0
+        return self._most * self._nearness(frame) if self.wanted else 0.0
 
     def figure_blur(self, frame: int) -> float:
         """Of the figure, largest where the lens is sharp on the set."""
-        return self._most * (1.0 - self._nearness(frame)) if self.racked else 0.0
+        return self._most * (1.0 - self._nearness(frame)) if self.wanted else 0.0
 
     def _nearness(self, frame: int) -> float:
         """0 where the lens is sharp on the set, 1 on the figure."""
@@ -52,11 +52,11 @@ class Focus:
 class SetPhoto:
     """The set of one clip as its frames show it."""
 
-    def __init__(self, spec: ClipSpec, sheets: Sequence[Sheet], focus: Focus):
-        self._sheets, self._focus = sheets, focus
+    def __init__(self, spec: ClipSpec, sheets: Sequence[Sheet], rack: RackFocus):
+        self._sheets, self._rack = sheets, rack
         self._wash = WASH.get(spec.value("style.rendering"), 0.0)
         moving = any(np.ptp(sheet.matrices, axis=0).max() != 0 for sheet in sheets)
-        self._still = not moving and not focus.racked
+        self._still = not moving and not rack.wanted
         self._photo: UInt8[np.ndarray, "h w 4"] | None = None
 
     def draw(self, page: Page, frame: int) -> None:
@@ -71,7 +71,7 @@ class SetPhoto:
     def _draw(self, canvas: skia.Canvas, frame: int) -> None:
         canvas.resetMatrix()
         canvas.clear(skia.ColorWHITE)
-        blur = self._focus.set_blur(frame)
+        blur = self._rack.set_blur(frame)
         if blur > SHARP:
             soft = skia.ImageFilters.Blur(blur, blur, skia.TileMode.kClamp)
             canvas.saveLayer(None, skia.Paint(ImageFilter=soft))
