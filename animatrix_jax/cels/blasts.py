@@ -10,10 +10,9 @@ import math
 import skia
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, mix
+from animatrix_jax.cels.palettes import WHITE, Colour, mix
 from animatrix_jax.cels.shot import Shot
 
-WHITE: Colour = (1.0, 1.0, 1.0)
 # An accent leaves most of the frame to the figure; what dominates fills it.
 COUNTS = {"dominant": 1.8}
 

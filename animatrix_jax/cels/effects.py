@@ -14,12 +14,11 @@ import skia
 from jaxtyping import UInt8
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, mix
+from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, mix
 from animatrix_jax.cels.shot import Shot
 from animatrix_jax.cels.spec import EffectsSpec
 
 Point = tuple[float, float]
-WHITE: Colour = (1.0, 1.0, 1.0)
 SHOCK_FRAMES = 5
 SPARK_FRAMES = 3
 IMPACT_FRAMES = 2
@@ -105,7 +104,7 @@ def _strength(effects: EffectsSpec) -> float:
 
 def _pen(shot: Shot) -> Colour:
     """Effect lines are inked with the line colour, deepened: they must carry."""
-    return mix(shot.palette.line, (0.0, 0.0, 0.0), 0.35)
+    return mix(shot.palette.line, BLACK, 0.35)
 
 
 def _speed_lines(shot: Shot, effects: EffectsSpec, near: float) -> None:

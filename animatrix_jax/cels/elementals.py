@@ -14,10 +14,9 @@ import skia
 
 from animatrix_jax.cels import blasts, ink
 from animatrix_jax.cels.blasts import Air
-from animatrix_jax.cels.palettes import mix
+from animatrix_jax.cels.palettes import WHITE, mix
 from animatrix_jax.cels.shot import Shot
 
-WHITE = (1.0, 1.0, 1.0)
 # How large an element is by level; and which are sized: also in breadth, about what y.
 SIZES = {"dominant": 1.4}
 SIZED: dict[str, tuple[bool, float]] = {

@@ -12,11 +12,10 @@ import skia
 
 from animatrix_jax.cels import ink
 from animatrix_jax.cels.keyposes import HIT
-from animatrix_jax.cels.palettes import Colour, Palette, mix
+from animatrix_jax.cels.palettes import WHITE, Colour, Palette, mix
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.shot import Shot
 
-WHITE: Colour = (1.0, 1.0, 1.0)
 HUES: tuple[Colour, ...] = (
     (1.0, 0.78, 0.15),
     (0.22, 0.62, 1.0),

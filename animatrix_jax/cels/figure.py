@@ -11,10 +11,11 @@ import skia
 from animatrix_jax.cels import clothes, face, hair, ink
 from animatrix_jax.cels.defects import Defect
 from animatrix_jax.cels.garments import make_outfit
-from animatrix_jax.cels.look import Look, Op, taper
+from animatrix_jax.cels.look import Look, Op
 from animatrix_jax.cels.palettes import Palette
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE, Body, make_body
+from animatrix_jax.cels.shapes import taper
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.spoiling import break_line, spoil_face, spoil_limbs
 

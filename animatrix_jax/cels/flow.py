@@ -78,7 +78,7 @@ def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
 
 def _matrices(renderer: Renderer, frame: int) -> dict[int, np.ndarray]:
     """Part number -> matrix to pixels."""
-    found = {1 + i: sheet.matrices[frame] for i, sheet in enumerate(renderer.sheets)}
+    found = {1 + i: board.matrices[frame] for i, board in enumerate(renderer.boards)}
     cel = renderer.stage.cel(frame)
     placed = renderer.camera[frame] @ cel.bones
     base = FIGURE * (1 + cel.model)
@@ -92,18 +92,18 @@ def _part_ids(renderer: Renderer, frame: int) -> Int32[np.ndarray, "h w"]:
     """The number of the part that each pixel shows."""
     page = Page(renderer.height, renderer.width)
     canvas = page.canvas
-    for i, sheet in enumerate(renderer.sheets):
-        canvas.setMatrix(to_skia(sheet.matrices[frame]))
+    for i, board in enumerate(renderer.boards):
+        canvas.setMatrix(to_skia(board.matrices[frame]))
         # Alpha of 128 and more becomes opaque with the part's number as its colour.
         number = _code(1 + i)
         rows = [0, 0, 0, 0, number[0], 0, 0, 0, 0, number[1], 0, 0, 0, 0, 0]
         solid = skia.ColorFilters.Matrix([*rows, 0, 0, 0, 255, -127.5])
         paint = skia.Paint(AntiAlias=False, ColorFilter=solid)
         canvas.drawImage(
-            sheet.image, 0, 0, skia.SamplingOptions(skia.FilterMode.kNearest), paint
+            board.image, 0, 0, skia.SamplingOptions(skia.FilterMode.kNearest), paint
         )
     cel = renderer.stage.cel(frame)
-    numbers = list(_matrices(renderer, frame))[len(renderer.sheets) :]
+    numbers = list(_matrices(renderer, frame))[len(renderer.boards) :]
     _draw_unknown(renderer, canvas, frame)
     matrices = renderer.camera[frame] @ cel.bones
     for op in renderer.painter.figure(cel, frame).ops:

@@ -12,10 +12,9 @@ from collections.abc import Callable
 import skia
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, mix
+from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, mix
 from animatrix_jax.cels.shot import Shot
 
-WHITE: Colour = (1.0, 1.0, 1.0)
 # A symbol drawn for a head below this radius in pixels is enlarged to suit it.
 READABLE = 7.5
 
@@ -169,7 +168,7 @@ def _gloom_lines(pen: _Pen) -> None:
         sway = 0.02 * math.sin(0.6 * pen.frame + i)
         bottom = (0.15 + 0.55 * row[0]) * fade
         ink.spindle(path, (x, -1.2), (x + sway, bottom), width, 0.2)
-    dark = mix(tint, (0.0, 0.0, 0.0), 0.35)
+    dark = mix(tint, BLACK, 0.35)
     pen.draw(path, dark, 0.9, "bare")
 
 

@@ -15,7 +15,7 @@ from animatrix_jax.cels import deform, energy, ink
 from animatrix_jax.cels.figure import Figure, make_figure, smear_ops
 from animatrix_jax.cels.look import Op
 from animatrix_jax.cels.page import to_skia
-from animatrix_jax.cels.palettes import Colour, Palette, mix
+from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, Palette, mix
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
 from animatrix_jax.cels.rostrum import SHARP, RackFocus
@@ -160,7 +160,7 @@ class CelPainter:
         amount = energy.glow_amount(frame, self.spec.frames)
         if amount <= 0.0:
             return
-        tone = mix(self._hue, (1.0, 1.0, 1.0), 0.66)
+        tone = mix(self._hue, WHITE, 0.66)
         rows = [0, 0, 0, 0, tone[0], 0, 0, 0, 0, tone[1], 0, 0, 0, 0, tone[2]]
         light = skia.ColorFilters.Matrix([*rows, 0, 0, 0, 1, 0])
         canvas.resetMatrix()
@@ -185,7 +185,7 @@ class CelPainter:
         matrix[:2, 2] = at[:2] / at[2]
         canvas.setMatrix(to_skia(matrix))
         r = 1.5 * figure.body.hip + 0.15
-        dark = mix(self.palette.line, (0.0, 0.0, 0.0), 0.3)
+        dark = mix(self.palette.line, BLACK, 0.3)
         canvas.drawOval(skia.Rect(-r, -0.28 * r, r, 0.28 * r), ink.fill(dark, 0.4))
 
 

@@ -44,7 +44,7 @@ class Renderer:
     Attributes:
       stage: poses and cels.
       camera: world to pixels for the figure, for every frame.
-      sheets: the set's planes, from the back.
+      boards: the set's planes, from the back.
       painter: of the cels.
     """
 
@@ -57,8 +57,8 @@ class Renderer:
         self.stage = stage or make_stage(spec)
         self.camera = self.stage.camera.matrices(**size)
         rack = RackFocus(spec, height=height)
-        self.sheets = paint_set(spec, self.palette, self.stage, **size)
-        self.photo = SetPhoto(spec, self.sheets, rack)
+        self.boards = paint_set(spec, self.palette, self.stage, **size)
+        self.photo = SetPhoto(spec, self.boards, rack)
         self.painter = CelPainter(
             spec, self.stage, self.palette, self.camera, rack, **size
         )
@@ -78,7 +78,7 @@ class Renderer:
                 self.stage.sheet[frame],
                 self.painter.version(frame),
                 self.camera[frame].tobytes(),
-                *(sheet.matrices[frame].tobytes() for sheet in self.sheets),
+                *(board.matrices[frame].tobytes() for board in self.boards),
                 frame if moving else 0,
             )
             if key in made:

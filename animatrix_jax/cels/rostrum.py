@@ -13,8 +13,9 @@ from jaxtyping import UInt8
 from animatrix_jax.cels.look import PAPER
 from animatrix_jax.cels.page import Page, to_skia
 from animatrix_jax.cels.random import Draws
-from animatrix_jax.cels.sets import Sheet
+from animatrix_jax.cels.sets import Board
 from animatrix_jax.cels.spec import ClipSpec
+from animatrix_jax.cels.timing import smoothstep
 
 LINEAR = skia.SamplingOptions(skia.FilterMode.kLinear)
 # How far the set fades to paper, so that the figure's style reaches behind it.
@@ -44,18 +45,17 @@ class RackFocus:
 
     def _nearness(self, frame: int) -> float:
         """0 where the lens is sharp on the set, 1 on the figure."""
-        s = min(max((frame / self._last - 0.3) / 0.35, 0.0), 1.0)
-        s = s * s * (3.0 - 2.0 * s)
+        s = smoothstep(min(max((frame / self._last - 0.3) / 0.35, 0.0), 1.0))
         return 1.0 - s if self._figure_first else s
 
 
 class SetPhoto:
     """The set of one clip as its frames show it."""
 
-    def __init__(self, spec: ClipSpec, sheets: Sequence[Sheet], rack: RackFocus):
-        self._sheets, self._rack = sheets, rack
+    def __init__(self, spec: ClipSpec, boards: Sequence[Board], rack: RackFocus):
+        self._boards, self._rack = boards, rack
         self._wash = WASH.get(spec.value("style.rendering"), 0.0)
-        moving = any(np.ptp(sheet.matrices, axis=0).max() != 0 for sheet in sheets)
+        moving = any(np.ptp(board.matrices, axis=0).max() != 0 for board in boards)
         self._still = not moving and not rack.wanted
         self._photo: UInt8[np.ndarray, "h w 4"] | None = None
 
@@ -75,9 +75,9 @@ class SetPhoto:
         if blur > SHARP:
             soft = skia.ImageFilters.Blur(blur, blur, skia.TileMode.kClamp)
             canvas.saveLayer(None, skia.Paint(ImageFilter=soft))
-        for sheet in self._sheets:
-            canvas.setMatrix(to_skia(sheet.matrices[frame]))
-            canvas.drawImage(sheet.image, 0, 0, LINEAR)
+        for board in self._boards:
+            canvas.setMatrix(to_skia(board.matrices[frame]))
+            canvas.drawImage(board.image, 0, 0, LINEAR)
         canvas.resetMatrix()
         if blur > SHARP:
             canvas.restore()

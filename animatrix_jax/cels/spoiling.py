@@ -12,10 +12,11 @@ import skia
 from animatrix_jax.cels import clothes
 from animatrix_jax.cels.defects import Defect
 from animatrix_jax.cels.garments import Outfit
-from animatrix_jax.cels.look import Look, Op, oval, polygon
+from animatrix_jax.cels.look import Look, Op
 from animatrix_jax.cels.palettes import mix
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE, Body
+from animatrix_jax.cels.shapes import oval, polygon
 
 # Kinds that draw the same cel otherwise on every frame.
 RESTLESS = ("boiling_line", "colour_flicker")
