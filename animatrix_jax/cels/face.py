@@ -102,7 +102,7 @@ def draw_head(look: Look, plan: FacePlan, ear: bool) -> None:
         look.flat("head", cross, mix(RED, WHITE, 0.3))
 
 
-def fringe_shadow(look: Look, plan: FacePlan, tips: float) -> None:
+def fringe_shadow(look: Look, tips: float) -> None:
     """The shadow that the fringe throws on the forehead."""
     if not look.medium:
         return
@@ -193,7 +193,7 @@ def _eye(
     if plan.happy_eyes:
         arc = taper(p(-1.1, 0.25), p(0.0, -1.35), p(1.25, 0.3), 0.045)
         look.flat("eyes", arc, dark)
-        return _brow(look, plan, expression, x, side, w)
+        return _brow(look, expression, x, side, w)
     if not look.medium:
         # A dark eye of two or three pixels that still has its colour.
         look.flat("eyes", oval(x, 0.01, 0.9 * w, 0.95 * h), mix(line, palette.eye, 0.3))
@@ -283,7 +283,7 @@ def _eye(
             if plan.lashes > 1.05:
                 flick = taper(p(0.8, -0.55), p(1.2, -0.6), p(1.5, -0.95), 0.1 * h)
                 look.flat("eyes", flick, dark)
-    return _brow(look, plan, expression, x, side, w)
+    return _brow(look, expression, x, side, w)
 
 
 def _round_eye(
@@ -313,7 +313,7 @@ def _round_eye(
         look.flat(
             "eyes", _cut(lid, oval(x, 0.0, w + pen, h + pen)), look.palette.skin_shade
         )
-    _brow(look, plan, expression, x, side, 1.1 * w)
+    _brow(look, expression, x, side, 1.1 * w)
 
 
 def _round_nose(look: Look, plan: FacePlan) -> None:
@@ -328,9 +328,7 @@ def _round_nose(look: Look, plan: FacePlan) -> None:
         )
 
 
-def _brow(
-    look: Look, plan: FacePlan, expression: Expression, x: float, side: int, w: float
-) -> None:
+def _brow(look: Look, expression: Expression, x: float, side: int, w: float) -> None:
     """Brows are drawn over the fringe's shadow, as animators do."""
     slant = expression.brow
     thick = max(0.021, 0.42 / look.pixels)

@@ -116,7 +116,7 @@ def make_figure(
     ear = who.hair_style in ("short", "spiky", "ponytail", "bun", "mohawk", "braids")
     face.draw_head(look, plan, ear)
     tips = {"parted": -0.06, "curtain": -0.08, "micro": -0.14}.get(who.bangs, 0.0)
-    face.fringe_shadow(look, plan, tips)
+    face.fringe_shadow(look, tips)
     before = len(look.ops)
     face.draw_face(look, plan)
     features = look.ops[before:]

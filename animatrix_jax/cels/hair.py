@@ -271,12 +271,11 @@ def draw_front(look: Look, plan: HairPlan, draws: Draws) -> None:
     else:
         look.shape("bangs", cap, palette.hair)
     if look.medium:
-        _shading(look, plan, points, valleys, side, top)
+        _shading(look, points, valleys, side, top)
 
 
 def _shading(
     look: Look,
-    plan: HairPlan,
     points: list[tuple[float, float]],
     valleys: list[float],
     side: float,
