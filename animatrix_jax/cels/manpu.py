@@ -13,7 +13,7 @@ import skia
 
 from animatrix_jax.cels import ink
 from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, mix
-from animatrix_jax.cels.shot import Shot
+from animatrix_jax.cels.shot import Head, Shot
 
 # A symbol drawn for a head below this radius in pixels is enlarged to suit it.
 READABLE = 7.5
@@ -43,20 +43,19 @@ class _Pen(Shot):
         self.canvas.drawPath(path, ink.fill(colour, alpha))
 
 
-def draw_manpu(shot: Shot, value: str, head: tuple[float, float, float, float]) -> None:
-    """Draw the symbol `value` for a head (x, y, radius, angle in radians).
+def draw_manpu(shot: Shot, value: str, head: Head) -> None:
+    """Draw the symbol `value` on or about a head.
 
     Raises:
       ValueError: for a symbol that does not exist.
     """
     if value not in MANPU:
         raise ValueError(f"manpu must be one of {tuple(MANPU)}, got {value!r}")
-    x, y, radius, angle = head
     canvas = shot.canvas
     canvas.save()
-    canvas.translate(x, y)
-    canvas.rotate(math.degrees(angle))
-    canvas.scale(radius, radius)
+    canvas.translate(head.x, head.y)
+    canvas.rotate(math.degrees(head.angle))
+    canvas.scale(head.radius, head.radius)
     MANPU[value](_Pen(**vars(shot)))
     canvas.restore()
 

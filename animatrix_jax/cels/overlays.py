@@ -20,7 +20,7 @@ from animatrix_jax.cels.painter import CelPainter
 from animatrix_jax.cels.palettes import Colour, Palette
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
-from animatrix_jax.cels.shot import Shot
+from animatrix_jax.cels.shot import Head, Shot
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import Cel, head_on_screen
 
@@ -135,7 +135,7 @@ class Overlays:
     def _power(self, canvas: skia.Canvas, cel: Cel, frame: int) -> energy.Power:
         """The same with the figure's place in it, for what is drawn about it."""
         placed = self.camera[frame] @ cel.bones
-        x, y, radius, _ = head_on_screen(cel, self.camera[frame], height=self.height)
+        head = head_on_screen(cel, self.camera[frame], height=self.height)
 
         def at(*names: str) -> tuple[float, float]:
             found = placed[[BONE[name] for name in names]][:, :, 2]
@@ -147,18 +147,16 @@ class Overlays:
             **vars(shot),
             hue=self._hue,
             actor=energy.Actor(
-                head=(x, y),
+                head=(head.x, head.y),
                 hand=at("hand_near"),
                 feet=at("foot_near", "foot_far"),
-                radius=radius,
+                radius=head.radius,
                 facing=self.spec.character.facing,
             ),
             strength=1.25 if self.spec.effects.level == "dominant" else 0.85,
         )
 
-    def _gathering(
-        self, head: tuple[float, float, float, float]
-    ) -> tuple[float, float]:
+    def _gathering(self, head: Head) -> tuple[float, float]:
         """Where effects gather: the face, kept inside the picture."""
-        x = min(max(head[0], 0.15 * self.aspect), 0.85 * self.aspect)
-        return x, min(max(head[1], 0.15), 0.85)
+        x = min(max(head.x, 0.15 * self.aspect), 0.85 * self.aspect)
+        return x, min(max(head.y, 0.15), 0.85)

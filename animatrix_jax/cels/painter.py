@@ -19,6 +19,7 @@ from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, Palette, mix
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
 from animatrix_jax.cels.rostrum import SHARP, RackFocus
+from animatrix_jax.cels.shot import Head
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.spoiling import RESTLESS, boil
 from animatrix_jax.cels.staging import Cel, Stage, ghost_bones
@@ -120,25 +121,18 @@ class CelPainter:
             draw_ops(canvas, streaks, camera @ cel.bones)
 
     def draw_double(
-        self,
-        canvas: skia.Canvas,
-        cel: Cel,
-        frame: int,
-        head: tuple[float, float, float, float],
+        self, canvas: skia.Canvas, cel: Cel, frame: int, head: Head
     ) -> None:
-        """The same character again, large, mirrored and half transparent.
-
-        ``head`` is where `staging.head_on_screen` finds it.
-        """
+        """The same character again, large, mirrored and half transparent."""
         h = self.height
-        size = 0.4 / max(head[2], 1e-3)
+        size = 0.4 / max(head.radius, 1e-3)
         side = 0.3 if self.spec.character.facing < 0 else 0.7
         drift = 0.03 * (frame / max(self.spec.frames - 1, 1) - 0.5)
         across = self.width / h * (side + drift)
         place = np.array(
             [
-                [-size, 0.0, (across + size * head[0]) * h],
-                [0.0, size, (0.5 - size * head[1]) * h],
+                [-size, 0.0, (across + size * head.x) * h],
+                [0.0, size, (0.5 - size * head.y) * h],
                 [0.0, 0.0, 1.0],
             ]
         )

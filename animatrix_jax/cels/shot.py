@@ -5,12 +5,22 @@ share, and each that needs more extends it (`blasts.Air`, `energy.Power`).
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import skia
 
 from animatrix_jax.cels import ink
 from animatrix_jax.cels.palettes import Palette
 from animatrix_jax.cels.random import Draws
+
+
+class Head(NamedTuple):
+    """Where the figure's head is: its middle, in screen units, and where its up is."""
+
+    x: float
+    y: float
+    radius: float
+    angle: float  # radians, clockwise from upright
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

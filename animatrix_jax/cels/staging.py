@@ -22,6 +22,7 @@ from animatrix_jax.cels.camera import (
 from animatrix_jax.cels.defects import disturb_bones, disturb_pose
 from animatrix_jax.cels.figure import spec_body
 from animatrix_jax.cels.rig import BONE, CHANNEL, Body, landmarks, solve
+from animatrix_jax.cels.shot import Head
 from animatrix_jax.cels.spec import ClipSpec
 
 ORBIT_TURNS = 9  # drawings of a figure that is gone round
@@ -252,10 +253,8 @@ def measure(spec: ClipSpec, stage: Stage) -> Measures:
     )
 
 
-def head_on_screen(
-    cel: Cel, camera: Float[np.ndarray, "3 3"], *, height: int
-) -> tuple[float, float, float, float]:
-    """The head as (x, y, radius, angle) in screen units: its middle, and where up is."""
+def head_on_screen(cel: Cel, camera: Float[np.ndarray, "3 3"], *, height: int) -> Head:
+    """Where a cel's head is in the picture."""
     marks = np.array(
         [[0.0, 0.0], [0.0, -0.4], [1.0, 1.0]]
     )  # middle and crown, by column
@@ -263,4 +262,4 @@ def head_on_screen(
     (x, top_x), (y, top_y) = points[:2] / points[2] / height
     radius = float(np.hypot(x - top_x, y - top_y)) * 1.25
     angle = float(np.arctan2(x - top_x, y - top_y))
-    return float(x), float(y), radius, -angle
+    return Head(float(x), float(y), radius, -angle)
