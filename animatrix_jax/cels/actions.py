@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from animatrix_jax.cels import idioms
 from animatrix_jax.cels.keyposes import HIT, KEYS, STANCE, Pose
-from animatrix_jax.cels.rig import CHANNEL, CHANNELS, Body
+from animatrix_jax.cels.rig import CHANNEL, CHANNELS
 from animatrix_jax.cels.spec import ActionSpec
 from animatrix_jax.cels.timing import ease, ease_cycles
 
@@ -23,29 +23,22 @@ Put = Callable[[str, np.ndarray | float], None]
 
 
 def pose_track(
-    action: ActionSpec,
-    body: Body,
-    times: Float[np.ndarray, " d"],
-    *,
-    frames: int,
-    facing: int,
+    action: ActionSpec, times: Float[np.ndarray, " d"], *, frames: int
 ) -> Float[np.ndarray, "d c"]:
     """Poses at the given times.
 
     Args:
       action: what is done.
-      body: lengths, for steps that keep the feet on the ground.
       times: in frames; fractions give in-betweens.
       frames: length of the clip.
-      facing: 1 or -1; only vibration needs it.
 
     Returns:
       Values of CHANNELS for every time.
     """
-    now = _track(action, body, times, frames)
+    now = _track(action, times, frames)
     if not action.idiom:
         return now
-    held = _track(action, body, idioms.held_times(times, frames), frames)
+    held = _track(action, idioms.held_times(times, frames), frames)
     return idioms.shape(
         now,
         held,
@@ -59,14 +52,14 @@ def pose_track(
 
 
 def _track(
-    action: ActionSpec, body: Body, times: Float[np.ndarray, " d"], frames: int
+    action: ActionSpec, times: Float[np.ndarray, " d"], frames: int
 ) -> Float[np.ndarray, "d c"]:
     """Poses before any school has shaped them."""
     # Hair and cloth follow what the body did a moment ago: pose both moments at once.
     both = np.concatenate([times, times - 1.5])
     u = both / max(frames - 1, 1)
     table = _keyed if action.style in KEYS else _cyclic
-    track = table(action, body, u)
+    track = table(action, u)
     # Who leans that far steps under the weight, and so stays in the picture.
     lean = np.clip(track[:, CHANNEL["lean"]], -0.5, 0.5)
     track[:, CHANNEL["lean"]] = lean
@@ -94,7 +87,7 @@ def _track(
     return now
 
 
-def _keyed(action: ActionSpec, body: Body, u: np.ndarray) -> np.ndarray:
+def _keyed(action: ActionSpec, u: np.ndarray) -> np.ndarray:
     keys = KEYS[action.style][action.variant % len(KEYS[action.style])]
     u = np.clip(HIT + (u - HIT) * max(action.rate, 0.7), 0.0, 1.0)
     stance = _row(STANCE)
@@ -131,7 +124,7 @@ def _departure(pose: Pose) -> np.ndarray:
     return row
 
 
-def _cyclic(action: ActionSpec, body: Body, u: np.ndarray) -> np.ndarray:
+def _cyclic(action: ActionSpec, u: np.ndarray) -> np.ndarray:
     cycles = {"walk": 1.35, "run": 2.0, "dance": 1.4, "dialogue": 1.2}[action.style]
     beats = 2.0 * (cycles * action.rate * u + action.phase)
     phase = 0.5 * ease_cycles(beats, action.spacing)

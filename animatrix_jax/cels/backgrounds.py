@@ -12,14 +12,14 @@ from collections.abc import Callable
 from animatrix_jax.cels import elsewhere, exteriors, interiors, patterns, streets
 from animatrix_jax.cels.palettes import Palette
 from animatrix_jax.cels.random import Draws
-from animatrix_jax.cels.scenery import Plane, Stage
+from animatrix_jax.cels.scenery import Plane, Setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
     """How a place is built and spoken of: she runs `along` it, he stands `at` it."""
 
-    build: Callable[[Stage], tuple[Plane, ...]]
+    build: Callable[[Setting], tuple[Plane, ...]]
     at: str
     along: str
     hour: str = "day"
@@ -65,7 +65,7 @@ ABSTRACT: dict[str, Place] = {
         build=patterns.flat_abstract, at="against", along="across"
     ),
 }
-PAPER: dict[str, Place] = {
+BLANK: dict[str, Place] = {
     "a plain white background": Place(
         build=patterns.white, at="against", along="across"
     ),
@@ -75,7 +75,7 @@ PLACES: dict[str, dict[str, Place]] = {
     "photo_based": SETS,
     "flat_abstract": ABSTRACT,
     "mood_pattern": MOODS,
-    "white": PAPER,
+    "white": BLANK,
 }
 # The places of held-out worlds; none of them, and none of their boards, is above.
 _ELSEWHERE: dict[str, Place] = {
@@ -150,13 +150,13 @@ def make_background(
         raise ValueError(
             f"{background_tag} shows one of {tuple(table)}, got the place {place!r}"
         )
-    stage = Stage(
+    setting = Setting(
         draws=draws.child("set"),
         palette=palette,
         hour=table[place].hour,
         finish="photo_based" if background_tag == "photo_based" else "painted",
     )
-    return Background(planes=table[place].build(stage), place=place)
+    return Background(planes=table[place].build(setting), place=place)
 
 
 def preposition(place: str, moving: str) -> str:

@@ -10,40 +10,29 @@ import math
 import skia
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, Palette, mix
-from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.palettes import WHITE, Colour, mix
+from animatrix_jax.cels.shot import Shot
 
-WHITE: Colour = (1.0, 1.0, 1.0)
 # An accent leaves most of the frame to the figure; what dominates fills it.
 COUNTS = {"dominant": 1.8}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Air:
-    """The shot an element is drawn into; `scale` is in pixels per frame height."""
+class Air(Shot):
+    """A shot that an element fills."""
 
-    canvas: skia.Canvas
-    frame: int
-    frames: int
-    draws: Draws
-    palette: Palette
-    aspect: float
-    scale: float
+    pixels: float  # in the picture's height, however large the element is drawn
     level: str = "accent"  # value of vfx.vfx_level
-
-    def table(self, name: str, rows: int, columns: int) -> tuple[ink.Row, ...]:
-        """The constants of the particles called `name`."""
-        return ink.table(self.draws, name, rows, columns)
 
     def count(self, few: int, many: int) -> int:
         """How many shapes there is room for."""
-        room = few if self.scale < 100 else many
+        room = few if self.pixels < 100 else many
         return max(round(room * COUNTS.get(self.level, 1.0)), 3)
 
 
 def fire(air: Air) -> None:
     """A wall of flame along the bottom, high at the sides, with flamelets."""
-    count = 7 if air.scale < 100 else 11
+    count = 7 if air.pixels < 100 else 11
     rows = air.table("fire", count, 3)
     tones = ((0.84, 0.16, 0.06), (1.0, 0.52, 0.08), (1.0, 0.90, 0.38))
     paths = (skia.Path(), skia.Path(), skia.Path())
@@ -198,8 +187,8 @@ def sparks(air: Air) -> None:
         tail = 0.13 * (1.0 - 0.4 * age)
         end = (x - tail * vx, y - tail * (vy + 1.5 * age))
         width = (0.014 + 0.022 * w) * (1.0 - 0.5 * age)
-        ink.spindle(glow, (x, y), end, ink.at_least(2.0 * width, 2.1, air.scale), 0.25)
-        ink.spindle(core, (x, y), end, ink.at_least(width, 1.1, air.scale), 0.25)
+        ink.spindle(glow, (x, y), end, ink.at_least(2.0 * width, 2.1, air.pixels), 0.25)
+        ink.spindle(core, (x, y), end, ink.at_least(width, 1.1, air.pixels), 0.25)
     air.canvas.drawPath(glow, ink.fill(air.palette.light((1.0, 0.46, 0.06)), 0.92))
     air.canvas.drawPath(core, ink.fill(air.palette.light((1.0, 0.96, 0.70))))
 
@@ -211,7 +200,7 @@ def debris(air: Air) -> None:
         age = (air.frame / 14 + i * 0.618) % 1.0
         x = air.aspect * (0.5 + (u - 0.5) * (0.35 + 1.1 * age))
         y = 1.08 - (0.75 + 0.75 * v) * 4.0 * age * (1.0 - age) * 0.85
-        size = ink.at_least(0.03 + 0.06 * w * w, 1.5, air.scale)
+        size = ink.at_least(0.03 + 0.06 * w * w, 1.5, air.pixels)
         turn = math.tau * spin + (4.0 if i % 2 else -4.0) * age
         points = []
         for k, stretch in enumerate((1.0, 0.7, 1.1, 0.85, 0.95)):
@@ -246,8 +235,8 @@ def lightning(air: Air) -> None:
     for i, (u, v, _) in enumerate(rows):
         jog = (u - 0.5) * 0.2 + (0.05 if i % 2 else -0.05)
         points.append((x + jog, -0.05 + 1.1 * (i + 0.5 + 0.5 * v) / len(rows)))
-    _bolt(glow, points, ink.at_least(2.6 * width, 4.2, air.scale))
-    _bolt(core, points, ink.at_least(width, 1.7, air.scale))
+    _bolt(glow, points, ink.at_least(2.6 * width, 4.2, air.pixels))
+    _bolt(core, points, ink.at_least(width, 1.7, air.pixels))
     if age in (0, 1):
         fork = points[3]
         side = 1 if rows[1][2] < 0.5 else -1
@@ -259,8 +248,8 @@ def lightning(air: Air) -> None:
                     fork[1] + 0.10 * (k + 1) * (0.7 + 0.5 * row[1]),
                 )
             )
-        _bolt(glow, branch, ink.at_least(1.3 * width, 2.6, air.scale))
-        _bolt(core, branch, ink.at_least(0.55 * width, 1.1, air.scale))
+        _bolt(glow, branch, ink.at_least(1.3 * width, 2.6, air.pixels))
+        _bolt(core, branch, ink.at_least(0.55 * width, 1.1, air.pixels))
     if age == 1:
         air.canvas.drawPaint(ink.fill(air.palette.light((0.86, 0.90, 1.0)), 0.28))
     air.canvas.drawPath(glow, ink.fill(air.palette.light((0.36, 0.30, 0.95)), 0.9))

@@ -19,6 +19,7 @@ from animatrix_jax.cels.keyposes import HIT
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import Body
 from animatrix_jax.cels.spec import ClipSpec
+from animatrix_jax.cels.timing import smoothstep
 
 # How much of a plane's own parallax counts: q = 1 - share + share * p.
 DEPTH = {"single_plane": 0.0, "book_slide": 0.45, "multiplane": 0.85}
@@ -110,7 +111,7 @@ def _progress(speed: str, frames: int) -> np.ndarray:
         return u
     width = 0.75 if speed == "quick" else 0.34
     s = np.clip((u - HIT) / width + 0.5, 0.0, 1.0)
-    return s * s * (3.0 - 2.0 * s)
+    return smoothstep(s)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,10 @@ import math
 import skia
 
 from animatrix_jax.cels.garments import DETAILS, Outfit
-from animatrix_jax.cels.look import (
-    Look,
-    blob,
-    capsule,
-    polygon,
-    sleeve_line,
-    taper,
-)
+from animatrix_jax.cels.look import Look
 from animatrix_jax.cels.palettes import Colour, mix
 from animatrix_jax.cels.rig import Body
+from animatrix_jax.cels.shapes import blob, capsule, polygon, sleeve_line, taper
 
 # Lengths of skirts in thighs, and the tops that hang below the belt.
 _SKIRTS = {"dress": 0.92, "kimono": 1.12, "raincoat": 1.0, "apron_dress": 1.3}
@@ -180,7 +174,7 @@ def _hand(look: Look, body: Body, skin: Colour, side: str, sword: bool) -> None:
                 (x * s, 1.5 * s),
                 (x * 0.85 * s, 1.86 * s),
                 0.05 * s,
-                lines,
+                onto=lines,
             )
         look.stroke(bone, lines, look.palette.skin_shade)
 

@@ -8,9 +8,10 @@ import math
 
 import skia
 
-from animatrix_jax.cels.look import Look, blob, oval, polygon, taper
+from animatrix_jax.cels.look import Look
 from animatrix_jax.cels.palettes import mix
 from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.shapes import blob, oval, polygon, taper
 
 STYLES = ("braids", "drills", "afro", "mohawk", "dreadlocks")
 
@@ -115,7 +116,9 @@ def _braid(
         x, y = root[0] + sweep * u, root[1] + 0.82 * length * u
         r = (0.125 - 0.04 * u) * v
         knots.append((bone, oval(x, y, r, 0.1 * length + 0.02), palette.hair))
-        taper((x - r, y - 0.03), (x, y + 0.07), (x + 0.8 * r, y + 0.02), 0.03, shades)
+        taper(
+            (x - r, y - 0.03), (x, y + 0.07), (x + 0.8 * r, y + 0.02), 0.03, onto=shades
+        )
     x, y = root[0] + sweep, root[1] + 0.9 * length
     tuft = polygon(
         [(x - 0.04, y), (x + 0.04, y), (x + 0.08, y + 0.2), (x - 0.07, y + 0.2)]
@@ -154,7 +157,7 @@ def _drill(
                 (x, low + 0.1),
                 (x + narrow, low),
                 0.05,
-                shades,
+                onto=shades,
             )
     look.shape(bone, polygon([*left, *right[::-1]]), palette.hair)
     if look.medium:

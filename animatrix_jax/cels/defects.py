@@ -25,9 +25,10 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "line_continuity": ("broken_line", "boiling_line", "colour_flicker"),
     "motion_coherence": ("teleport", "melting_identity", "jitter", "frozen_part"),
 }
+# What a world may have of them; `world.CelWorld` says what each means.
+DEFECT_MODES = ("none", "random", "paired")
 # One more of motion_coherence, which only the tags show (unasked.py).
 UNASKED = "unasked_deformation"
-STRUCTURAL = ("face_topology", "limb_structure")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

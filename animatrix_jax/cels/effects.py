@@ -14,11 +14,11 @@ import skia
 from jaxtyping import UInt8
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, Palette, mix
-from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, mix
+from animatrix_jax.cels.shot import Shot
 from animatrix_jax.cels.spec import EffectsSpec
 
-WHITE: Colour = (1.0, 1.0, 1.0)
+Point = tuple[float, float]
 SHOCK_FRAMES = 5
 SPARK_FRAMES = 3
 IMPACT_FRAMES = 2
@@ -26,74 +26,60 @@ IMPACT_FRAMES = 2
 FLASH = (0.94, 0.6, 0.25)
 
 
-def apply_before(
-    canvas: skia.Canvas,
-    effects: EffectsSpec,
-    frame: int,
-    frames: int,
-    aspect: float,
-    draws: Draws,
-    palette: Palette,
-) -> None:
+def apply_before(shot: Shot, effects: EffectsSpec) -> None:
     """Draw what lies behind the character: streaks, and the far half of the lines."""
     if "streak_background" in effects.lines:
-        _streaks(canvas, effects, frame, aspect, draws, palette)
+        _streaks(shot, effects)
     if "speed_lines" in effects.lines:
-        _speed_lines(canvas, effects, frame, aspect, draws, palette, 0.0)
+        _speed_lines(shot, effects, 0.0)
     if "focus_lines" in effects.lines:
-        focus = (effects.focus[0] * aspect, effects.focus[1])
-        _focus_lines(canvas, effects, frame, aspect, draws, palette, focus, 0.25)
+        _focus_lines(shot, effects, _aim(shot, effects), 0.25)
     if "waver_lines" in effects.lines:
-        _waver_lines(canvas, frame, aspect, draws, palette)
+        _waver_lines(shot)
 
 
-def apply_after(
-    canvas: skia.Canvas,
-    effects: EffectsSpec,
-    frame: int,
-    frames: int,
-    aspect: float,
-    draws: Draws,
-    palette: Palette,
-    focus: tuple[float, float] | None = None,
-) -> None:
-    """Draw what lies over the character; `focus` is where the blow or the gaze is."""
-    if focus is None:
-        focus = (effects.focus[0] * aspect, effects.focus[1])
+def apply_after(shot: Shot, effects: EffectsSpec, focus: Point | None = None) -> None:
+    """Draw what lies over the character.
+
+    Args:
+      shot: the frame.
+      effects: what is drawn.
+      focus: where the blow or the gaze is, in screen units; the spec's own if not given.
+    """
+    focus = focus or _aim(shot, effects)
     if "speed_lines" in effects.lines:
-        _speed_lines(canvas, effects, frame, aspect, draws, palette, 1.0)
+        _speed_lines(shot, effects, 1.0)
     if "focus_lines" in effects.lines:
-        _focus_lines(canvas, effects, frame, aspect, draws, palette, focus, 0.45)
+        _focus_lines(shot, effects, focus, 0.45)
     if effects.impact:
-        age = frame - hit_frame(effects, frames)
+        age = shot.frame - hit_frame(effects, shot.frames)
         if "shockwave" in effects.impact and 0 <= age < SHOCK_FRAMES:
-            _shockwave(canvas, effects, age, draws, palette, focus)
+            _shockwave(shot, effects, age, focus)
         # A flash by itself is light, not a blow.
         if 0 <= age < SPARK_FRAMES and effects.impact != ("flash",):
-            _spark(canvas, effects, age, draws, palette, focus)
+            _spark(shot, effects, age, focus)
 
 
 def post(
     image: UInt8[np.ndarray, "h w 3"],
+    shot: Shot,
     effects: EffectsSpec,
-    frame: int,
-    frames: int,
-    draws: Draws,
-    palette: Palette,
-    focus: tuple[float, float] | None = None,
+    focus: Point | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Work on the photographed frame: impact frames and the white-out of a flash.
 
-    `focus` is in canvas units, as for `apply_after`. Frames without either come back
-    as they are.
+    Frames without either come back as they are.
+
+    Args:
+      image: the frame's pixels.
+      shot: the frame; its canvas is left alone.
+      effects: what is done to it.
+      focus: as for `apply_after`.
     """
-    age = frame - hit_frame(effects, frames)
+    age = shot.frame - hit_frame(effects, shot.frames)
     if "impact_frame" in effects.impact:
         if 0 <= age < IMPACT_FRAMES:
-            height, width = image.shape[:2]
-            if focus is None:
-                focus = (effects.focus[0] * width / height, effects.focus[1])
-            return _impact_frame(image, age, draws, palette, focus)
+            return _impact_frame(image, shot, age, focus or _aim(shot, effects))
         age -= IMPACT_FRAMES
     if "flash" in effects.impact and 0 <= age < len(FLASH):
         amount = FLASH[age]
@@ -107,26 +93,23 @@ def hit_frame(effects: EffectsSpec, frames: int) -> int:
     return min(max(effects.hit, 0), frames - 1)
 
 
+def _aim(shot: Shot, effects: EffectsSpec) -> Point:
+    """The spec's own focus in screen units."""
+    return (effects.focus[0] * shot.aspect, effects.focus[1])
+
+
 def _strength(effects: EffectsSpec) -> float:
     return {"none": 0.8, "accent": 0.8, "dominant": 1.2}[effects.level]
 
 
-def _pen(palette: Palette) -> Colour:
+def _pen(shot: Shot) -> Colour:
     """Effect lines are inked with the line colour, deepened: they must carry."""
-    return mix(palette.line, (0.0, 0.0, 0.0), 0.35)
+    return mix(shot.palette.line, BLACK, 0.35)
 
 
-def _speed_lines(
-    canvas: skia.Canvas,
-    effects: EffectsSpec,
-    frame: int,
-    aspect: float,
-    draws: Draws,
-    palette: Palette,
-    near: float,
-) -> None:
+def _speed_lines(shot: Shot, effects: EffectsSpec, near: float) -> None:
     """Spindles that fly against the motion; those in front keep to the margins."""
-    scale = ink.pixels_per_unit(canvas)
+    scale, aspect, canvas = shot.scale, shot.aspect, shot.canvas
     dx, dy = effects.direction
     if dx == 0.0 and dy == 0.0:
         dx = 1.0
@@ -136,14 +119,16 @@ def _speed_lines(
         (7 if near else 10) * _strength(effects) * (1.6 if scale > 100 else 1)
     )
     light, dark = skia.Path(), skia.Path()
-    for i, row in enumerate(ink.table(draws, f"speed{near}", count, 5)):
+    for i, row in enumerate(shot.table(f"speed{near}", count, 5)):
         across = (i + row[0]) / count - 0.5
         if near:
             # Push outwards, so that face and hands stay clear.
             across = math.copysign(0.27 + 0.46 * abs(across), across)
         across *= span
         length = 0.35 + 0.75 * row[1]
-        along = (row[2] * reach - (0.55 + 0.35 * row[3]) * frame) % reach - 0.5 * reach
+        along = (
+            row[2] * reach - (0.55 + 0.35 * row[3]) * shot.frame
+        ) % reach - 0.5 * reach
         width = 0.008 + 0.022 * row[4] * row[4] + 0.006 * near
         width = ink.at_least(width, 0.9 + 0.7 * row[4], scale)
         x = aspect / 2 + along * dx - across * dy
@@ -152,31 +137,24 @@ def _speed_lines(
         end = (x + length * dx, y + length * dy)
         ink.spindle(path, (x, y), end, width, 0.3)
     canvas.drawPath(light, ink.fill(WHITE, 0.9))
-    canvas.drawPath(dark, ink.fill(_pen(palette), 0.75))
+    canvas.drawPath(dark, ink.fill(_pen(shot), 0.75))
 
 
-def _focus_lines(
-    canvas: skia.Canvas,
-    effects: EffectsSpec,
-    frame: int,
-    aspect: float,
-    draws: Draws,
-    palette: Palette,
-    focus: tuple[float, float],
-    hollow: float,
-) -> None:
+def _focus_lines(shot: Shot, effects: EffectsSpec, focus: Point, hollow: float) -> None:
     """Wedges that converge on `focus` and stop at an open oval around it."""
-    scale = ink.pixels_per_unit(canvas)
+    scale, canvas = shot.scale, shot.canvas
     x, y = focus
     # Beyond the corners, by tenths, so that a focus that drifts keeps its drawing.
-    outer = math.ceil(10 * math.hypot(max(x, aspect - x), max(y, 1.0 - y)) + 0.5) / 10
+    outer = (
+        math.ceil(10 * math.hypot(max(x, shot.aspect - x), max(y, 1.0 - y)) + 0.5) / 10
+    )
     strength = _strength(effects)
     count = round((20 if scale < 100 else 52) * (0.6 + 0.4 * strength))
-    rows = ink.table(draws, f"focus{hollow}{frame // 2 % 3}", count, 4)
+    rows = shot.table(f"focus{hollow}{shot.frame // 2 % 3}", count, 4)
     light, dark = _wedges(rows, hollow / strength, outer, 0.6 / (scale * outer))
     canvas.save()
     canvas.translate(x, y)
-    canvas.drawPath(dark, ink.fill(_pen(palette), 0.88))
+    canvas.drawPath(dark, ink.fill(_pen(shot), 0.88))
     canvas.drawPath(light, ink.fill(WHITE, 0.92))
     canvas.restore()
 
@@ -201,16 +179,9 @@ def _wedges(
     return light, dark
 
 
-def _streaks(
-    canvas: skia.Canvas,
-    effects: EffectsSpec,
-    frame: int,
-    aspect: float,
-    draws: Draws,
-    palette: Palette,
-) -> None:
+def _streaks(shot: Shot, effects: EffectsSpec) -> None:
     """The set gives way to bands of paint dragged along the motion."""
-    scale = ink.pixels_per_unit(canvas)
+    scale, aspect, canvas, palette = shot.scale, shot.aspect, shot.canvas, shot.palette
     dx, dy = effects.direction
     if dx == 0.0 and dy == 0.0:
         dx = 1.0
@@ -225,10 +196,12 @@ def _streaks(
     span = abs(dy) * aspect + abs(dx)
     count = 21 if scale < 100 else 54
     paths = (skia.Path(), skia.Path(), skia.Path())
-    for i, row in enumerate(ink.table(draws, "streak", count, 5)):
+    for i, row in enumerate(shot.table("streak", count, 5)):
         across = ((i + row[0]) / count - 0.5) * span * 1.05
         length = 0.8 + 0.9 * row[1]
-        along = (row[2] * reach - (0.7 + 0.4 * row[3]) * frame) % reach - 0.62 * reach
+        along = (
+            row[2] * reach - (0.7 + 0.4 * row[3]) * shot.frame
+        ) % reach - 0.62 * reach
         width = ink.at_least((0.4 + 1.7 * row[4]) / count, 1.3, scale)
         x = aspect / 2 + along * dx - across * dy
         y = 0.5 + along * dy + across * dx
@@ -238,22 +211,16 @@ def _streaks(
         canvas.drawPath(path, ink.fill(tone))
 
 
-def _waver_lines(
-    canvas: skia.Canvas,
-    frame: int,
-    aspect: float,
-    draws: Draws,
-    palette: Palette,
-) -> None:
+def _waver_lines(shot: Shot) -> None:
     """Ribbons that sway like a heat haze: dread, shock, a world coming loose."""
-    scale = ink.pixels_per_unit(canvas)
+    scale, canvas = shot.scale, shot.canvas
     dark, light = skia.Path(), skia.Path()
     count = 9 if scale < 100 else 14
     steps = 8 if scale < 100 else 18
-    for i, row in enumerate(ink.table(draws, "waver", count, 4)):
-        x = aspect * (i + 0.2 + 0.6 * row[0]) / count
+    for i, row in enumerate(shot.table("waver", count, 4)):
+        x = shot.aspect * (i + 0.2 + 0.6 * row[0]) / count
         width = ink.at_least(0.012 + 0.02 * row[1], 0.9, scale)
-        sway, phase = 0.035 + 0.025 * row[2], math.tau * row[3] + 0.55 * frame
+        sway, phase = 0.035 + 0.025 * row[2], math.tau * row[3] + 0.55 * shot.frame
         points = []
         for step in range(steps + 1):
             y = -0.05 + 1.1 * step / steps
@@ -265,26 +232,19 @@ def _waver_lines(
         for px, py in reversed(points):
             path.lineTo(px + width / 2, py)
         path.close()
-    canvas.drawPath(dark, ink.fill(_pen(palette), 0.7))
+    canvas.drawPath(dark, ink.fill(_pen(shot), 0.7))
     canvas.drawPath(light, ink.fill(WHITE, 0.75))
 
 
-def _shockwave(
-    canvas: skia.Canvas,
-    effects: EffectsSpec,
-    age: int,
-    draws: Draws,
-    palette: Palette,
-    focus: tuple[float, float],
-) -> None:
+def _shockwave(shot: Shot, effects: EffectsSpec, age: int, focus: Point) -> None:
     """A ring that leaps out and thins: fast first, as every blast is spaced."""
-    scale = ink.pixels_per_unit(canvas)
+    scale = shot.scale
     out = 1.0 - (1.0 - (age + 1) / SHOCK_FRAMES) ** 2
     radius = (0.12 + 0.72 * out) * _strength(effects)
     width = ink.at_least(0.16 * (1.0 - 0.8 * out), 1.2, scale)
     count = 14 if scale < 100 else 32
-    rows = ink.table(draws, "shock", count, 2)
-    for tone, inset, alpha in ((palette.accent, 1.0, 0.85), (WHITE, 0.55, 0.95)):
+    rows = shot.table("shock", count, 2)
+    for tone, inset, alpha in ((shot.palette.accent, 1.0, 0.85), (WHITE, 0.55, 0.95)):
         ring = skia.Path()
         ring.setFillType(skia.PathFillType.kEvenOdd)
         for edge in (0.5, -0.5):
@@ -296,20 +256,13 @@ def _shockwave(
                     (focus[0] + r * math.cos(angle), focus[1] + r * math.sin(angle))
                 )
             ink.smooth(ring, points)
-        canvas.drawPath(ring, ink.fill(tone, alpha))
+        shot.canvas.drawPath(ring, ink.fill(tone, alpha))
 
 
-def _spark(
-    canvas: skia.Canvas,
-    effects: EffectsSpec,
-    age: int,
-    draws: Draws,
-    palette: Palette,
-    focus: tuple[float, float],
-) -> None:
+def _spark(shot: Shot, effects: EffectsSpec, age: int, focus: Point) -> None:
     """The star of a blow: a hard white core in a jagged warm rim, gone in three."""
     size = (0.30, 0.40, 0.26)[age] * _strength(effects)
-    rows = ink.table(draws, f"spark{age}", 9, 2)
+    rows = shot.table(f"spark{age}", 9, 2)
     turn = math.tau * rows[0][1]
     outer = [size * (0.55 + 0.75 * row[0]) for row in rows]
     rim, core = skia.Path(), skia.Path()
@@ -319,18 +272,14 @@ def _spark(
         # The core has burnt out: what is left is a hollow star.
         rim.setFillType(skia.PathFillType.kEvenOdd)
         rim.addPath(core)
-        canvas.drawPath(rim, ink.fill(palette.light((1.0, 0.72, 0.12))))
+        shot.canvas.drawPath(rim, ink.fill(shot.palette.light((1.0, 0.72, 0.12))))
         return
-    canvas.drawPath(rim, ink.fill(palette.light((1.0, 0.66, 0.10))))
-    canvas.drawPath(core, ink.fill(WHITE))
+    shot.canvas.drawPath(rim, ink.fill(shot.palette.light((1.0, 0.66, 0.10))))
+    shot.canvas.drawPath(core, ink.fill(WHITE))
 
 
 def _impact_frame(
-    image: UInt8[np.ndarray, "h w 3"],
-    age: int,
-    draws: Draws,
-    palette: Palette,
-    focus: tuple[float, float],
+    image: UInt8[np.ndarray, "h w 3"], shot: Shot, age: int, focus: Point
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The picture as two inks, torn by rays from the blow; the second one in negative.
 
@@ -347,7 +296,7 @@ def _impact_frame(
     radius = np.hypot(x, y)
     angle = np.arctan2(y, x) / math.tau + 0.5
     count = 14 if height < 100 else 32
-    rows = np.asarray(ink.table(draws, "impact", count, 2), np.float32)
+    rows = np.asarray(shot.table("impact", count, 2), np.float32)
     sector = np.minimum((angle * count).astype(np.int32), count - 1)
     # A ray fills a part of its sector that grows outwards, so it tapers to the focus.
     within = np.abs(angle * count - sector - 0.5)
@@ -358,7 +307,7 @@ def _impact_frame(
         bright = ~bright
     inks = np.array([[8, 6, 10], [252, 252, 250]], np.uint8)
     drawing = inks[bright.astype(np.intp)]
-    if age % 2 == 0 and palette.manga == "colour":
-        red = np.round(np.array(palette.light((0.90, 0.05, 0.09))) * 255.0)
+    if age % 2 == 0 and shot.palette.manga == "colour":
+        red = np.round(np.array(shot.palette.light((0.90, 0.05, 0.09))) * 255.0)
         drawing[(luma <= low) & ~ray] = red.astype(np.uint8)
     return drawing

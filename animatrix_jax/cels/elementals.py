@@ -14,10 +14,9 @@ import skia
 
 from animatrix_jax.cels import blasts, ink
 from animatrix_jax.cels.blasts import Air
-from animatrix_jax.cels.palettes import Palette, mix
-from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.palettes import WHITE, mix
+from animatrix_jax.cels.shot import Shot
 
-WHITE = (1.0, 1.0, 1.0)
 # How large an element is by level; and which are sized: also in breadth, about what y.
 SIZES = {"dominant": 1.4}
 SIZED: dict[str, tuple[bool, float]] = {
@@ -31,44 +30,30 @@ SIZED: dict[str, tuple[bool, float]] = {
 }
 
 
-def draw_elemental(
-    canvas: skia.Canvas,
-    value: str,
-    frame: int,
-    frames: int,
-    draws: Draws,
-    palette: Palette,
-    aspect: float,
-    level: str = "accent",
-) -> None:
-    """Draw the element `value` at `frame` over the shot, as `level` of it as is asked.
+def draw_elemental(shot: Shot, value: str, level: str = "accent") -> None:
+    """Draw the element `value` over the shot, as much of it as `level` asks.
+
+    Args:
+      shot: the frame.
+      value: of `vfx.elemental`.
+      level: value of `vfx.vfx_level`.
 
     Raises:
       ValueError: for an element that does not exist.
     """
     if value not in ELEMENTALS:
         raise ValueError(f"elemental must be one of {tuple(ELEMENTALS)}, got {value!r}")
-    scale = ink.pixels_per_unit(canvas)
+    canvas = shot.canvas
+    air = Air(**vars(shot), level=level, pixels=shot.scale)
     canvas.save()
     if value in SIZED:
         # From the ground up, or about where it bursts.
         wide, high = SIZED[value]
         size = SIZES.get(level, 1.0)
-        canvas.translate(0.5 * aspect, high)
+        canvas.translate(0.5 * shot.aspect, high)
         canvas.scale(size if wide else 1.0, size)
-        canvas.translate(-0.5 * aspect, -high)
-    ELEMENTALS[value](
-        Air(
-            canvas=canvas,
-            frame=frame,
-            frames=frames,
-            draws=draws,
-            palette=palette,
-            aspect=aspect,
-            scale=scale,
-            level=level,
-        )
-    )
+        canvas.translate(-0.5 * shot.aspect, -high)
+    ELEMENTALS[value](air)
     canvas.restore()
 
 
@@ -83,7 +68,7 @@ def _rain(air: Air) -> None:
         y = (v * 1.4 + speed * air.frame) % 1.4 - 0.3
         x = u * (air.aspect + slant) - slant * y
         width = ink.at_least(
-            0.011 if front else 0.007, 1.5 if front else 1.1, air.scale
+            0.011 if front else 0.007, 1.5 if front else 1.1, air.pixels
         )
         path = near if front else far
         ink.spindle(path, (x + slant * length, y - length), (x, y), width, 0.7)
@@ -99,7 +84,7 @@ def _rain(air: Air) -> None:
         splashes.addOval(
             skia.Rect.MakeLTRB(x - size, y - 0.3 * size, x + size, y + 0.3 * size)
         )
-    pen = ink.stroke(tone, ink.at_least(0.006, 0.5, air.scale), 0.8)
+    pen = ink.stroke(tone, ink.at_least(0.006, 0.5, air.pixels), 0.8)
     air.canvas.drawPath(splashes, pen)
 
 
@@ -108,7 +93,7 @@ def _snow(air: Air) -> None:
     flakes, shade = skia.Path(), skia.Path()
     for i, (u, v, w, phase) in enumerate(air.table("snow", air.count(26, 110), 4)):
         size = (0.010, 0.016, 0.028)[i % 3] * (0.8 + 0.5 * w)
-        size = ink.at_least(size, (0.55, 0.75, 1.05)[i % 3], air.scale)
+        size = ink.at_least(size, (0.55, 0.75, 1.05)[i % 3], air.pixels)
         speed = (0.018, 0.028, 0.042)[i % 3]
         y = (v * 1.1 + speed * air.frame) % 1.1 - 0.05
         sway = 0.03 * math.sin(0.35 * air.frame + math.tau * phase)
@@ -124,7 +109,7 @@ def _petals(air: Air) -> None:
     """Cherry petals that tumble across on the wind."""
     light, deep = skia.Path(), skia.Path()
     for i, (u, v, w, turn) in enumerate(air.table("petals", air.count(15, 46), 4)):
-        size = ink.at_least(0.04 + 0.045 * w, 2.6 + 1.2 * w, air.scale)
+        size = ink.at_least(0.04 + 0.045 * w, 2.6 + 1.2 * w, air.pixels)
         speed = 0.03 + 0.022 * w
         x = (u * (air.aspect + 0.3) - speed * air.frame) % (air.aspect + 0.3) - 0.15
         y = (v * 1.2 + 0.6 * speed * air.frame) % 1.2 - 0.1
@@ -170,16 +155,16 @@ def _wind(air: Air) -> None:
         start = (i * 0.618 + 0.15 * u) * reach
         x = (start + 0.16 * air.frame) % reach + 0.05
         y = 0.14 + 0.78 * (i + 0.6 * v) / rows
-        width = ink.at_least(0.024 + 0.014 * w, 1.6, air.scale)
+        width = ink.at_least(0.024 + 0.014 * w, 1.6, air.pixels)
         _swoosh(gusts, x, y, 0.55 + 0.4 * w, width, 0.045 + 0.03 * v)
     for i, (u, v, w) in enumerate(air.table("leaves", air.count(6, 16), 3)):
         x = (u * reach + (0.11 + 0.05 * w) * air.frame) % reach - 0.3
         y = v + 0.06 * math.sin(0.6 * air.frame + math.tau * w)
-        size = ink.at_least(0.03 + 0.02 * w, 1.8, air.scale)
+        size = ink.at_least(0.03 + 0.02 * w, 1.8, air.pixels)
         ink.petal(leaves, x, y, size, 0.5 * air.frame + math.tau * w, 0.42)
     pen = ink.stroke(
         mix(air.palette.line, air.palette.sky, 0.45),
-        ink.at_least(0.008, 0.55, air.scale),
+        ink.at_least(0.008, 0.55, air.pixels),
         0.7,
     )
     air.canvas.drawPath(gusts, pen)
@@ -212,7 +197,7 @@ def _liquid(air: Air) -> None:
         for i, (u, v, w) in enumerate(air.table(f"drops{k}", air.count(5, 14), 3)):
             x = splash.x + (u - 0.5) * (0.3 + 0.9 * age)
             y = 1.0 - (0.45 + 0.75 * v) * 4.0 * age * (1.0 - age) * 0.8
-            radius = ink.at_least(0.014 + 0.018 * w, 0.75, air.scale)
+            radius = ink.at_least(0.014 + 0.018 * w, 0.75, air.pixels)
             (light if i % 3 == 0 else body).addCircle(x, y, radius)
     air.canvas.drawPath(body, ink.fill(air.palette.light((0.36, 0.72, 0.96)), 0.95))
     air.canvas.drawPath(shade, ink.fill(air.palette.light((0.14, 0.44, 0.84)), 0.95))

@@ -12,10 +12,10 @@ import skia
 
 from animatrix_jax.cels import ink
 from animatrix_jax.cels.keyposes import HIT
-from animatrix_jax.cels.palettes import Colour, Palette, mix
+from animatrix_jax.cels.palettes import WHITE, Colour, Palette, mix
 from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.shot import Shot
 
-WHITE: Colour = (1.0, 1.0, 1.0)
 HUES: tuple[Colour, ...] = (
     (1.0, 0.78, 0.15),
     (0.22, 0.62, 1.0),
@@ -39,25 +39,16 @@ class Actor:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Power:
-    """What every power of one frame shares."""
+class Power(Shot):
+    """A shot with the figure that powers and props belong to."""
 
-    canvas: skia.Canvas
-    frame: int
-    frames: int
-    aspect: float
-    draws: Draws
-    palette: Palette
     actor: Actor
     hue: Colour  # of the light
     strength: float = 1.0  # from vfx.vfx_level
 
     @property
-    def scale(self) -> float:
-        return ink.pixels_per_unit(self.canvas)
-
-    @property
     def hit(self) -> int:
+        """The frame of the blow or the shot."""
         return round(HIT * (self.frames - 1))
 
 
@@ -125,7 +116,7 @@ def _aura(power: Power) -> None:
         path.close()
         power.canvas.drawPath(path, ink.fill(tone, alpha))
     motes = skia.Path()
-    for u, v, w in ink.table(power.draws, "motes", 12, 3):
+    for u, v, w in power.table("motes", 12, 3):
         rise = (v + (0.02 + 0.02 * w) * f) % 1.0
         r = ink.at_least(0.006 + 0.01 * w, 0.8, power.scale)
         motes.addCircle(x + (u - 0.5) * 1.1 * tall, foot - 1.2 * tall * rise, r)
@@ -222,7 +213,7 @@ def _beam(power: Power) -> None:
         rings.addOval(
             skia.Rect.MakeLTRB(at - 0.03, y - 1.3 * wide, at + 0.03, y + 1.3 * wide)
         )
-    for u, v, w in ink.table(power.draws, "beam sparks", 10, 3):
+    for u, v, w in power.table("beam sparks", 10, 3):
         at = x + way * ((u + 0.12 * f) % 1.2)
         off = (v - 0.5) * 3.6 * wide
         ink.spindle(
@@ -268,7 +259,7 @@ def _slash(power: Power) -> None:
         canvas.drawPath(path, ink.fill(tone, alpha))
     if age >= 3:
         shards = skia.Path()
-        for u, v, w in ink.table(power.draws, "slash shards", 7, 3):
+        for u, v, w in power.table("slash shards", 7, 3):
             a, r = start + sweep * u, reach + 0.03 * age * (0.5 + v)
             px, py = r * math.cos(a), r * math.sin(a)
             ink.glint(shards, px, py, 0.02 + 0.03 * w, 0.2)
@@ -281,9 +272,7 @@ def _missiles(power: Power, depth: str, count: int, size: float) -> None:
     f, span = power.frame, max(power.frames - 1, 1)
     path, heads, fires = (skia.Path() for _ in range(3))
     way = power.actor.facing
-    for i, (a, b, c, d, e) in enumerate(
-        ink.table(power.draws, f"missiles {depth}", count, 5)
-    ):
+    for i, (a, b, c, d, e) in enumerate(power.table(f"missiles {depth}", count, 5)):
         start = -0.25 - 0.5 * (i / count)
         progress = start + 1.75 * f / span + 0.25
         trail = 22
@@ -352,7 +341,7 @@ def _ribbons(power: Power) -> None:
     power.canvas.drawPath(path, ink.stroke(hue, pen, 0.8 * amount))
     power.canvas.drawPath(path, ink.stroke(WHITE, 0.4 * pen, amount))
     sparks = skia.Path()
-    for u, v, w in ink.table(power.draws, "change", 12, 3):
+    for u, v, w in power.table("change", 12, 3):
         px = x + 3.0 * wide * (u - 0.5)
         py = foot - (foot - top) * ((v + 0.05 * f) % 1.0)
         ink.glint(sparks, px, py, 0.03 + 0.05 * w, 0.18)

@@ -9,10 +9,11 @@ import dataclasses
 
 import skia
 
-from animatrix_jax.cels.look import RED, Look, blob, moved, oval, polygon, taper
-from animatrix_jax.cels.palettes import mix
+from animatrix_jax.cels.look import RED, Look
+from animatrix_jax.cels.palettes import WHITE, mix
+from animatrix_jax.cels.shapes import blob, moved, oval, polygon, taper
 
-WHITE = (0.995, 0.995, 1.0)
+OFF_WHITE = (0.995, 0.995, 1.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,13 +96,13 @@ def draw_head(look: Look, plan: FacePlan, ear: bool) -> None:
         look.shade("head", side, shade)
     if look.rendering == "rough_genga" and look.fine:
         cross = skia.Path()
-        taper((-0.4, 0.1), (0.06, 0.17), (0.4, 0.1), 0.008, cross)
+        taper((-0.4, 0.1), (0.06, 0.17), (0.4, 0.1), 0.008, onto=cross)
         x = 0.1 * plan.turn
-        taper((x, -0.5), (x + 0.09, 0.0), (0.07 * plan.turn, 0.48), 0.008, cross)
-        look.flat("head", cross, mix(RED, (1.0, 1.0, 1.0), 0.3))
+        taper((x, -0.5), (x + 0.09, 0.0), (0.07 * plan.turn, 0.48), 0.008, onto=cross)
+        look.flat("head", cross, mix(RED, WHITE, 0.3))
 
 
-def fringe_shadow(look: Look, plan: FacePlan, tips: float) -> None:
+def fringe_shadow(look: Look, tips: float) -> None:
     """The shadow that the fringe throws on the forehead."""
     if not look.medium:
         return
@@ -154,7 +155,7 @@ def draw_face(look: Look, plan: FacePlan) -> None:
             (0.02 + 0.1 * t, 0.07),
             (0.08 + 0.07 * t, 0.1),
             0.015,
-            rims,
+            onto=rims,
         )
         look.flat("face", rims, look.palette.line)
 
@@ -192,7 +193,7 @@ def _eye(
     if plan.happy_eyes:
         arc = taper(p(-1.1, 0.25), p(0.0, -1.35), p(1.25, 0.3), 0.045)
         look.flat("eyes", arc, dark)
-        return _brow(look, plan, expression, x, side, w)
+        return _brow(look, expression, x, side, w)
     if not look.medium:
         # A dark eye of two or three pixels that still has its colour.
         look.flat("eyes", oval(x, 0.01, 0.9 * w, 0.95 * h), mix(line, palette.eye, 0.3))
@@ -205,13 +206,13 @@ def _eye(
     white.cubicTo(*p(1.0, 0.5), *p(0.6, 0.95), *p(0.1, 0.97))
     white.cubicTo(*p(-0.4, 0.98), *p(-0.85, 0.7), *p(-1.0, 0.15))
     white.close()
-    look.flat("eyes", white, mix(WHITE, palette.skin_shade, 0.06))
+    look.flat("eyes", white, mix(OFF_WHITE, palette.skin_shade, 0.06))
     if look.fine and look.rendering != "tiedown":
         band = moved(white, 0.0, 0.0)
         band = _cut(
             band, polygon([p(-1.2, -1.4), p(1.2, -1.4), p(1.2, -0.38), p(-1.2, -0.3)])
         )
-        look.flat("eyes", band, mix(WHITE, palette.shadow_tint, 0.3))
+        look.flat("eyes", band, mix(OFF_WHITE, palette.shadow_tint, 0.3))
 
     # The iris: dark above, light below, a pupil, two highlights.
     ix = x + 0.1 * w * plan.turn - 0.05 * outer * w
@@ -219,7 +220,7 @@ def _eye(
     iy = 0.02 * h
     iris = oval(ix, iy, iw, ih)
     deep = mix(palette.eye, dark, 0.62)
-    bright = mix(palette.eye, (1.0, 1.0, 1.0), 0.42)
+    bright = mix(palette.eye, WHITE, 0.42)
     if look.fine:
         iris = _cut(iris, white)
         look.flat("eyes", iris, mix(palette.eye, dark, 0.75))
@@ -238,14 +239,18 @@ def _eye(
             "eyes", oval(ix, iy - 0.3 * h, iw, 0.6 * ih), mix(dark, palette.eye, 0.12)
         )
     glint = 0.36 * iw if look.fine else 0.5 * iw
-    look.flat("eyes", oval(ix - 0.36 * iw, iy - 0.42 * ih, glint, 1.25 * glint), WHITE)
+    look.flat(
+        "eyes", oval(ix - 0.36 * iw, iy - 0.42 * ih, glint, 1.25 * glint), OFF_WHITE
+    )
     if look.fine:
         look.flat(
-            "eyes", oval(ix + 0.42 * iw, iy + 0.42 * ih, 0.17 * iw, 0.2 * iw), WHITE
+            "eyes", oval(ix + 0.42 * iw, iy + 0.42 * ih, 0.17 * iw, 0.2 * iw), OFF_WHITE
         )
         if plan.emotion in ("sorrow", "embarrassment", "fear"):
             look.flat(
-                "eyes", oval(ix - 0.3 * iw, iy + 0.55 * ih, 0.26 * iw, 0.2 * iw), WHITE
+                "eyes",
+                oval(ix - 0.3 * iw, iy + 0.55 * ih, 0.26 * iw, 0.2 * iw),
+                OFF_WHITE,
             )
 
     # Upper lash: thick, with a flick at the outer corner.
@@ -278,7 +283,7 @@ def _eye(
             if plan.lashes > 1.05:
                 flick = taper(p(0.8, -0.55), p(1.2, -0.6), p(1.5, -0.95), 0.1 * h)
                 look.flat("eyes", flick, dark)
-    return _brow(look, plan, expression, x, side, w)
+    return _brow(look, expression, x, side, w)
 
 
 def _round_eye(
@@ -290,12 +295,12 @@ def _round_eye(
     x = 0.78 * x
     pen = max(0.018, 0.5 / look.pixels)
     look.flat("eyes", oval(x, -0.03, w + pen, h + pen), line)
-    look.flat("eyes", oval(x, -0.03, w, h), WHITE)
+    look.flat("eyes", oval(x, -0.03, w, h), OFF_WHITE)
     size = 0.055 if look.medium else 0.07
     px = x + 0.045 * (0.4 + plan.turn)
     look.flat("eyes", oval(px, 0.0, size, 1.35 * size), line)
     if look.medium:
-        look.flat("eyes", oval(px + 0.02, -0.04, 0.018, 0.024), WHITE)
+        look.flat("eyes", oval(px + 0.02, -0.04, 0.018, 0.024), OFF_WHITE)
     if expression.lid > 0.1:
         lid = polygon(
             [
@@ -308,7 +313,7 @@ def _round_eye(
         look.flat(
             "eyes", _cut(lid, oval(x, 0.0, w + pen, h + pen)), look.palette.skin_shade
         )
-    _brow(look, plan, expression, x, side, 1.1 * w)
+    _brow(look, expression, x, side, 1.1 * w)
 
 
 def _round_nose(look: Look, plan: FacePlan) -> None:
@@ -318,12 +323,12 @@ def _round_nose(look: Look, plan: FacePlan) -> None:
     ball = oval(x, 0.225, 0.066, 0.052)
     look.shape("face", ball, shade)
     if look.fine:
-        look.flat("face", oval(x + 0.02, 0.207, 0.018, 0.013), mix(shade, WHITE, 0.6))
+        look.flat(
+            "face", oval(x + 0.02, 0.207, 0.018, 0.013), mix(shade, OFF_WHITE, 0.6)
+        )
 
 
-def _brow(
-    look: Look, plan: FacePlan, expression: Expression, x: float, side: int, w: float
-) -> None:
+def _brow(look: Look, expression: Expression, x: float, side: int, w: float) -> None:
     """Brows are drawn over the fringe's shadow, as animators do."""
     slant = expression.brow
     thick = max(0.021, 0.42 / look.pixels)
@@ -394,9 +399,9 @@ def _mouth(look: Look, plan: FacePlan, expression: Expression) -> None:
             "frown": ((-0.06, 0.02), (0.0, -0.035), (0.06, 0.02)),
             "wave": ((-0.075, 0.012), (-0.035, -0.035), (0.0, 0.004)),
         }[kind]
-        taper(*ends, thick, path)
+        taper(*ends, thick, onto=path)
         if kind == "wave":
-            taper((0.0, 0.004), (0.035, 0.035), (0.075, -0.008), thick, path)
+            taper((0.0, 0.004), (0.035, 0.035), (0.075, -0.008), thick, onto=path)
         look.flat("mouth", path, line)
         return
     outline = skia.Path(path)
@@ -408,7 +413,7 @@ def _mouth(look: Look, plan: FacePlan, expression: Expression) -> None:
             teeth = polygon(
                 [(-0.08, -0.06), (0.08, -0.06), (0.07, -0.012), (-0.07, -0.012)]
             )
-            look.flat("mouth", _cut(teeth, path), WHITE)
+            look.flat("mouth", _cut(teeth, path), OFF_WHITE)
 
 
 def _cut(path: skia.Path, to: skia.Path) -> skia.Path:

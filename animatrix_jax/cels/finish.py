@@ -14,8 +14,9 @@ import skia
 from jaxtyping import Float32, UInt8
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Palette
+from animatrix_jax.cels.palettes import WHITE, Palette
 from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.timing import smoothstep
 
 Frame = UInt8[np.ndarray, "h w 3"]
 ERAS = ("cel_era", "early_digital", "retro_pastiche")
@@ -125,7 +126,7 @@ def _transmitted(
         canvas.drawCircle(x, y, 3.6 * size, glow)
         ink.glint(core, x, y, 1.9 * size, 0.22)
         core.addCircle(x, y, 0.62 * size)
-    canvas.drawPath(core, ink.fill((1.0, 1.0, 1.0)))
+    canvas.drawPath(core, ink.fill(WHITE))
 
 
 def _flare(
@@ -144,7 +145,7 @@ def _flare(
 
     fall = ((*white, 0.95), (*white, 0.16), (*white, 0.0))
     canvas.drawCircle(x, y, 0.3, lit(ink.radial((x, y), 0.3, fall, (0.0, 0.3, 1.0))))
-    canvas.drawCircle(x, y, 0.055, ink.fill((1.0, 1.0, 1.0)))
+    canvas.drawCircle(x, y, 0.055, ink.fill(WHITE))
     streak = skia.Path()
     ink.spindle(streak, (x - 0.8, y), (x + 0.8, y), 0.022)
     canvas.drawPath(streak, lit(skia.Paint(ink.fill((0.6, 0.8, 1.0), 0.75))))
@@ -178,8 +179,7 @@ def _ramp(height: int, width: int, way: int) -> Float32[np.ndarray, "h w"]:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     y, x = (y + 0.5) / height, (x + 0.5) / width
     along = (1 - y, y, x, 1 - x, 0.5 * (x + y), 0.5 * (1 - x + y))[way]
-    s = np.clip((along - 0.42) / 0.5, 0.0, 1.0)
-    return s * s * (3.0 - 2.0 * s)
+    return smoothstep(np.clip((along - 0.42) / 0.5, 0.0, 1.0))
 
 
 def _screentone(image: Frame) -> Frame:

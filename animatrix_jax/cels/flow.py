@@ -15,7 +15,8 @@ import numpy as np
 import skia
 from jaxtyping import Bool, Float32, Int32, UInt8
 
-from animatrix_jax.cels.render import Renderer, to_skia
+from animatrix_jax.cels.page import Page, to_skia
+from animatrix_jax.cels.render import Renderer
 from animatrix_jax.cels.rig import BONES
 from animatrix_jax.cels.spec import ClipSpec
 
@@ -42,10 +43,7 @@ def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
     video = renderer.frames(range(spec.frames))
     for frame in range(spec.frames):
         ids = _part_ids(renderer, frame)
-        renderer.draw_set(frame)
-        renderer.draw_cel(renderer.stage.cels[renderer.stage.sheet[frame]], frame)
-        renderer.surface.flushAndSubmit()
-        bare = renderer.array[..., :3].astype(np.int16)
+        bare = renderer.bare(frame).astype(np.int16)
         parts.append(ids)
         hidden.append((np.abs(bare - video[frame]) > _TOUCHED).any(-1))
     flow = np.zeros((max(spec.frames - 1, 0), height, width, 2), np.float32)
@@ -80,42 +78,39 @@ def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
 
 def _matrices(renderer: Renderer, frame: int) -> dict[int, np.ndarray]:
     """Part number -> matrix to pixels."""
-    found = {1 + i: sheet.matrices[frame] for i, sheet in enumerate(renderer.sheets)}
-    cel = renderer.stage.cels[renderer.stage.sheet[frame]]
+    found = {1 + i: board.matrices[frame] for i, board in enumerate(renderer.boards)}
+    cel = renderer.stage.cel(frame)
     placed = renderer.camera[frame] @ cel.bones
     base = FIGURE * (1 + cel.model)
     # A model with a defect that has come in is another model.
-    base += len(BONES) * sum(s <= frame for s, _ in renderer.figures[cel.model][1:])
+    base += len(BONES) * renderer.painter.version(frame)
     found |= {base + i: placed[i] for i in range(len(BONES))}
     return found
 
 
 def _part_ids(renderer: Renderer, frame: int) -> Int32[np.ndarray, "h w"]:
     """The number of the part that each pixel shows."""
-    height, width = renderer.height, renderer.width
-    array = np.zeros((height, width, 4), np.uint8)
-    surface = skia.Surface(array, colorType=skia.kRGBA_8888_ColorType)
-    canvas = surface.getCanvas()
-    for i, sheet in enumerate(renderer.sheets):
-        canvas.setMatrix(to_skia(sheet.matrices[frame]))
+    page = Page(renderer.height, renderer.width)
+    canvas = page.canvas
+    for i, board in enumerate(renderer.boards):
+        canvas.setMatrix(to_skia(board.matrices[frame]))
         # Alpha of 128 and more becomes opaque with the part's number as its colour.
         number = _code(1 + i)
         rows = [0, 0, 0, 0, number[0], 0, 0, 0, 0, number[1], 0, 0, 0, 0, 0]
         solid = skia.ColorFilters.Matrix([*rows, 0, 0, 0, 255, -127.5])
         paint = skia.Paint(AntiAlias=False, ColorFilter=solid)
         canvas.drawImage(
-            sheet.image, 0, 0, skia.SamplingOptions(skia.FilterMode.kNearest), paint
+            board.image, 0, 0, skia.SamplingOptions(skia.FilterMode.kNearest), paint
         )
-    cel = renderer.stage.cels[renderer.stage.sheet[frame]]
-    numbers = list(_matrices(renderer, frame))[len(renderer.sheets) :]
+    cel = renderer.stage.cel(frame)
+    numbers = list(_matrices(renderer, frame))[len(renderer.boards) :]
     _draw_unknown(renderer, canvas, frame)
     matrices = renderer.camera[frame] @ cel.bones
-    for op in renderer.figure(cel, frame).ops:
+    for op in renderer.painter.figure(cel, frame).ops:
         canvas.setMatrix(to_skia(matrices[op.bone]))
         canvas.drawPath(op.path, _id_paint(op.paint, numbers[op.bone]))
-    surface.flushAndSubmit()
-    low, high = array[..., 0].astype(np.int32), array[..., 1].astype(np.int32)
-    return low + 256 * high
+    pixels = page.pixels.astype(np.int32)
+    return pixels[..., 0] + 256 * pixels[..., 1]
 
 
 def _id_paint(paint: skia.Paint, number: int) -> skia.Paint:
@@ -142,10 +137,5 @@ def _draw_unknown(renderer: Renderer, canvas: skia.Canvas, frame: int) -> None:
     black = skia.ColorFilters.Matrix([0] * 15 + [0, 0, 0, 255, -8])
     canvas.resetMatrix()
     canvas.saveLayer(None, skia.Paint(ColorFilter=black))
-    kept = renderer.canvas
-    try:
-        renderer.canvas = canvas
-        renderer.draw_extras(renderer.stage.cels[renderer.stage.sheet[frame]], frame)
-    finally:
-        renderer.canvas = kept
+    renderer.painter.draw_extras(canvas, renderer.stage.cel(frame), frame)
     canvas.restore()

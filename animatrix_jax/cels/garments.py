@@ -11,8 +11,9 @@ from collections.abc import Callable
 import skia
 
 from animatrix_jax.cels import wardrobe
-from animatrix_jax.cels.look import Look, blob, oval, polygon, taper
+from animatrix_jax.cels.look import Look
 from animatrix_jax.cels.palettes import Colour, mix
+from animatrix_jax.cels.shapes import blob, oval, polygon, taper
 
 SKIRTED = ("sailor_uniform", "dress", "kimono", *wardrobe.SKIRTED)
 
@@ -89,9 +90,11 @@ def make_outfit(look: Look, *, kind: str, gender: str, sword: bool) -> Outfit:
 def _ribbon(look: Look, x: float, y: float, s: float) -> None:
     colour = look.palette.accent
     bow = polygon([(x, y), (x - s, y - 0.55 * s), (x - 0.9 * s, y + 0.6 * s)])
-    polygon([(x, y), (x + s, y - 0.55 * s), (x + 0.9 * s, y + 0.6 * s)], bow)
+    polygon([(x, y), (x + s, y - 0.55 * s), (x + 0.9 * s, y + 0.6 * s)], onto=bow)
     tails = polygon([(x, y), (x - 0.55 * s, y + 1.7 * s), (x - 0.12 * s, y + 1.45 * s)])
-    polygon([(x, y), (x + 0.55 * s, y + 1.7 * s), (x + 0.12 * s, y + 1.45 * s)], tails)
+    polygon(
+        [(x, y), (x + 0.55 * s, y + 1.7 * s), (x + 0.12 * s, y + 1.45 * s)], onto=tails
+    )
     look.detail("chest", tails, look.palette.shade(colour))
     look.detail("chest", bow, colour)
     if look.fine:
@@ -124,7 +127,7 @@ def _sailor(look: Look, T: float, ws: float, ww: float, hem: float, o: Outfit) -
             (0.3 * ws, -0.67 * T),
             (0.03, low - 0.06),
             0.016,
-            stripe,
+            onto=stripe,
         )
         look.flat("chest", stripe, look.tone(look.palette.cel((0.97, 0.97, 0.98))))
     _ribbon(look, 0.03, low, 0.2 if T > 0.8 else 0.14)
@@ -150,7 +153,8 @@ def _blazer(look: Look, T: float, ws: float, ww: float, hem: float, o: Outfit) -
             [(-0.19, -T), (-0.36, -0.76 * T), (-0.2, -0.7 * T), (0.05, -0.38 * T)]
         )
         polygon(
-            [(0.22, -T), (0.38, -0.76 * T), (0.24, -0.7 * T), (0.06, -0.38 * T)], lapel
+            [(0.22, -T), (0.38, -0.76 * T), (0.24, -0.7 * T), (0.06, -0.38 * T)],
+            onto=lapel,
         )
         look.detail("chest", lapel, mix(o.top, o.top_shade, 0.4))
     if look.fine:
@@ -176,7 +180,7 @@ def _dress(look: Look, T: float, ws: float, ww: float, hem: float, o: Outfit) ->
     )
     blob(
         [(0.32, -T + 0.04), (0.18, -T - 0.05), (0.03, -T + 0.1), (0.18, -T + 0.2)],
-        collar,
+        onto=collar,
     )
     look.shape("chest", collar, white)
     if look.medium:
@@ -205,7 +209,9 @@ def _hoodie(look: Look, T: float, ws: float, ww: float, hem: float, o: Outfit) -
         look.detail("chest", band, o.top_shade)
     if look.fine:
         strings = taper((-0.1, -T + 0.26), (-0.12, -0.7 * T), (-0.1, -0.58 * T), 0.014)
-        taper((0.16, -T + 0.26), (0.18, -0.7 * T), (0.17, -0.6 * T), 0.014, strings)
+        taper(
+            (0.16, -T + 0.26), (0.18, -0.7 * T), (0.17, -0.6 * T), 0.014, onto=strings
+        )
         look.flat("chest", strings, look.tone(look.palette.cel((0.97, 0.97, 0.97))))
 
 
@@ -237,7 +243,7 @@ def _jacket(look: Look, T: float, ws: float, ww: float, hem: float, o: Outfit) -
         p.cloth_b_shade,
     )
     collar = polygon([(-0.2, -T - 0.07), (-0.42, -T + 0.04), (-0.22, -0.72 * T)])
-    polygon([(0.22, -T - 0.07), (0.46, -T + 0.04), (0.27, -0.72 * T)], collar)
+    polygon([(0.22, -T - 0.07), (0.46, -T + 0.04), (0.27, -0.72 * T)], onto=collar)
     look.shape("chest", collar, o.top_shade)
 
 

@@ -10,9 +10,10 @@ import math
 import skia
 
 from animatrix_jax.cels import coiffures
-from animatrix_jax.cels.look import Look, oval, polygon, taper
+from animatrix_jax.cels.look import Look
 from animatrix_jax.cels.palettes import mix
 from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.shapes import oval, polygon, taper
 
 # (x, y) of the tips of the fringe, from the facing side back; valleys lie between.
 FRINGES: dict[str, list[tuple[float, float]]] = {
@@ -95,7 +96,7 @@ def draw_back(look: Look, plan: HairPlan, draws: Draws) -> None:
                 (x * 1.12 * flare / 0.5, 0.6 * length),
                 (x * 1.05 * flare / 0.5, length),
                 0.035,
-                inner,
+                onto=inner,
             )
         look.shade(
             "back_hair", inner, mix(palette.hair_shade, palette.shadow_tint, 0.3)
@@ -270,12 +271,11 @@ def draw_front(look: Look, plan: HairPlan, draws: Draws) -> None:
     else:
         look.shape("bangs", cap, palette.hair)
     if look.medium:
-        _shading(look, plan, points, valleys, side, top)
+        _shading(look, points, valleys, side, top)
 
 
 def _shading(
     look: Look,
-    plan: HairPlan,
     points: list[tuple[float, float]],
     valleys: list[float],
     side: float,
@@ -304,7 +304,7 @@ def _shading(
                 (0.72 * vx + 0.01, valley - 0.16),
                 (root_x, 0.74 * top),
                 0.009,
-                edge,
+                onto=edge,
             )
         look.stroke("bangs", edge, palette.hair)
         locks = skia.Path()
@@ -318,7 +318,7 @@ def _shading(
                 (0.6 * vx + 0.4 * x1, valley + 0.02),
                 (x1, y1),
             ]
-            polygon(ink_points, locks)
+            polygon(ink_points, onto=locks)
         look.shade("bangs", locks, palette.hair_shade)
         if look.rendering in ("multi_tone_cel", "illustration_look"):
             rim = taper(
@@ -344,7 +344,7 @@ def _shading(
         tooth = 0.04 if i % 2 else -0.012
         upper.append((x, middle - thick - 0.6 * tooth))
         lower.append((x, middle + thick + tooth))
-    polygon([*upper, *lower[::-1]], band)
+    polygon([*upper, *lower[::-1]], onto=band)
     strength = 0.9 if look.rendering != "watercolor" else 0.5
     colour = mix(palette.hair, palette.hair_light, strength)
     look.flat("bangs", band, colour)

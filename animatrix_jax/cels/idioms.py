@@ -12,7 +12,6 @@ from jaxtyping import Float
 from animatrix_jax.cels.keyposes import HIT
 from animatrix_jax.cels.rig import CHANNEL
 
-IDIOMS = ("limited", "full", "realist", "kanada")
 TAU = 2.0 * np.pi
 # What a limited drawing holds; legs of a walk go on, and so do mouth, lids, near arm.
 _HELD = (

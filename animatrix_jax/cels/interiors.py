@@ -7,15 +7,14 @@ holes through which the sky plane slides at its own parallax.
 import skia
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, mix
+from animatrix_jax.cels.palettes import WHITE, Colour, mix
 from animatrix_jax.cels.scenery import (
     BOTTOM,
     LEFT,
     RIGHT,
     TOP,
-    WHITE,
     Plane,
-    Stage,
+    Setting,
     flat,
     graded,
     rect,
@@ -28,13 +27,13 @@ from animatrix_jax.cels.scenery import (
 SKIRTING = 0.16
 
 
-def corridor(stage: Stage) -> tuple[Plane, ...]:
+def corridor(setting: Setting) -> tuple[Plane, ...]:
     """A school corridor: a row of windows, a wainscot, a polished floor."""
     pitch = 0.86
 
     def draw_wall(canvas: skia.Canvas) -> None:
         scale = ink.pixels_per_unit(canvas)
-        wall = stage.tone((0.93, 0.91, 0.84))
+        wall = setting.tone((0.93, 0.91, 0.84))
         holes = skia.Path()
         holes.setFillType(skia.PathFillType.kEvenOdd)
         rect(holes, LEFT, TOP, RIGHT, BOTTOM)
@@ -58,18 +57,18 @@ def corridor(stage: Stage) -> tuple[Plane, ...]:
             x += pitch
         canvas.drawPath(holes, ink.fill(wall))
         canvas.drawPath(glare, ink.fill(WHITE, 0.28))
-        canvas.drawPath(frames, ink.fill(stage.tone((0.62, 0.64, 0.67))))
+        canvas.drawPath(frames, ink.fill(setting.tone((0.62, 0.64, 0.67))))
         canvas.drawPath(pillars, ink.fill(mix(wall, WHITE, 0.35)))
         # Ceiling and wainscot in the same local colours, one tone down.
-        flat(canvas, stage.palette.shade(wall), LEFT, TOP, RIGHT, -0.74)
-        flat(canvas, stage.tone((0.70, 0.62, 0.52)), LEFT, -0.04, RIGHT, SKIRTING)
-        flat(canvas, stage.tone((0.48, 0.40, 0.34)), LEFT, -0.055, RIGHT, -0.02)
-        flat(canvas, stage.tone((0.40, 0.33, 0.30)), LEFT, 0.13, RIGHT, SKIRTING)
-        texture(canvas, stage, "wall grit", -0.7, SKIRTING, 0.15)
+        flat(canvas, setting.palette.shade(wall), LEFT, TOP, RIGHT, -0.74)
+        flat(canvas, setting.tone((0.70, 0.62, 0.52)), LEFT, -0.04, RIGHT, SKIRTING)
+        flat(canvas, setting.tone((0.48, 0.40, 0.34)), LEFT, -0.055, RIGHT, -0.02)
+        flat(canvas, setting.tone((0.40, 0.33, 0.30)), LEFT, 0.13, RIGHT, SKIRTING)
+        texture(canvas, setting, "wall grit", -0.7, SKIRTING, 0.15)
 
     def draw_floor(canvas: skia.Canvas) -> None:
-        floor = stage.tone((0.74, 0.64, 0.52))
-        near = stage.palette.shade(floor)
+        floor = setting.tone((0.74, 0.64, 0.52))
+        near = setting.palette.shade(floor)
         graded(canvas, (mix(floor, WHITE, 0.25), floor, near), SKIRTING, 1.2)
         flat(canvas, near, LEFT, 1.2, RIGHT, BOTTOM)
         # Window light lies slantwise on the boards.
@@ -86,63 +85,63 @@ def corridor(stage: Stage) -> tuple[Plane, ...]:
                 ],
             )
             x += pitch
-        canvas.drawPath(patches, ink.fill(stage.lamp((1.0, 0.96, 0.80)), 0.45))
-        texture(canvas, stage, "floor grit", SKIRTING, 1.0, 0.18, 4.0)
+        canvas.drawPath(patches, ink.fill(setting.lamp((1.0, 0.96, 0.80)), 0.45))
+        texture(canvas, setting, "floor grit", SKIRTING, 1.0, 0.18, 4.0)
 
     return (
-        sky_plane(stage, 5),
-        trees_plane(stage, "yard", (0.36, 0.60, 0.32), 0.35, 0.12, 0.34),
+        sky_plane(setting, 5),
+        trees_plane(setting, "yard", (0.36, 0.60, 0.32), 0.35, 0.12, 0.34),
         Plane(parallax=0.92, draw=draw_wall),
         Plane(parallax=1.0, draw=draw_floor),
     )
 
 
-def classroom(stage: Stage) -> tuple[Plane, ...]:
+def classroom(setting: Setting) -> tuple[Plane, ...]:
     """A classroom: blackboards along the wall, notices, two rows of desks."""
 
     def draw_wall(canvas: skia.Canvas) -> None:
         scale = ink.pixels_per_unit(canvas)
-        wall = stage.tone((0.95, 0.92, 0.82))
+        wall = setting.tone((0.95, 0.92, 0.82))
         canvas.drawPaint(ink.fill(wall))
-        graded(canvas, (stage.palette.shade(wall), wall), -0.95, -0.5)
-        flat(canvas, stage.tone((0.66, 0.52, 0.38)), LEFT, 0.03, RIGHT, SKIRTING)
+        graded(canvas, (setting.palette.shade(wall), wall), -0.95, -0.5)
+        flat(canvas, setting.tone((0.66, 0.52, 0.38)), LEFT, 0.03, RIGHT, SKIRTING)
         frames, boards, chalk = skia.Path(), skia.Path(), skia.Path()
         papers, pins = skia.Path(), skia.Path()
         pen = ink.at_least(0.012, 0.6, scale)
         for k, x in enumerate((-3.6, -1.35, 0.9, 3.15)):
             rect(frames, x - 0.76, -0.57, x + 0.76, -0.06)
             rect(boards, x - 0.72, -0.53, x + 0.72, -0.10)
-            for i, (u, v, w) in enumerate(stage.table(f"chalk{k}", 7, 3)):
+            for i, (u, v, w) in enumerate(setting.table(f"chalk{k}", 7, 3)):
                 y = -0.47 + 0.05 * i
                 if v > 0.35:
                     left = x - 0.6 + 0.3 * u
                     rect(chalk, left, y, left + 0.15 + 0.55 * w, y + pen)
-            for u, v in stage.table(f"papers{k}", 3, 2):
+            for u, v in setting.table(f"papers{k}", 3, 2):
                 left, top = x + 0.84 + 0.38 * u, -0.52 + 0.28 * v
                 rect(papers if u > 0.5 else pins, left, top, left + 0.12, top + 0.16)
-        canvas.drawPath(frames, ink.fill(stage.tone((0.60, 0.43, 0.27))))
-        canvas.drawPath(boards, ink.fill(stage.tone((0.16, 0.38, 0.30))))
-        canvas.drawPath(chalk, ink.fill(stage.tone((0.95, 0.96, 0.90)), 0.75))
-        canvas.drawPath(papers, ink.fill(stage.tone((1.0, 1.0, 1.0))))
-        canvas.drawPath(pins, ink.fill(stage.tone((0.98, 0.78, 0.42))))
-        texture(canvas, stage, "plaster", -0.9, 0.1, 0.18)
+        canvas.drawPath(frames, ink.fill(setting.tone((0.60, 0.43, 0.27))))
+        canvas.drawPath(boards, ink.fill(setting.tone((0.16, 0.38, 0.30))))
+        canvas.drawPath(chalk, ink.fill(setting.tone((0.95, 0.96, 0.90)), 0.75))
+        canvas.drawPath(papers, ink.fill(setting.tone(WHITE)))
+        canvas.drawPath(pins, ink.fill(setting.tone((0.98, 0.78, 0.42))))
+        texture(canvas, setting, "plaster", -0.9, 0.1, 0.18)
 
     def draw_floor(canvas: skia.Canvas) -> None:
-        floor = stage.tone((0.72, 0.54, 0.36))
+        floor = setting.tone((0.72, 0.54, 0.36))
         graded(
             canvas,
-            (mix(floor, WHITE, 0.18), stage.palette.shade(floor)),
+            (mix(floor, WHITE, 0.18), setting.palette.shade(floor)),
             SKIRTING,
             1.1,
         )
-        flat(canvas, stage.palette.shade(floor), LEFT, 1.1, RIGHT, BOTTOM)
+        flat(canvas, setting.palette.shade(floor), LEFT, 1.1, RIGHT, BOTTOM)
         planks = skia.Path()
         y, step = SKIRTING + 0.03, 0.05
         while y < 1.6:
             rect(planks, LEFT, y, RIGHT, y + 0.12 * step)
             y, step = y + step, step * 1.35
-        canvas.drawPath(planks, ink.fill(stage.tone((0.50, 0.34, 0.24)), 0.5))
-        texture(canvas, stage, "boards", SKIRTING, 1.0, 0.17, 5.0)
+        canvas.drawPath(planks, ink.fill(setting.tone((0.50, 0.34, 0.24)), 0.5))
+        texture(canvas, setting, "boards", SKIRTING, 1.0, 0.17, 5.0)
 
     def draw_desks(canvas: skia.Canvas) -> None:
         scale = ink.pixels_per_unit(canvas)
@@ -154,9 +153,9 @@ def classroom(stage: Stage) -> tuple[Plane, ...]:
             rect(sides, x - 0.17, 0.05, x + 0.17, 0.11)
             for leg in (x - 0.16, x + 0.16):
                 rect(legs, leg - pen / 2, 0.11, leg + pen / 2, 0.30)
-        canvas.drawPath(legs, ink.fill(stage.tone((0.42, 0.44, 0.50))))
-        canvas.drawPath(sides, ink.fill(stage.tone((0.62, 0.46, 0.32))))
-        canvas.drawPath(tops, ink.fill(stage.tone((0.92, 0.76, 0.52))))
+        canvas.drawPath(legs, ink.fill(setting.tone((0.42, 0.44, 0.50))))
+        canvas.drawPath(sides, ink.fill(setting.tone((0.62, 0.46, 0.32))))
+        canvas.drawPath(tops, ink.fill(setting.tone((0.92, 0.76, 0.52))))
 
     return (
         Plane(parallax=0.82, draw=draw_wall),
@@ -165,7 +164,7 @@ def classroom(stage: Stage) -> tuple[Plane, ...]:
     )
 
 
-def bedroom(stage: Stage) -> tuple[Plane, ...]:
+def bedroom(setting: Setting) -> tuple[Plane, ...]:
     """A bedroom: curtained windows, shelves of books, posters, a bed, a rug."""
     hues: tuple[Colour, ...] = (
         (0.98, 0.86, 0.84),
@@ -173,7 +172,7 @@ def bedroom(stage: Stage) -> tuple[Plane, ...]:
         (0.95, 0.92, 0.80),
         (0.88, 0.85, 0.95),
     )
-    pick = stage.table("wallpaper", 1, 2)[0]
+    pick = setting.table("wallpaper", 1, 2)[0]
     paper = hues[int(4 * pick[0])]
     cloth = hues[int(4 * pick[0]) - 2]
     period = 2.9
@@ -181,7 +180,7 @@ def bedroom(stage: Stage) -> tuple[Plane, ...]:
 
     def draw_wall(canvas: skia.Canvas) -> None:
         scale = ink.pixels_per_unit(canvas)
-        wall = stage.tone(paper)
+        wall = setting.tone(paper)
         holes = skia.Path()
         holes.setFillType(skia.PathFillType.kEvenOdd)
         rect(holes, LEFT, TOP, RIGHT, BOTTOM)
@@ -194,7 +193,7 @@ def bedroom(stage: Stage) -> tuple[Plane, ...]:
         stripes.setFillType(skia.PathFillType.kEvenOdd)
         canvas.drawPath(holes, ink.fill(wall))
         canvas.drawPath(stripes, ink.fill(mix(wall, WHITE, 0.35), 0.8))
-        flat(canvas, stage.tone((0.96, 0.95, 0.92)), LEFT, 0.10, RIGHT, SKIRTING)
+        flat(canvas, setting.tone((0.96, 0.95, 0.92)), LEFT, 0.10, RIGHT, SKIRTING)
         wood, books = skia.Path(), (skia.Path(), skia.Path(), skia.Path())
         bars, curtains, folds = skia.Path(), skia.Path(), skia.Path()
         posters, prints = skia.Path(), skia.Path()
@@ -220,29 +219,32 @@ def bedroom(stage: Stage) -> tuple[Plane, ...]:
             rect(wood, shelf, -0.55, shelf + 0.62, SKIRTING)
             for row in range(4):
                 y = -0.42 + 0.165 * row
-                _books(books, stage, f"books{k}{row}", shelf + 0.03, y, scale)
+                _books(books, setting, f"books{k}{row}", shelf + 0.03, y, scale)
             left = x + 1.55
             rect(posters, left, -0.50, left + 0.34, -0.06)
             prints.addCircle(left + 0.17, -0.32, 0.10)
             rect(prints, left + 0.05, -0.16, left + 0.29, -0.13)
-        canvas.drawPath(bars, ink.fill(stage.tone((0.98, 0.97, 0.95))))
-        tint = stage.tone(mix(cloth, (0.85, 0.45, 0.45), 0.3))
+        canvas.drawPath(bars, ink.fill(setting.tone((0.98, 0.97, 0.95))))
+        tint = setting.tone(mix(cloth, (0.85, 0.45, 0.45), 0.3))
         canvas.drawPath(curtains, ink.fill(tint))
-        canvas.drawPath(folds, ink.fill(stage.palette.shade(tint)))
-        canvas.drawPath(wood, ink.fill(stage.tone((0.58, 0.41, 0.29))))
+        canvas.drawPath(folds, ink.fill(setting.palette.shade(tint)))
+        canvas.drawPath(wood, ink.fill(setting.tone((0.58, 0.41, 0.29))))
         spines = ((0.82, 0.34, 0.30), (0.95, 0.86, 0.62), (0.30, 0.48, 0.62))
         for path, spine in zip(books, spines, strict=True):
-            canvas.drawPath(path, ink.fill(stage.tone(spine)))
-        canvas.drawPath(posters, ink.fill(stage.tone((0.30, 0.45, 0.70))))
-        canvas.drawPath(prints, ink.fill(stage.tone((0.99, 0.80, 0.42))))
-        texture(canvas, stage, "wall", -0.9, 0.1, 0.17)
+            canvas.drawPath(path, ink.fill(setting.tone(spine)))
+        canvas.drawPath(posters, ink.fill(setting.tone((0.30, 0.45, 0.70))))
+        canvas.drawPath(prints, ink.fill(setting.tone((0.99, 0.80, 0.42))))
+        texture(canvas, setting, "wall", -0.9, 0.1, 0.17)
 
     def draw_floor(canvas: skia.Canvas) -> None:
-        floor = stage.tone((0.80, 0.64, 0.46))
+        floor = setting.tone((0.80, 0.64, 0.46))
         graded(
-            canvas, (mix(floor, WHITE, 0.2), stage.palette.shade(floor)), SKIRTING, 1.2
+            canvas,
+            (mix(floor, WHITE, 0.2), setting.palette.shade(floor)),
+            SKIRTING,
+            1.2,
         )
-        flat(canvas, stage.palette.shade(floor), LEFT, 1.2, RIGHT, BOTTOM)
+        flat(canvas, setting.palette.shade(floor), LEFT, 1.2, RIGHT, BOTTOM)
         rugs, beds, quilts = skia.Path(), skia.Path(), skia.Path()
         pillows = skia.Path()
         for x in origins:
@@ -256,15 +258,17 @@ def bedroom(stage: Stage) -> tuple[Plane, ...]:
                 )
             )
             pillows.addOval(skia.Rect.MakeLTRB(left + 0.62, -0.01, left + 0.9, 0.11))
-        canvas.drawPath(rugs, ink.fill(stage.tone(mix(cloth, (0.5, 0.4, 0.6), 0.35))))
-        canvas.drawPath(beds, ink.fill(stage.tone((0.90, 0.86, 0.80))))
-        canvas.drawPath(quilts, ink.fill(stage.tone(mix(cloth, (0.4, 0.6, 0.9), 0.5))))
-        canvas.drawPath(pillows, ink.fill(stage.tone((1.0, 0.99, 0.97))))
-        texture(canvas, stage, "floor", 0.3, 1.0, 0.17, 5.0)
+        canvas.drawPath(rugs, ink.fill(setting.tone(mix(cloth, (0.5, 0.4, 0.6), 0.35))))
+        canvas.drawPath(beds, ink.fill(setting.tone((0.90, 0.86, 0.80))))
+        canvas.drawPath(
+            quilts, ink.fill(setting.tone(mix(cloth, (0.4, 0.6, 0.9), 0.5)))
+        )
+        canvas.drawPath(pillows, ink.fill(setting.tone((1.0, 0.99, 0.97))))
+        texture(canvas, setting, "floor", 0.3, 1.0, 0.17, 5.0)
 
     return (
-        sky_plane(stage, 5),
-        skyline_plane(stage, "town", 0.3, 0.1, 0.45),
+        sky_plane(setting, 5),
+        skyline_plane(setting, "town", 0.3, 0.1, 0.45),
         Plane(parallax=0.9, draw=draw_wall),
         Plane(parallax=1.0, draw=draw_floor),
     )
@@ -272,7 +276,7 @@ def bedroom(stage: Stage) -> tuple[Plane, ...]:
 
 def _books(
     paths: tuple[skia.Path, ...],
-    stage: Stage,
+    setting: Setting,
     name: str,
     left: float,
     bottom: float,
@@ -281,6 +285,6 @@ def _books(
     """Append one shelf of spines, in three colours, fat ones at small sizes."""
     count = 5 if scale < 100 else 13
     width = 0.56 / count
-    for i, (u, v) in enumerate(stage.table(name, count, 2)):
+    for i, (u, v) in enumerate(setting.table(name, count, 2)):
         x = left + width * i
         rect(paths[int(3 * u)], x, bottom - 0.085 - 0.045 * v, x + 0.88 * width, bottom)

@@ -14,14 +14,16 @@ from collections.abc import Sequence
 import skia
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, Palette, mix
+from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, Palette, mix
 from animatrix_jax.cels.rig import BONE
+from animatrix_jax.cels.shapes import moved
 
 PAPER: Colour = (0.985, 0.98, 0.965)
 PENCIL: Colour = (0.22, 0.22, 0.27)
 BLUE: Colour = (0.36, 0.55, 0.93)
 RED: Colour = (0.90, 0.35, 0.32)
-WEIGHTS = {
+# Breadth of each `style.line`, as a factor.
+LINE_WEIGHTS = {
     "thin_clean": 0.75,
     "bold_clean": 1.75,
     "tapered": 1.15,
@@ -29,126 +31,15 @@ WEIGHTS = {
     "color_trace": 1.2,
     "lineless": 0.0,
 }
-Number = float | int
-Point = tuple[Number, Number]
-Points = Sequence[Point]
 
 
 @dataclasses.dataclass(frozen=True)
 class Op:
-    """One path to draw; ``opaque`` ops decide which part a pixel shows."""
+    """One path to draw under the matrix of a bone."""
 
     bone: int
     path: skia.Path
     paint: skia.Paint
-    opaque: bool = True
-
-
-def blob(points: Points, path: skia.Path | None = None) -> skia.Path:
-    """A closed smooth curve through the points (Catmull-Rom)."""
-    path = skia.Path() if path is None else path
-    count = len(points)
-    path.moveTo(*points[0])
-    for i in range(count):
-        ax, ay = points[i - 1]
-        bx, by = points[i]
-        cx, cy = points[(i + 1) % count]
-        dx, dy = points[(i + 2) % count]
-        path.cubicTo(
-            bx + (cx - ax) / 6,
-            by + (cy - ay) / 6,
-            cx - (dx - bx) / 6,
-            cy - (dy - by) / 6,
-            cx,
-            cy,
-        )
-    path.close()
-    return path
-
-
-def polygon(points: Points, path: skia.Path | None = None) -> skia.Path:
-    """A closed polygon, appended to ``path`` if one is given."""
-    path = skia.Path() if path is None else path
-    path.moveTo(*points[0])
-    for point in points[1:]:
-        path.lineTo(*point)
-    path.close()
-    return path
-
-
-def oval(x: Number, y: Number, rx: Number, ry: Number) -> skia.Path:
-    path = skia.Path()
-    path.addOval(skia.Rect(x - rx, y - ry, x + rx, y + ry))
-    return path
-
-
-def taper(
-    start: Point,
-    bend: Point,
-    end: Point,
-    width: Number,
-    path: skia.Path | None = None,
-) -> skia.Path:
-    """A pen stroke along a quadratic curve, pointed at both ends."""
-    path = skia.Path() if path is None else path
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    length = max((dx * dx + dy * dy) ** 0.5, 1e-6)
-    nx, ny = -dy / length * width, dx / length * width
-    path.moveTo(*start)
-    path.quadTo(bend[0] + nx, bend[1] + ny, *end)
-    path.quadTo(bend[0] - nx, bend[1] - ny, *start)
-    path.close()
-    return path
-
-
-def capsule(length: float, top: float, bottom: float, belly: float = 0.0) -> skia.Path:
-    """A limb segment from (0, 0) down to (0, length), half as thick as given."""
-    path = skia.Path()
-    mid = 0.5 * (top + bottom) + belly
-    path.moveTo(-top, 0)
-    path.quadTo(-2 * mid + 0.5 * (top + bottom), 0.45 * length, -bottom, length)
-    path.cubicTo(
-        -bottom,
-        length + 1.3 * bottom,
-        bottom,
-        length + 1.3 * bottom,
-        bottom,
-        length,
-    )
-    path.quadTo(2 * mid - 0.5 * (top + bottom), 0.45 * length, top, 0)
-    path.cubicTo(top, -1.3 * top, -top, -1.3 * top, -top, 0)
-    path.close()
-    return path
-
-
-def sleeve_line(
-    length: float, top: float, bottom: float, outer: int, belly: float = 0.0
-) -> skia.Path:
-    """The line of a hanging ``capsule``, left open where it joins the body.
-
-    ``outer`` is the side (-1 or 1) that is away from the body.
-    """
-    path = skia.Path()
-    mid = 2 * (0.5 * (top + bottom) + belly) - 0.5 * (top + bottom)
-    path.moveTo(outer * 0.55 * top, -0.8 * top)
-    path.quadTo(outer * top, -0.6 * top, outer * top, 0.0)
-    path.quadTo(outer * mid, 0.45 * length, outer * bottom, length)
-    path.cubicTo(
-        outer * bottom,
-        length + 1.3 * bottom,
-        -outer * bottom,
-        length + 1.3 * bottom,
-        -outer * bottom,
-        length,
-    )
-    path.quadTo(-outer * mid, 0.5 * length, -outer * 0.98 * top, 0.3 * length)
-    return path
-
-
-def moved(path: skia.Path, dx: Number, dy: Number) -> skia.Path:
-    copy = skia.Path(path)
-    copy.offset(dx, dy)
-    return copy
 
 
 class Look:
@@ -178,7 +69,7 @@ class Look:
         self.line = line
         self.pixels = pixels
         # A line is about a sixtieth of the head, and never thinner than can be seen.
-        weight = WEIGHTS[line]
+        weight = LINE_WEIGHTS[line]
         width = max(0.0145, 0.42 / pixels) if pixels < 60 else max(0.0125, 0.9 / pixels)
         self.width = width * weight
         self.sketch = rendering in ("rough_genga", "tiedown")
@@ -233,7 +124,7 @@ class Look:
                 return ink.linear(
                     (box.left(), box.top()),
                     (0.35 * box.left() + 0.65 * box.right(), box.bottom()),
-                    [mix(colour, (1.0, 1.0, 1.0), 0.22), colour, dark],
+                    [mix(colour, WHITE, 0.22), colour, dark],
                 )
             centre = (
                 0.6 * box.left() + 0.4 * box.right(),
@@ -255,7 +146,7 @@ class Look:
         if colour == self.palette.skin:
             dark = self.palette.skin_shade  # blood shows through
         deep = mix(dark, self.palette.shadow_tint, 0.16)
-        light = mix(colour, (1.0, 1.0, 1.0), 0.4)
+        light = mix(colour, WHITE, 0.4)
         # Lit from above and before: what is low and behind is dark.
         left = (box.left(), box.bottom())
         right = (box.right(), box.bottom() - 0.35 * box.width())
@@ -364,18 +255,16 @@ class Look:
     def light(self, bone: str, path: skia.Path, colour: Colour) -> None:
         """The light tone of a multi-tone cel."""
         if self.layered:
-            self.ops.append(
-                Op(BONE[bone], path, ink.fill(mix(colour, (1.0, 1.0, 1.0), 0.45)))
-            )
+            self.ops.append(Op(BONE[bone], path, ink.fill(mix(colour, WHITE, 0.45))))
 
 
 def _screentone(colour: Colour, pitch: float) -> skia.Paint:
     """Dots of manga, as a pattern that moves with the part."""
-    dark = mix(colour, (0.0, 0.0, 0.0), 0.35)
+    dark = mix(colour, BLACK, 0.35)
     recorder = skia.PictureRecorder()
     cell = skia.Rect(0, 0, pitch, pitch)
     canvas = recorder.beginRecording(cell)
-    canvas.drawColor(skia.Color4f(*mix(colour, (1.0, 1.0, 1.0), 0.35), 1.0))
+    canvas.drawColor(skia.Color4f(*mix(colour, WHITE, 0.35), 1.0))
     for x, y in ((0.25, 0.25), (0.75, 0.75)):
         canvas.drawCircle(x * pitch, y * pitch, 0.25 * pitch, ink.fill(dark))
     picture = recorder.finishRecordingAsPicture()

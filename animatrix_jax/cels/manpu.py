@@ -5,39 +5,33 @@ size on the screen when the figure is small. Each lives in the head's own frame,
 the skull has radius 1, the chin is near y = 1 and the eyes near y = 0.3.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 
 import skia
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, Palette, mix
-from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, mix
+from animatrix_jax.cels.shot import Head, Shot
 
-WHITE: Colour = (1.0, 1.0, 1.0)
 # A symbol drawn for a head below this radius in pixels is enlarged to suit it.
 READABLE = 7.5
 
 
-class _Pen:
-    """The head's frame on a canvas: how big symbols are and how far the clip is."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Pen(Shot):
+    """A shot whose canvas is the head's own frame."""
 
-    def __init__(
-        self,
-        canvas: skia.Canvas,
-        frame: int,
-        frames: int,
-        draws: Draws,
-        palette: Palette,
-    ) -> None:
-        self.canvas = canvas
-        self.frame = frame
-        self.progress = frame / max(frames - 1, 1)
-        self.draws = draws
-        self.palette = palette
-        self.scale = ink.pixels_per_unit(canvas)
-        self.boost = min(max(READABLE / self.scale, 1.0), 3.0)
-        self.outline = ink.at_least(0.045, 0.7, self.scale)
+    @property
+    def boost(self) -> float:
+        """How much larger than life symbols are drawn, so that they read."""
+        return min(max(READABLE / self.scale, 1.0), 3.0)
+
+    @property
+    def outline(self) -> float:
+        """Breadth of an ink line."""
+        return ink.at_least(0.045, 0.7, self.scale)
 
     def draw(
         self, path: skia.Path, colour: Colour, alpha: float = 1.0, line: str = "inked"
@@ -49,28 +43,20 @@ class _Pen:
         self.canvas.drawPath(path, ink.fill(colour, alpha))
 
 
-def draw_manpu(
-    canvas: skia.Canvas,
-    value: str,
-    head: tuple[float, float, float, float],
-    frame: int,
-    frames: int,
-    draws: Draws,
-    palette: Palette,
-) -> None:
-    """Draw the symbol `value` for a head (x, y, radius, angle in radians).
+def draw_manpu(shot: Shot, value: str, head: Head) -> None:
+    """Draw the symbol `value` on or about a head.
 
     Raises:
       ValueError: for a symbol that does not exist.
     """
     if value not in MANPU:
         raise ValueError(f"manpu must be one of {tuple(MANPU)}, got {value!r}")
-    x, y, radius, angle = head
+    canvas = shot.canvas
     canvas.save()
-    canvas.translate(x, y)
-    canvas.rotate(math.degrees(angle))
-    canvas.scale(radius, radius)
-    MANPU[value](_Pen(canvas, frame, frames, draws, palette))
+    canvas.translate(head.x, head.y)
+    canvas.rotate(math.degrees(head.angle))
+    canvas.scale(head.radius, head.radius)
+    MANPU[value](_Pen(**vars(shot)))
     canvas.restore()
 
 
@@ -176,19 +162,19 @@ def _gloom_lines(pen: _Pen) -> None:
     path = skia.Path()
     count = 5 if pen.scale < 12 else 11
     width = ink.at_least(0.05, 0.75, pen.scale)
-    for i, row in enumerate(ink.table(pen.draws, "gloom", count, 2)):
+    for i, row in enumerate(pen.table("gloom", count, 2)):
         x = -0.92 + 1.84 * (i + 0.5) / count
         sway = 0.02 * math.sin(0.6 * pen.frame + i)
         bottom = (0.15 + 0.55 * row[0]) * fade
         ink.spindle(path, (x, -1.2), (x + sway, bottom), width, 0.2)
-    dark = mix(tint, (0.0, 0.0, 0.0), 0.35)
+    dark = mix(tint, BLACK, 0.35)
     pen.draw(path, dark, 0.9, "bare")
 
 
 def _around(pen: _Pen, name: str, count: int) -> list[tuple[float, float, ink.Row]]:
     """Places on a ring about the head, leaving the chin and the neck free."""
     places = []
-    for i, row in enumerate(ink.table(pen.draws, name, count, 3)):
+    for i, row in enumerate(pen.table(name, count, 3)):
         angle = math.pi * (1.0 + (i + 0.15 + 0.7 * row[0]) / count) + 0.5 * (
             -1 if i < count / 2 else 1
         ) * abs(2.0 * (i + 0.5) / count - 1.0)
@@ -235,7 +221,7 @@ def _hearts(pen: _Pen) -> None:
     """Hearts that rise from the head, swell, sway and fade."""
     count = 3 if pen.scale < 10 else 5
     path, light = skia.Path(), skia.Path()
-    for i, row in enumerate(ink.table(pen.draws, "hearts", count, 3)):
+    for i, row in enumerate(pen.table("hearts", count, 3)):
         life = (pen.frame / 14 + i / count) % 1.0
         side = -1 if i % 2 else 1
         x = side * (0.55 + 0.55 * row[0]) + 0.14 * math.sin(

@@ -14,6 +14,8 @@ import math
 from animatrix_jax.cels.random import Draws
 
 Colour = tuple[float, float, float]
+WHITE: Colour = (1.0, 1.0, 1.0)
+BLACK: Colour = (0.0, 0.0, 0.0)
 
 PALETTE_TAGS = ("natural", "pastel", "vivid", "low_key", "neon", "monochrome")
 
@@ -405,4 +407,4 @@ def _lighten(colour: Colour) -> Colour:
 
 
 def _scale(colour: Colour, factor: float) -> Colour:
-    return mix((0.0, 0.0, 0.0), colour, factor)
+    return mix(BLACK, colour, factor)

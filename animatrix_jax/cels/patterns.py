@@ -9,26 +9,25 @@ import math
 import skia
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, mix
+from animatrix_jax.cels.palettes import WHITE, Colour, mix
 from animatrix_jax.cels.scenery import (
     BOTTOM,
     GROUND,
     LEFT,
     RIGHT,
     TOP,
-    WHITE,
     Plane,
-    Stage,
+    Setting,
     in_view,
     rect,
 )
 
 
-def flat_abstract(stage: Stage) -> tuple[Plane, ...]:
+def flat_abstract(setting: Setting) -> tuple[Plane, ...]:
     """Two or three big flat shapes and a plain ground."""
-    palette = stage.palette
+    palette = setting.palette
     base = mix(palette.sky, palette.scene(palette.accent), 0.3)
-    form = stage.table("abstract", 1, 4)[0]
+    form = setting.table("abstract", 1, 4)[0]
 
     def draw_back(canvas: skia.Canvas) -> None:
         canvas.drawPaint(ink.fill(base))
@@ -53,7 +52,7 @@ def flat_abstract(stage: Stage) -> tuple[Plane, ...]:
                 bands,
                 [(LEFT, TOP), (RIGHT, TOP), (RIGHT, -0.6 - lean), (LEFT, -0.1 + lean)],
             )
-        canvas.drawPath(bands, ink.fill(mix(base, _paper(stage), 0.45)))
+        canvas.drawPath(bands, ink.fill(mix(base, _paper(setting), 0.45)))
 
     def draw_ground(canvas: skia.Canvas) -> None:
         floor = skia.Path()
@@ -66,7 +65,7 @@ def flat_abstract(stage: Stage) -> tuple[Plane, ...]:
     )
 
 
-def white(stage: Stage) -> tuple[Plane, ...]:
+def white(setting: Setting) -> tuple[Plane, ...]:
     """Bare paper."""
 
     def draw(canvas: skia.Canvas) -> None:
@@ -75,17 +74,17 @@ def white(stage: Stage) -> tuple[Plane, ...]:
     return (Plane(parallax=0.0, draw=draw),)
 
 
-def _paper(stage: Stage) -> Colour:
+def _paper(setting: Setting) -> Colour:
     """White paper as this palette lights it: dark under low key, violet under neon."""
-    return stage.palette.scene(WHITE)
+    return setting.palette.scene(WHITE)
 
 
-def _wash(stage: Stage, second: Colour) -> Plane:
+def _wash(setting: Setting, second: Colour) -> Plane:
     """A soft diagonal of two colours, drawn as paint bleeding into wet paper."""
 
     def draw(canvas: skia.Canvas) -> None:
-        first = mix(stage.palette.accent, _paper(stage), 0.62)
-        other = mix(stage.palette.light(second), _paper(stage), 0.5)
+        first = mix(setting.palette.accent, _paper(setting), 0.62)
+        other = mix(setting.palette.light(second), _paper(setting), 0.5)
         canvas.drawPaint(
             ink.linear((-1.4, -0.9), (1.4, 0.9), (first, mix(first, other, 0.5), other))
         )
@@ -93,7 +92,7 @@ def _wash(stage: Stage, second: Colour) -> Plane:
     return Plane(parallax=0.0, draw=draw)
 
 
-def flowers(stage: Stage) -> tuple[Plane, ...]:
+def flowers(setting: Setting) -> tuple[Plane, ...]:
     """Large five-petalled flowers, each with a heart, over a pale wash."""
 
     def draw(canvas: skia.Canvas) -> None:
@@ -102,7 +101,7 @@ def flowers(stage: Stage) -> tuple[Plane, ...]:
         hearts = skia.Path()
         step = 0.62
         first, last = in_view(canvas, 0.4)
-        for i, (u, v, w, turn) in enumerate(stage.table("flowers", 14 * 9, 4)):
+        for i, (u, v, w, turn) in enumerate(setting.table("flowers", 14 * 9, 4)):
             x = LEFT + step * (i % 14 + 0.25 + 0.5 * u)
             y = TOP + step * (i // 14 + 0.25 + 0.5 * v)
             size = 0.13 + 0.16 * w
@@ -110,13 +109,13 @@ def flowers(stage: Stage) -> tuple[Plane, ...]:
                 continue
             _flower(petals[i % 3], x, y, size, math.tau * turn)
             hearts.addCircle(x, y, ink.at_least(0.2 * size, 0.5, scale))
-        tint = stage.palette.accent
+        tint = setting.palette.accent
         tones = (WHITE, mix(tint, WHITE, 0.62), mix(tint, WHITE, 0.3))
         for path, tone in zip(petals, tones, strict=True):
             canvas.drawPath(path, ink.fill(tone, 0.92))
-        canvas.drawPath(hearts, ink.fill(stage.palette.light((1.0, 0.86, 0.36))))
+        canvas.drawPath(hearts, ink.fill(setting.palette.light((1.0, 0.86, 0.36))))
 
-    return (_wash(stage, (0.99, 0.72, 0.84)), Plane(parallax=0.25, draw=draw))
+    return (_wash(setting, (0.99, 0.72, 0.84)), Plane(parallax=0.25, draw=draw))
 
 
 def _flower(path: skia.Path, x: float, y: float, size: float, turn: float) -> None:
@@ -138,7 +137,7 @@ def _flower(path: skia.Path, x: float, y: float, size: float, turn: float) -> No
     path.close()
 
 
-def sparkles(stage: Stage) -> tuple[Plane, ...]:
+def sparkles(setting: Setting) -> tuple[Plane, ...]:
     """Four-pointed glints and beads of light."""
 
     def draw(canvas: skia.Canvas) -> None:
@@ -146,7 +145,7 @@ def sparkles(stage: Stage) -> tuple[Plane, ...]:
         glints, beads = skia.Path(), skia.Path()
         waist = 0.1 if scale > 100 else 0.22
         first, last = in_view(canvas, 0.3)
-        for i, (u, v, w) in enumerate(stage.table("sparkles", 13 * 8 * 2, 3)):
+        for i, (u, v, w) in enumerate(setting.table("sparkles", 13 * 8 * 2, 3)):
             x = LEFT + 0.68 * (i // 2 % 13 + u)
             y = TOP + 0.72 * (i // 26 + v)
             if not first < x < last:
@@ -158,43 +157,45 @@ def sparkles(stage: Stage) -> tuple[Plane, ...]:
         canvas.drawPath(beads, ink.fill(WHITE, 0.7))
         canvas.drawPath(glints, ink.fill(WHITE, 0.97))
 
-    return (_wash(stage, (0.55, 0.75, 1.0)), Plane(parallax=0.2, draw=draw))
+    return (_wash(setting, (0.55, 0.75, 1.0)), Plane(parallax=0.2, draw=draw))
 
 
-def bokeh(stage: Stage) -> tuple[Plane, ...]:
+def bokeh(setting: Setting) -> tuple[Plane, ...]:
     """Discs of light out of focus, in two depths."""
 
     def layer(name: str, size: float, alpha: float, parallax: float) -> Plane:
         def draw(canvas: skia.Canvas) -> None:
             warm, cool, pale = skia.Path(), skia.Path(), skia.Path()
             first, last = in_view(canvas, 0.4)
-            for i, (u, v, w) in enumerate(stage.table(name, 11 * 7, 3)):
+            for i, (u, v, w) in enumerate(setting.table(name, 11 * 7, 3)):
                 x = LEFT + 0.8 * (i % 11 + u)
                 y = TOP + 0.82 * (i // 11 + v)
                 if not first < x < last:
                     continue
                 path = (warm, pale, cool)[i % 3]
                 path.addCircle(x, y, size * (0.5 + 0.9 * w))
-            tint = stage.palette.accent
+            tint = setting.palette.accent
             canvas.drawPath(warm, ink.fill(mix(tint, WHITE, 0.35), alpha))
-            canvas.drawPath(cool, ink.fill(stage.palette.light((0.6, 0.8, 1.0)), alpha))
+            canvas.drawPath(
+                cool, ink.fill(setting.palette.light((0.6, 0.8, 1.0)), alpha)
+            )
             canvas.drawPath(pale, ink.fill(WHITE, alpha))
 
         return Plane(parallax=parallax, draw=draw)
 
     return (
-        _wash(stage, (0.42, 0.36, 0.72)),
+        _wash(setting, (0.42, 0.36, 0.72)),
         layer("far bokeh", 0.24, 0.35, 0.1),
         layer("near bokeh", 0.12, 0.6, 0.3),
     )
 
 
-def checks(stage: Stage) -> tuple[Plane, ...]:
+def checks(setting: Setting) -> tuple[Plane, ...]:
     """A tilted checker in two tints, the pop background of comedies."""
 
     def draw(canvas: skia.Canvas) -> None:
-        tint = stage.palette.accent
-        canvas.drawPaint(ink.fill(mix(tint, _paper(stage), 0.8)))
+        tint = setting.palette.accent
+        canvas.drawPaint(ink.fill(mix(tint, _paper(setting), 0.8)))
         # Bands both ways cancel where they cross: what is left is a checker.
         path = skia.Path()
         path.setFillType(skia.PathFillType.kEvenOdd)
@@ -207,6 +208,6 @@ def checks(stage: Stage) -> tuple[Plane, ...]:
                 ink.polygon(
                     path, [(a * ux - b * uy, a * uy + b * ux) for a, b in corners]
                 )
-        canvas.drawPath(path, ink.fill(mix(tint, _paper(stage), 0.4)))
+        canvas.drawPath(path, ink.fill(mix(tint, _paper(setting), 0.4)))
 
     return (Plane(parallax=0.3, draw=draw),)

@@ -11,7 +11,7 @@ import skia
 
 from animatrix_jax.cels import ink
 from animatrix_jax.cels.energy import Power
-from animatrix_jax.cels.palettes import mix
+from animatrix_jax.cels.palettes import WHITE, mix
 
 
 def draw_prop(power: Power, style: str, variant: int) -> None:
@@ -59,7 +59,7 @@ def _bow(power: Power) -> None:
     if age >= 0:
         trail = skia.Path()
         ink.spindle(trail, (x, y), (at, y), 0.3 * actor.radius, 0.9)
-        canvas.drawPath(trail, ink.fill((1.0, 1.0, 1.0), 0.7))
+        canvas.drawPath(trail, ink.fill(WHITE, 0.7))
 
 
 def _ball(power: Power, *, kicked: bool) -> None:
@@ -135,7 +135,7 @@ def _nape(power: Power) -> None:
     for path, tone in ((shoulder, coat), (head, hair)):
         canvas.drawPath(path, line)
         canvas.drawPath(path, ink.fill(tone))
-    canvas.drawPath(light, ink.fill(mix(hair, (1.0, 1.0, 1.0), 0.35), 0.8))
+    canvas.drawPath(light, ink.fill(mix(hair, WHITE, 0.35), 0.8))
     canvas.restore()
 
 

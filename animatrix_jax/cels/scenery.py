@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 import skia
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, Palette, mix
+from animatrix_jax.cels.palettes import WHITE, Colour, Palette, mix
 from animatrix_jax.cels.random import Draws
 
 LEFT, TOP, RIGHT, BOTTOM = -4.3, -2.8, 4.3, 2.8
 GROUND = 0.35
 HORIZON = 0.14
-WHITE: Colour = (1.0, 1.0, 1.0)
 
 # The light of the hour multiplies every local colour.
 HOURS: dict[str, Colour] = {
@@ -44,8 +43,8 @@ class Plane:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Stage:
-    """What every part of one set shares."""
+class Setting:
+    """What every part of one set shares: its hour, its paint and its draws."""
 
     draws: Draws
     palette: Palette
@@ -112,7 +111,7 @@ def in_view(canvas: skia.Canvas, margin: float) -> tuple[float, float]:
 
 def tiles(
     canvas: skia.Canvas,
-    stage: Stage,
+    setting: Setting,
     name: str,
     widths: tuple[float, float],
     columns: int,
@@ -121,7 +120,7 @@ def tiles(
     low, high = widths
     first, last = in_view(canvas, 0.6)
     x = LEFT
-    rows = stage.table(name, math.ceil((RIGHT - LEFT) / low) + 1, columns + 1)
+    rows = setting.table(name, math.ceil((RIGHT - LEFT) / low) + 1, columns + 1)
     for i, row in enumerate(rows):
         width = low + (high - low) * row[0]
         if first < x + width and x < last:
@@ -133,7 +132,7 @@ def tiles(
 
 def texture(
     canvas: skia.Canvas,
-    stage: Stage,
+    setting: Setting,
     name: str,
     top: float,
     bottom: float,
@@ -141,14 +140,14 @@ def texture(
     shape: float = 2.0,
 ) -> None:
     """Dabs of light and dark over a band: leaves, grit, stains; photographs only."""
-    if stage.finish != "photo_based":
+    if setting.finish != "photo_based":
         return
     scale = ink.pixels_per_unit(canvas)
     count = 240 if scale < 100 else 1700
     size = ink.at_least(0.012, 0.8, scale)
     light, dark = skia.Path(), skia.Path()
     first, last = in_view(canvas, 0.1)
-    for i, (u, v, w) in enumerate(stage.table(name, count, 3)):
+    for i, (u, v, w) in enumerate(setting.table(name, count, 3)):
         x, y = LEFT + (RIGHT - LEFT) * u, top + (bottom - top) * v
         if not first < x < last:
             continue
@@ -158,52 +157,52 @@ def texture(
     canvas.drawPath(dark, ink.fill((0.0, 0.0, 0.05), strength))
 
 
-def sky_plane(stage: Stage, clouds: int = 7) -> Plane:
+def sky_plane(setting: Setting, clouds: int = 7) -> Plane:
     """The sky of the hour down to the horizon, and on behind everything else."""
 
     def draw(canvas: skia.Canvas) -> None:
-        if stage.hour == "day":
-            blue = stage.palette.sky
-            deep = stage.palette.scene((0.20, 0.48, 0.90))
+        if setting.hour == "day":
+            blue = setting.palette.sky
+            deep = setting.palette.scene((0.20, 0.48, 0.90))
             colours = (mix(blue, deep, 0.65), blue, mix(blue, WHITE, 0.6))
         else:
-            colours = tuple(stage.palette.scene(c) for c in SKIES[stage.hour])
+            colours = tuple(setting.palette.scene(c) for c in SKIES[setting.hour])
         canvas.drawPaint(ink.fill(colours[2]))
         # Paint a little beyond the set, for rolls.
         graded(canvas, colours, TOP, HORIZON + 0.1, (0.0, 0.62, 1.0))
-        if stage.hour == "night":
-            _stars(canvas, stage)
-        if stage.hour == "sunset":
-            sun = stage.lamp((1.0, 0.86, 0.56))
-            x = -0.9 + 1.8 * stage.table("sun", 1, 1)[0][0]
+        if setting.hour == "night":
+            _stars(canvas, setting)
+        if setting.hour == "sunset":
+            sun = setting.lamp((1.0, 0.86, 0.56))
+            x = -0.9 + 1.8 * setting.table("sun", 1, 1)[0][0]
             halo = ink.radial((x, 0.0), 1.1, ((*sun, 0.75), (*sun, 0.0)))
             canvas.drawCircle(x, 0.0, 1.1, halo)
             canvas.drawCircle(x, 0.0, 0.15, ink.fill(mix(sun, WHITE, 0.6)))
-        _clouds(canvas, stage, clouds)
+        _clouds(canvas, setting, clouds)
 
     return Plane(parallax=0.04, draw=draw)
 
 
-def _stars(canvas: skia.Canvas, stage: Stage) -> None:
+def _stars(canvas: skia.Canvas, setting: Setting) -> None:
     scale = ink.pixels_per_unit(canvas)
     path = skia.Path()
-    for u, v, w in stage.table("stars", 60 if scale < 100 else 220, 3):
+    for u, v, w in setting.table("stars", 60 if scale < 100 else 220, 3):
         radius = ink.at_least(0.003 + 0.005 * w * w, 0.45, scale)
         path.addCircle(LEFT + (RIGHT - LEFT) * u, TOP + 2.6 * v, radius)
-    canvas.drawPath(path, ink.fill(stage.lamp((1.0, 0.98, 0.9)), 0.9))
+    canvas.drawPath(path, ink.fill(setting.lamp((1.0, 0.98, 0.9)), 0.9))
 
 
-def _clouds(canvas: skia.Canvas, stage: Stage, count: int) -> None:
+def _clouds(canvas: skia.Canvas, setting: Setting, count: int) -> None:
     """Summer cumulus: a flat base, heaped heads, lit from above in two tones."""
     shade, lit = skia.Path(), skia.Path()
     detail = 5 if ink.pixels_per_unit(canvas) < 100 else 11
     first, last = in_view(canvas, 1.0)
-    for i, (u, v, w, tower) in enumerate(stage.table("clouds", count, 4)):
+    for i, (u, v, w, tower) in enumerate(setting.table("clouds", count, 4)):
         x = LEFT + (RIGHT - LEFT) * (i + 0.8 * u) / count
         if not first < x < last:
             continue
         base, size = -0.05 - 0.85 * v, 0.24 + 0.34 * w
-        heads = stage.table(f"cloud{i}", detail, 3)
+        heads = setting.table(f"cloud{i}", detail, 3)
         for j, (a, b, c) in enumerate(heads):
             along = (j + 0.25 + 0.5 * c) / detail * 2.0 - 1.0
             heap = 1.0 - along * along
@@ -226,13 +225,13 @@ def _clouds(canvas: skia.Canvas, stage: Stage, count: int) -> None:
         "sunset": ((0.72, 0.40, 0.52), (1.0, 0.72, 0.55)),
         "night": ((0.10, 0.13, 0.30), (0.17, 0.21, 0.42)),
         "dusk": ((0.36, 0.32, 0.58), (0.74, 0.56, 0.74)),
-    }[stage.hour]
-    canvas.drawPath(shade, ink.fill(stage.palette.scene(tones[0]), 0.95))
-    canvas.drawPath(lit, ink.fill(stage.palette.scene(tones[1]), 0.95))
+    }[setting.hour]
+    canvas.drawPath(shade, ink.fill(setting.palette.scene(tones[0]), 0.95))
+    canvas.drawPath(lit, ink.fill(setting.palette.scene(tones[1]), 0.95))
 
 
 def ridge_plane(
-    stage: Stage,
+    setting: Setting,
     name: str,
     colour: Colour,
     parallax: float,
@@ -243,7 +242,7 @@ def ridge_plane(
     """Hills or mountains: two sines and a gradient that fades into haze at the foot."""
 
     def draw(canvas: skia.Canvas) -> None:
-        a, b, c, d = stage.table(name, 1, 4)[0]
+        a, b, c, d = setting.table(name, 1, 4)[0]
         steps = 44 if ink.pixels_per_unit(canvas) < 100 else 170
         path = skia.Path()
         path.moveTo(LEFT, BOTTOM)
@@ -255,11 +254,11 @@ def ridge_plane(
             path.lineTo(x, base - height * (0.5 + 0.5 * y))
         path.lineTo(RIGHT, BOTTOM)
         path.close()
-        tone = stage.tone(colour)
-        hazy = mix(tone, stage.palette.sky, 0.45)
+        tone = setting.tone(colour)
+        hazy = mix(tone, setting.palette.sky, 0.45)
         top = base - height
         canvas.drawPath(path, ink.linear((0.0, top), (0.0, base), (tone, hazy)))
-        texture(canvas, stage, name + "grit", base, base + 0.25, 0.15)
+        texture(canvas, setting, name + "grit", base, base + 0.25, 0.15)
 
     return Plane(parallax=parallax, draw=draw)
 
@@ -278,30 +277,35 @@ def foliage(
 
 
 def trees_plane(
-    stage: Stage, name: str, colour: Colour, parallax: float, base: float, size: float
+    setting: Setting,
+    name: str,
+    colour: Colour,
+    parallax: float,
+    base: float,
+    size: float,
 ) -> Plane:
     """A row of round trees standing on `base`."""
 
     def draw(canvas: skia.Canvas) -> None:
         trunks, shade, lit = skia.Path(), skia.Path(), skia.Path()
         for i, left, right, row in tiles(
-            canvas, stage, name, (0.9 * size, 3.2 * size), 2
+            canvas, setting, name, (0.9 * size, 3.2 * size), 2
         ):
             x, height = (left + right) / 2, size * (0.8 + 0.7 * row[0])
             rect(trunks, x - 0.06 * size, base - height, x + 0.06 * size, base + 0.02)
-            rows = stage.table(f"{name}{i % 5}", 6, 1)
+            rows = setting.table(f"{name}{i % 5}", 6, 1)
             foliage(shade, lit, x, base - height, 0.62 * size, rows)
-        leaf = stage.tone(colour)
-        canvas.drawPath(trunks, ink.fill(stage.tone((0.36, 0.27, 0.22))))
-        canvas.drawPath(shade, ink.fill(stage.palette.shade(leaf)))
+        leaf = setting.tone(colour)
+        canvas.drawPath(trunks, ink.fill(setting.tone((0.36, 0.27, 0.22))))
+        canvas.drawPath(shade, ink.fill(setting.palette.shade(leaf)))
         canvas.drawPath(lit, ink.fill(mix(leaf, WHITE, 0.08)))
-        texture(canvas, stage, name + "leaves", base - 1.6 * size, base, 0.18, 1.0)
+        texture(canvas, setting, name + "leaves", base - 1.6 * size, base, 0.18, 1.0)
 
     return Plane(parallax=parallax, draw=draw)
 
 
 def skyline_plane(
-    stage: Stage, name: str, parallax: float, base: float, height: float
+    setting: Setting, name: str, parallax: float, base: float, height: float
 ) -> Plane:
     """Towers in the haze, with lit windows when it is late."""
 
@@ -309,7 +313,7 @@ def skyline_plane(
         scale = ink.pixels_per_unit(canvas)
         near, far, windows = skia.Path(), skia.Path(), skia.Path()
         pitch = ink.at_least(0.05, 2.6, scale)
-        for i, left, right, row in tiles(canvas, stage, name, (0.16, 0.5), 2):
+        for i, left, right, row in tiles(canvas, setting, name, (0.16, 0.5), 2):
             top = base - height * (0.3 + 0.7 * row[0])
             rect(near if i % 2 else far, left, top, right, BOTTOM)
             columns = int((right - left) / pitch)
@@ -319,23 +323,23 @@ def skyline_plane(
                 wx = left + (j % columns + 0.3) * pitch
                 wy = top + (j // columns + 0.5) * pitch * 1.25
                 rect(windows, wx, wy, wx + 0.5 * pitch, wy + 0.5 * pitch)
-        body = stage.tone((0.56, 0.62, 0.74))
-        haze = stage.palette.sky if stage.hour == "day" else body
+        body = setting.tone((0.56, 0.62, 0.74))
+        haze = setting.palette.sky if setting.hour == "day" else body
         canvas.drawPath(far, ink.fill(mix(body, haze, 0.55)))
         canvas.drawPath(near, ink.fill(mix(body, haze, 0.3)))
-        lit = stage.hour != "day"
-        pane = stage.lamp((1.0, 0.84, 0.46)) if lit else mix(body, WHITE, 0.35)
+        lit = setting.hour != "day"
+        pane = setting.lamp((1.0, 0.84, 0.46)) if lit else mix(body, WHITE, 0.35)
         canvas.drawPath(windows, ink.fill(pane, 0.95 if lit else 0.55))
 
     return Plane(parallax=parallax, draw=draw)
 
 
-def bushes(canvas: skia.Canvas, stage: Stage, name: str, base: float) -> None:
+def bushes(canvas: skia.Canvas, setting: Setting, name: str, base: float) -> None:
     """A hedge of low bushes standing on `base`."""
     shade, lit = skia.Path(), skia.Path()
-    for i, left, right, _ in tiles(canvas, stage, name, (0.2, 0.4), 1):
-        rows = stage.table(f"{name}{i % 4}", 5, 1)
+    for i, left, right, _ in tiles(canvas, setting, name, (0.2, 0.4), 1):
+        rows = setting.table(f"{name}{i % 4}", 5, 1)
         foliage(shade, lit, (left + right) / 2, base - 0.02, 0.14, rows)
-    leaf = stage.tone((0.30, 0.54, 0.28))
-    canvas.drawPath(shade, ink.fill(stage.palette.shade(leaf)))
+    leaf = setting.tone((0.30, 0.54, 0.28))
+    canvas.drawPath(shade, ink.fill(setting.palette.shade(leaf)))
     canvas.drawPath(lit, ink.fill(leaf))

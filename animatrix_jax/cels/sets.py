@@ -29,8 +29,8 @@ PHOTO = skia.ColorFilters.Matrix(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sheet:
-    """One plane of the set as an image with its matrices to pixels."""
+class Board:
+    """Planes that move alike, as one image with its matrices to pixels."""
 
     image: skia.Image
     matrices: Float[np.ndarray, "t 3 3"]
@@ -38,22 +38,22 @@ class Sheet:
 
 def paint_set(
     spec: ClipSpec, palette: Palette, stage: Stage, *, height: int, width: int
-) -> list[Sheet]:
+) -> list[Board]:
     """The set of a clip, from the back, for frames of a size."""
-    return _Painter(
+    return _BoardPainter(
         spec=spec, palette=palette, stage=stage, height=height, width=width
-    ).sheets()
+    ).boards()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Painter:
+class _BoardPainter:
     spec: ClipSpec
     palette: Palette
     stage: Stage
     height: int
     width: int
 
-    def sheets(self) -> list[Sheet]:
+    def boards(self) -> list[Board]:
         spec = self.spec
         background = make_background(
             Draws(spec.set_art, "background"),
@@ -73,9 +73,9 @@ class _Painter:
                 runs[-1][1].append(plane)
             else:
                 runs.append((matrices, [plane]))
-        return [self._sheet(matrices, planes) for matrices, planes in runs]
+        return [self._board(matrices, planes) for matrices, planes in runs]
 
-    def _sheet(self, matrices: np.ndarray, planes: list) -> Sheet:
+    def _board(self, matrices: np.ndarray, planes: list) -> Board:
         """Draw planes that move alike into one image, as large as is ever seen."""
         w, h = self.width, self.height
         corners = np.array([[0, w, 0, w], [0, 0, h, h], [1, 1, 1, 1]], float)
@@ -114,10 +114,10 @@ class _Painter:
                 [0, 0, 1],
             ]
         )
-        return Sheet(image=surface.makeImageSnapshot(), matrices=matrices @ to_world)
+        return Board(image=surface.makeImageSnapshot(), matrices=matrices @ to_world)
 
     def _surfaces(self, canvas: skia.Canvas) -> None:
-        """The grain of real surfaces over all that a sheet shows, and nowhere else."""
+        """The grain of real surfaces over all that a board shows, and nowhere else."""
         often = min(max(80.0 / self.height, 0.06), 0.7)
         seed = Draws(self.spec.set_art, "photo").integer(0, 1000)
         noise = skia.PerlinNoiseShader.MakeFractalNoise(often, 0.7 * often, 4, seed)

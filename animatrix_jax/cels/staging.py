@@ -22,6 +22,7 @@ from animatrix_jax.cels.camera import (
 from animatrix_jax.cels.defects import disturb_bones, disturb_pose
 from animatrix_jax.cels.figure import spec_body
 from animatrix_jax.cels.rig import BONE, CHANNEL, Body, landmarks, solve
+from animatrix_jax.cels.shot import Head
 from animatrix_jax.cels.spec import ClipSpec
 
 ORBIT_TURNS = 9  # drawings of a figure that is gone round
@@ -59,6 +60,10 @@ class Stage:
     cels: tuple[Cel, ...]
     sheet: tuple[int, ...]  # frame -> cel
     camera: CameraTrack
+
+    def cel(self, frame: int) -> Cel:
+        """The drawing that a frame shows."""
+        return self.cels[self.sheet[frame]]
 
 
 def _models(spec: ClipSpec) -> tuple[Model, ...]:
@@ -125,13 +130,7 @@ def _bones(
     spec: ClipSpec, model: Model, times: Float[np.ndarray, " d"], *, defects: bool
 ) -> Float[np.ndarray, "b d 3 3"]:
     """Bones to figure units at the given times, deformation and defects included."""
-    pose = pose_track(
-        spec.action,
-        model.body,
-        times,
-        frames=spec.frames,
-        facing=spec.character.facing,
-    )
+    pose = pose_track(spec.action, times, frames=spec.frames)
     pose = deform.squash(spec, pose, times)
     # A low camera sees the face from below, a high one from above.
     pose[:, CHANNEL["nod"]] += LOOKED_AT.get(spec.camera.angle, 0)
@@ -196,13 +195,8 @@ def make_stage(spec: ClipSpec) -> Stage:
     )
     path = np.zeros(spec.frames)
     if {"follow", "follow_pan"} & set(spec.camera.moves):
-        track = pose_track(
-            spec.action,
-            models[0].body,
-            np.arange(spec.frames, dtype=float),
-            frames=spec.frames,
-            facing=spec.character.facing,
-        )
+        on_ones = np.arange(spec.frames, dtype=float)
+        track = pose_track(spec.action, on_ones, frames=spec.frames)
         path = spec.character.facing * track[:, CHANNEL["x"]]
     return Stage(models=models, cels=cels, sheet=sheet, camera=camera_track(spec, path))
 
@@ -259,10 +253,8 @@ def measure(spec: ClipSpec, stage: Stage) -> Measures:
     )
 
 
-def head_on_screen(
-    cel: Cel, camera: Float[np.ndarray, "3 3"], *, height: int
-) -> tuple[float, float, float, float]:
-    """The head as (x, y, radius, angle) in screen units: its middle, and where up is."""
+def head_on_screen(cel: Cel, camera: Float[np.ndarray, "3 3"], *, height: int) -> Head:
+    """Where a cel's head is in the picture."""
     marks = np.array(
         [[0.0, 0.0], [0.0, -0.4], [1.0, 1.0]]
     )  # middle and crown, by column
@@ -270,4 +262,4 @@ def head_on_screen(
     (x, top_x), (y, top_y) = points[:2] / points[2] / height
     radius = float(np.hypot(x - top_x, y - top_y)) * 1.25
     angle = float(np.arctan2(x - top_x, y - top_y))
-    return float(x), float(y), radius, -angle
+    return Head(float(x), float(y), radius, -angle)

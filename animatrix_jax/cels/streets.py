@@ -3,15 +3,14 @@
 import skia
 
 from animatrix_jax.cels import ink
-from animatrix_jax.cels.palettes import Colour, mix
+from animatrix_jax.cels.palettes import WHITE, Colour, mix
 from animatrix_jax.cels.scenery import (
     BOTTOM,
     HORIZON,
     LEFT,
     RIGHT,
-    WHITE,
     Plane,
-    Stage,
+    Setting,
     flat,
     graded,
     rect,
@@ -34,14 +33,14 @@ ROOFS: tuple[Colour, ...] = (
 )
 
 
-def street(stage: Stage) -> tuple[Plane, ...]:
+def street(setting: Setting) -> tuple[Plane, ...]:
     """A row of houses and shops, poles with wires, a kerb and a road."""
 
     def draw_houses(canvas: skia.Canvas) -> None:
         walls = tuple(skia.Path() for _ in WALLS)
         roofs = tuple(skia.Path() for _ in ROOFS)
         panes, doors, awnings = skia.Path(), skia.Path(), skia.Path()
-        for i, left, right, row in tiles(canvas, stage, "houses", (0.62, 1.05), 4):
+        for i, left, right, row in tiles(canvas, setting, "houses", (0.62, 1.05), 4):
             top = -0.28 - 0.42 * row[0]
             rect(walls[i % 4], left + 0.015, top, right - 0.015, BOTTOM)
             roof = roofs[int(3 * row[1])]
@@ -68,22 +67,22 @@ def street(stage: Stage) -> tuple[Plane, ...]:
                 rect(doors, left + 0.2, -0.12, left + 0.38, 0.2)
                 rect(panes, left + 0.48 * width, -0.1, right - 0.1, 0.05)
         for path, colour in zip(walls, WALLS, strict=True):
-            canvas.drawPath(path, ink.fill(stage.tone(colour)))
+            canvas.drawPath(path, ink.fill(setting.tone(colour)))
         for path, colour in zip(roofs, ROOFS, strict=True):
-            canvas.drawPath(path, ink.fill(stage.tone(colour)))
+            canvas.drawPath(path, ink.fill(setting.tone(colour)))
         pane = (
-            stage.tone((0.46, 0.62, 0.74))
-            if stage.hour == "day"
-            else stage.lamp((1.0, 0.83, 0.45))
+            setting.tone((0.46, 0.62, 0.74))
+            if setting.hour == "day"
+            else setting.lamp((1.0, 0.83, 0.45))
         )
-        canvas.drawPath(doors, ink.fill(stage.tone((0.42, 0.29, 0.24))))
+        canvas.drawPath(doors, ink.fill(setting.tone((0.42, 0.29, 0.24))))
         canvas.drawPath(panes, ink.fill(pane))
-        cloth = stage.tone((0.86, 0.33, 0.28))
+        cloth = setting.tone((0.86, 0.33, 0.28))
         canvas.drawPath(awnings, ink.fill(cloth))
-        if stage.hour == "night":
-            glow = ((*stage.lamp((1.0, 0.8, 0.5)), 0.0), (*pane, 0.22))
+        if setting.hour == "night":
+            glow = ((*setting.lamp((1.0, 0.8, 0.5)), 0.0), (*pane, 0.22))
             graded(canvas, glow, -0.4, 0.16)
-        texture(canvas, stage, "brick", -0.75, 0.16, 0.18)
+        texture(canvas, setting, "brick", -0.75, 0.16, 0.18)
 
     def draw_poles(canvas: skia.Canvas) -> None:
         scale = ink.pixels_per_unit(canvas)
@@ -99,17 +98,17 @@ def street(stage: Stage) -> tuple[Plane, ...]:
                 wires.quadTo(x - pitch / 2, y + 0.2, x, y)
             lamps.addCircle(x + 0.07, -0.55, 0.035)
             x += pitch
-        ink_tone = stage.tone((0.30, 0.30, 0.36))
+        ink_tone = setting.tone((0.30, 0.30, 0.36))
         canvas.drawPath(wires, ink.stroke(ink_tone, ink.at_least(0.006, 0.45, scale)))
         canvas.drawPath(poles, ink.fill(ink_tone))
-        if stage.hour == "night":
-            canvas.drawPath(lamps, ink.fill(stage.lamp((1.0, 0.94, 0.7))))
+        if setting.hour == "night":
+            canvas.drawPath(lamps, ink.fill(setting.lamp((1.0, 0.94, 0.7))))
 
     def draw_road(canvas: skia.Canvas) -> None:
-        path_tone = stage.tone((0.80, 0.78, 0.74))
-        road = stage.tone((0.50, 0.51, 0.56))
+        path_tone = setting.tone((0.80, 0.78, 0.74))
+        road = setting.tone((0.50, 0.51, 0.56))
         flat(canvas, mix(path_tone, WHITE, 0.12), LEFT, HORIZON, RIGHT, 0.27)
-        flat(canvas, stage.palette.shade(path_tone), LEFT, 0.25, RIGHT, 0.28)
+        flat(canvas, setting.palette.shade(path_tone), LEFT, 0.25, RIGHT, 0.28)
         graded(canvas, (mix(road, WHITE, 0.12), road), 0.28, 0.9)
         flat(canvas, road, LEFT, 0.9, RIGHT, BOTTOM)
         marks = skia.Path()
@@ -119,12 +118,12 @@ def street(stage: Stage) -> tuple[Plane, ...]:
                 marks,
                 [(x, 0.47), (x + 0.46, 0.47), (x + 0.42, 0.505), (x - 0.05, 0.505)],
             )
-        canvas.drawPath(marks, ink.fill(stage.tone((0.96, 0.96, 0.94)), 0.9))
-        texture(canvas, stage, "asphalt", HORIZON, 1.0, 0.17)
+        canvas.drawPath(marks, ink.fill(setting.tone((0.96, 0.96, 0.94)), 0.9))
+        texture(canvas, setting, "asphalt", HORIZON, 1.0, 0.17)
 
     return (
-        sky_plane(stage),
-        skyline_plane(stage, "downtown", 0.25, HORIZON, 1.0),
+        sky_plane(setting),
+        skyline_plane(setting, "downtown", 0.25, HORIZON, 1.0),
         Plane(parallax=0.72, draw=draw_houses),
         Plane(parallax=0.86, draw=draw_poles),
         Plane(parallax=1.0, draw=draw_road),

@@ -7,9 +7,12 @@ two key poses is divided among the drawings between them. Both act on the charac
 camera and effects move on ones.
 """
 
+from typing import TypeVar
+
 import numpy as np
 from jaxtyping import Float
 
+S = TypeVar("S", float, np.ndarray)
 RATES = {"ones": 1, "twos": 2, "threes": 3, "fours_plus": 4}
 
 
@@ -44,6 +47,11 @@ def exposure_sheet(
     return tuple(sheet)
 
 
+def smoothstep(s: S) -> S:
+    """3 s^2 - 2 s^3, for a number or an array in [0, 1]: at rest at both ends."""
+    return s * s * (3.0 - 2.0 * s)
+
+
 def ease(s: Float[np.ndarray, "..."], spacing: str) -> Float[np.ndarray, "..."]:
     """Progress between two keys; maps 0 to 0 and 1 to 1.
 
@@ -54,9 +62,8 @@ def ease(s: Float[np.ndarray, "..."], spacing: str) -> Float[np.ndarray, "..."]:
     s = np.clip(s, 0.0, 1.0)
     if spacing == "linear":
         return s
-    smooth = s * s * (3.0 - 2.0 * s)
     if spacing in ("eased", "vibration"):
-        return smooth
+        return smoothstep(s)
     if spacing == "snap":
         # Tame-tsume: creep, then nearly the whole way in a fifth of the time.
         fast = np.clip((s - 0.45) / 0.2, 0.0, 1.0)

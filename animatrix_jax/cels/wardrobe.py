@@ -6,8 +6,9 @@ half its breadth at shoulders and waist, and the origin is the waist.
 
 import skia
 
-from animatrix_jax.cels.look import Look, blob, oval, polygon, taper
+from animatrix_jax.cels.look import Look
 from animatrix_jax.cels.palettes import mix
+from animatrix_jax.cels.shapes import blob, oval, polygon, taper
 
 SKIRTED = ("raincoat", "apron_dress")
 
@@ -46,7 +47,7 @@ def tracksuit(
                 (side * at * ww * 1.05, -0.3 * T),
                 (side * at * ww, hem),
                 0.022 if look.medium else 0.04,
-                stripes,
+                onto=stripes,
             )
     look.flat("chest", stripes, white)
     collar = polygon(
@@ -118,7 +119,7 @@ def apron_dress(
     )
     polygon(
         [(0.62 * ws, -T + 0.1), (0.42 * ws, -T + 0.06), (0.32 * ws, 0), (0.56 * ws, 0)],
-        straps,
+        onto=straps,
     )
     look.detail("chest", straps, white)
     bib = polygon(

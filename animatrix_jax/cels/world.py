@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-from animatrix_jax.cels.defects import Defect, draw_defects, scores
+from animatrix_jax.cels.defects import DEFECT_MODES, Defect, draw_defects, scores
 from animatrix_jax.cels.flow import true_flow
 from animatrix_jax.cels.narrative import Narrative, narrate
 from animatrix_jax.cels.odds import ODDS
@@ -26,7 +26,6 @@ from animatrix_jax.knowledge.tags import parse_tags, style_cluster
 _UNASKED = 0.25
 # Of what is drawn and said: clips encoded of another are encoded anew.
 VERSION = 2
-DEFECT_MODES = ("none", "random", "paired")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

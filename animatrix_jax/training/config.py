@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import ml_collections
 
+from animatrix_jax.cels.defects import DEFECT_MODES
 from animatrix_jax.cels.odds import ODDS
 from animatrix_jax.data.buckets import Along
 from animatrix_jax.data.curriculum import CurriculumConfig
@@ -29,7 +30,6 @@ from animatrix_jax.training.optimizer import OptimizerConfig
 
 Section = TypeVar("Section")
 SOURCES = ("cels", "videos", "dataset")
-DEFECTS = ("none", "random", "paired")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,11 @@ class SourceConfig:
     def __post_init__(self):
         check_range(self, "clips", "held_out", low=2, section="data")
         check_range(self, "images", "workers", low=0, section="data")
-        choices = (("source", SOURCES), ("defects", DEFECTS), ("odds", tuple(ODDS)))
+        choices = (
+            ("source", SOURCES),
+            ("defects", DEFECT_MODES),
+            ("odds", tuple(ODDS)),
+        )
         for name, allowed in choices:
             if (value := getattr(self, name)) not in allowed:
                 known = ", ".join(allowed)

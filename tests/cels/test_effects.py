@@ -7,6 +7,7 @@ import skia
 from animatrix_jax.cels import effects as fx
 from animatrix_jax.cels.palettes import draw_palette
 from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.shot import Shot
 from animatrix_jax.cels.spec import EffectsSpec
 
 FRAMES, HIT = 17, 6
@@ -29,13 +30,26 @@ def make(**given):
     return EffectsSpec(**(plain | given))
 
 
+def at(frame, *, canvas=None, aspect=1.0, draws=DRAWS):
+    """The shot of a frame; what works on pixels alone needs no canvas of its own."""
+    return Shot(
+        canvas=canvas or skia.Surface(1, 1).getCanvas(),
+        frame=frame,
+        frames=FRAMES,
+        aspect=aspect,
+        draws=draws,
+        palette=PALETTE,
+    )
+
+
 def shoot(effects, frame, *, size=32, aspect=1.0, draws=DRAWS):
     surface = skia.Surface(round(size * aspect), size)
     canvas = surface.getCanvas()
     canvas.clear(skia.Color4f(0.5, 0.6, 0.7, 1.0))
     canvas.scale(size, size)
-    fx.apply_before(canvas, effects, frame, FRAMES, aspect, draws, PALETTE)
-    fx.apply_after(canvas, effects, frame, FRAMES, aspect, draws, PALETTE)
+    shot = at(frame, canvas=canvas, aspect=aspect, draws=draws)
+    fx.apply_before(shot, effects)
+    fx.apply_after(shot, effects)
     image = surface.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3]
     return np.ascontiguousarray(image)
 
@@ -60,7 +74,7 @@ def test_lines_read_and_move(value, size):
 def test_no_effects_leave_the_picture_alone():
     image = shoot(make(), HIT)
     assert (image == image[0, 0]).all()
-    assert fx.post(image, make(), HIT, FRAMES, DRAWS, PALETTE) is image
+    assert fx.post(image, at(HIT), make()) is image
 
 
 def test_focus_lines_leave_the_focus_open_and_boil_on_twos():
@@ -121,10 +135,7 @@ def picture():
 def test_impact_frames_are_two_inks_and_negatives():
     effects = make(impact=("impact_frame",))
     image = picture()
-    drawn = [
-        fx.post(image, effects, frame, FRAMES, DRAWS, PALETTE)
-        for frame in range(FRAMES)
-    ]
+    drawn = [fx.post(image, at(frame), effects) for frame in range(FRAMES)]
     for frame, result in enumerate(drawn):
         if HIT <= frame < HIT + fx.IMPACT_FRAMES:
             assert len(np.unique(result.reshape(-1, 3), axis=0)) <= 3
@@ -138,17 +149,14 @@ def test_impact_frames_are_two_inks_and_negatives():
 def test_a_flash_whites_out_and_fades():
     effects = make(impact=("flash",))
     image = picture()
-    means = [
-        fx.post(image, effects, HIT + k, FRAMES, DRAWS, PALETTE).mean()
-        for k in range(-1, 5)
-    ]
+    means = [fx.post(image, at(HIT + k), effects).mean() for k in range(-1, 5)]
     assert means[1] > 235
     assert means[1] > means[2] > means[3] > means[4] == means[0] == image.mean()
 
 
 def test_a_flash_waits_for_the_impact_frames():
     effects = make(impact=("impact_frame", "flash"))
-    after = fx.post(picture(), effects, HIT + fx.IMPACT_FRAMES, FRAMES, DRAWS, PALETTE)
+    after = fx.post(picture(), at(HIT + fx.IMPACT_FRAMES), effects)
     assert after.mean() > 235
 
 

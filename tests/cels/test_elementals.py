@@ -7,6 +7,7 @@ import skia
 from animatrix_jax.cels.elementals import ELEMENTALS, draw_elemental
 from animatrix_jax.cels.palettes import draw_palette
 from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.shot import Shot
 
 FRAMES = 17
 PALETTE = draw_palette(Draws(1, "palette"), "natural", "flat_cel")
@@ -19,8 +20,15 @@ def shoot(
     canvas = surface.getCanvas()
     canvas.clear(skia.Color4f(0.45, 0.55, 0.5, 1.0))
     canvas.scale(size, size)
-    draws = Draws(seed, "elemental")
-    draw_elemental(canvas, value, frame, FRAMES, draws, palette, aspect, level)
+    shot = Shot(
+        canvas=canvas,
+        frame=frame,
+        frames=FRAMES,
+        aspect=aspect,
+        draws=Draws(seed, "elemental"),
+        palette=palette,
+    )
+    draw_elemental(shot, value, level)
     return surface.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3].astype(int)
 
 

@@ -7,17 +7,30 @@ import skia
 from animatrix_jax.cels.manpu import MANPU, draw_manpu
 from animatrix_jax.cels.palettes import draw_palette
 from animatrix_jax.cels.random import Draws
+from animatrix_jax.cels.shot import Head, Shot
 
 PALETTE = draw_palette(Draws(1, "palette"), "natural", "flat_cel")
+MIDDLE = Head(0.5, 0.5, 0.22, 0.0)
 ALIVE = sorted(set(MANPU) - {"blush", "gloom_lines"})
 
 
-def shoot(value, *, frame=6, size=32, head=(0.5, 0.5, 0.22, 0.0)):
+def at(frame, canvas, draws):
+    return Shot(
+        canvas=canvas,
+        frame=frame,
+        frames=17,
+        aspect=1.0,
+        draws=draws,
+        palette=PALETTE,
+    )
+
+
+def shoot(value, *, frame=6, size=32, head=MIDDLE):
     surface = skia.Surface(size, size)
     canvas = surface.getCanvas()
     canvas.clear(skia.Color4f(0.98, 0.86, 0.76, 1.0))
     canvas.scale(size, size)
-    draw_manpu(canvas, value, head, frame, 17, Draws(3, "manpu"), PALETTE)
+    draw_manpu(at(frame, canvas, Draws(3, "manpu")), value, head)
     return surface.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3].astype(int)
 
 
@@ -30,14 +43,14 @@ def marks(value, **how):
 @pytest.mark.parametrize("value", sorted(MANPU))
 def test_symbols_read_large_and_small(value):
     assert marks(value).sum() >= 6
-    assert marks(value, head=(0.5, 0.5, 0.09, 0.0), frame=8).sum() >= 3
+    assert marks(value, head=Head(0.5, 0.5, 0.09, 0.0), frame=8).sum() >= 3
     assert marks(value, size=256).sum() >= 6 * 36
 
 
 @pytest.mark.parametrize("value", sorted(MANPU))
 def test_symbols_follow_the_head(value):
-    here = marks(value, size=128, head=(0.4, 0.5, 0.15, 0.0))
-    there = marks(value, size=128, head=(0.4 + 16 / 128, 0.5, 0.15, 0.0))
+    here = marks(value, size=128, head=Head(0.4, 0.5, 0.15, 0.0))
+    there = marks(value, size=128, head=Head(0.4 + 16 / 128, 0.5, 0.15, 0.0))
     assert (np.roll(here, 16, axis=1) == there).mean() > 0.995
 
 
@@ -56,7 +69,7 @@ def test_symbols_are_coherent_from_frame_to_frame(value):
 
 def test_the_canvas_is_left_as_it_was():
     canvas = skia.Surface(8, 8).getCanvas()
-    draw_manpu(canvas, "hearts", (0.5, 0.5, 0.2, 0.3), 2, 17, Draws(1), PALETTE)
+    draw_manpu(at(2, canvas, Draws(1)), "hearts", Head(0.5, 0.5, 0.2, 0.3))
     assert canvas.getSaveCount() == 1 and canvas.getTotalMatrix().isIdentity()
 
 
