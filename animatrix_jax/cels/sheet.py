@@ -1,9 +1,11 @@
-"""A contact sheet of Cel World, and how fast it draws.
+"""Sheets of Cel World, lying and moving, and how fast it draws.
 
+    python -m animatrix_jax.cels.sheet --out=docs/images/cel_world.webp
     python -m animatrix_jax.cels.sheet --out=docs/images/cel_world.png
     python -m animatrix_jax.cels.sheet --speed
 
-Each row of the sheet is a clip: its key tags, then frames in order.
+A .webp moves: all clips at once, each over what it shows. A .png has a row a clip: its key
+tags, then frames in order.
 """
 
 import argparse
@@ -143,6 +145,7 @@ LABELLED = (
     "vfx.energy",
     "vfx.composite",
 )
+FPS = 24
 INK, PAPER, GREY = (34, 34, 40), (250, 249, 246), (140, 138, 146)
 
 
@@ -179,6 +182,52 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
+def moving_sheet(
+    specs: Sequence[ClipSpec], *, size: int = 160, columns: int = 5
+) -> UInt8[np.ndarray, "t h w 3"]:
+    """All clips at once, in rows, with what each shows below it.
+
+    Args:
+      specs: of clips of one length.
+      size: side of a frame in pixels.
+      columns: clips in a row.
+    """
+    gap, text = 6, 36
+    rows = -(-len(specs) // columns)
+    ground = Image.new(
+        "RGB", (columns * (size + gap) + gap, rows * (size + text + gap) + gap), PAPER
+    )
+    pen, places = ImageDraw.Draw(ground), []
+    title, small = ImageFont.load_default(13), ImageFont.load_default(11)
+    for index, spec in enumerate(specs):
+        x = gap + (index % columns) * (size + gap)
+        y = gap + (index // columns) * (size + text + gap)
+        places.append((y, x))
+        shown = [spec.action.style]
+        for key in ("motion.deformation", "camera.camera_motion", "style.rendering"):
+            shown += [v for v in spec.values(key) if v not in ("none", "fix")]
+        words = [value.replace("_", " ") for value in dict.fromkeys(shown)]
+        pen.text((x, y + size + 3), words[0], INK, font=title)
+        pen.text((x, y + size + 19), ", ".join(words[1:]), GREY, font=small)
+    sheet = np.repeat(np.asarray(ground)[None], specs[0].frames, axis=0)
+    for (y, x), spec in zip(places, specs):
+        sheet[:, y : y + size, x : x + size] = render(spec, height=size, width=size)
+    return sheet
+
+
+def _save(path: pathlib.Path, specs: Sequence[ClipSpec]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".webp":
+        first, *rest = map(Image.fromarray, moving_sheet(specs))
+        timing = {"duration": round(1000 / FPS), "loop": 0}
+        first.save(
+            path, save_all=True, append_images=rest, quality=60, method=6, **timing
+        )
+    else:
+        Image.fromarray(contact_sheet(specs)).save(path, optimize=True)
+    print(f"wrote {path}")
+
+
 def measure_speed(*, clips: int, size: int, frames: int, odds: str = "broad") -> float:
     """Clips per second of one process, in seconds of its own processor time."""
     world = CelWorld(height=size, width=size, frames=frames, odds=odds)
@@ -193,28 +242,30 @@ def measure_speed(*, clips: int, size: int, frames: int, odds: str = "broad") ->
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=pathlib.Path, help="PNG to write")
+    parser.add_argument("--out", type=pathlib.Path, help="PNG or WebP to write")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size", type=int, default=128, help="side of a frame")
-    parser.add_argument("--columns", type=int, default=9, help="frames of a clip")
+    parser.add_argument("--frames", type=int, default=0, help="of a clip; 17, or 49")
     parser.add_argument(
-        "--random", type=int, default=0, help="rows of undemanded clips"
+        "--random", type=int, default=0, help="this many undemanded clips"
     )
     parser.add_argument("--speed", action="store_true", help="print clips per second")
     parser.add_argument("--clips", type=int, default=200, help="clips for --speed")
     args = parser.parse_args()
     if args.out:
+        frames = args.frames or (49 if args.out.suffix == ".webp" else 17)
         rows = tuple((i, f"{ORDINARY},{tags}") for i, tags in ROWS)
         if args.random:
             rows = tuple((i, "") for i in range(args.random))
         specs = [
-            draw_spec(seed=args.seed, index=i, tags=filter(None, tags.split(",")))
+            draw_spec(
+                seed=args.seed,
+                index=i,
+                frames=frames,
+                tags=filter(None, tags.split(",")),
+            )
             for i, tags in rows
         ]
-        sheet = contact_sheet(specs, size=args.size, columns=args.columns)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet).save(args.out, optimize=True)
-        print(f"wrote {args.out}")
+        _save(args.out, specs)
     if args.speed or not args.out:
         for odds in ("broad", "plain"):
             for frames, size in ((17, 32), (33, 64), (33, 128)):
