@@ -9,6 +9,7 @@ tags, then frames in order.
 """
 
 import argparse
+import functools
 import pathlib
 import time
 from collections.abc import Sequence
@@ -208,11 +209,18 @@ def moving_sheet(
             shown += [v for v in spec.values(key) if v not in ("none", "fix")]
         words = [value.replace("_", " ") for value in dict.fromkeys(shown)]
         pen.text((x, y + size + 3), words[0], INK, font=title)
-        pen.text((x, y + size + 19), ", ".join(words[1:]), GREY, font=small)
+        line = functools.reduce(_joined, words[1:], "")
+        pen.text((x, y + size + 19), line, GREY, font=small)
     sheet = np.repeat(np.asarray(ground)[None], specs[0].frames, axis=0)
     for (y, x), spec in zip(places, specs):
         sheet[:, y : y + size, x : x + size] = render(spec, height=size, width=size)
     return sheet
+
+
+def _joined(line: str, word: str) -> str:
+    """The line with a word more, where there is room for it."""
+    longer = f"{line}, {word}" if line else word
+    return longer if len(longer) <= 26 else line
 
 
 def _save(path: pathlib.Path, specs: Sequence[ClipSpec]) -> None:
