@@ -31,7 +31,12 @@ from animatrix_jax.caption.reading import Programs, flags, table_of
 from animatrix_jax.caption.sights import SightsConfig, open_sights
 from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.data.chunks import Chunks
-from animatrix_jax.data.pipeline import batches_of_steps, shuffled
+from animatrix_jax.data.pipeline import (
+    batches_of_steps,
+    epoch_rows,
+    held_out_rows,
+    host_slots,
+)
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.functional import Params, bind, init_params
@@ -164,14 +169,10 @@ class CaptionStage:
 
     def held_out(self) -> list[Batch]:
         sights = self._held_out
-        count = max(len(sights) // self.size, 1)
         rng = np.random.default_rng(_HELD_OUT_SEED)
         host, hosts = distributed.batch_share()
-        rows = np.arange(count * self.size) % len(sights)
-        return [
-            self._batch(own, sights, rng)
-            for own in np.split(rows, count * hosts)[host::hosts]
-        ]
+        rows = held_out_rows(len(sights), size=self.size, host=host, hosts=hosts)
+        return [self._batch(own, sights, rng) for own in rows]
 
     def counts(self) -> dict[str, int]:
         return {}
@@ -252,15 +253,11 @@ class CaptionStage:
     def _step(self, step: int) -> Batch:
         """This host's clips of a step: epoch after epoch, each in an order of its own."""
         host, hosts = distributed.batch_share()
-        local = self.size // hosts
-        start = int(step) * self.size + host * local
-        slots = np.arange(start, start + local)
-        count = len(self.train_sights)
-        drawn = [shuffled(count, int(slot), seed=self.seed) for slot in slots]
-        rows = [row for _, row in drawn]
+        slots = host_slots(step, size=self.size, host=host, hosts=hosts)
+        rows = epoch_rows(len(self.train_sights), slots, seed=self.seed).rows
         rng = np.random.default_rng((self.seed, int(step), host))
-        turned = rng.random(local) < 0.5
-        return self._batch(np.array(rows), self.train_sights, rng, turned=turned)
+        turned = rng.random(len(rows)) < 0.5
+        return self._batch(rows, self.train_sights, rng, turned=turned)
 
     def _batch(
         self,

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from animatrix_jax.cli import app
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 
 FLAGS = flags.FLAGS
 
@@ -196,10 +197,9 @@ class Record:
         if not self.out.exists():
             return
         kept = [line for line, label in _lines(self.out) if wanted(label)]
-        temporary = self.out.with_name(f".{self.out.name}.tmp")
         text = "".join(f"{line}\n" for line in kept)
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(temporary, self.out)
+        with replacing(self.out) as partial:
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _lines(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -24,6 +24,7 @@ from absl import flags
 
 from animatrix_jax.cli import app
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import write_lines
 
 FLAGS = flags.FLAGS
 
@@ -79,7 +80,6 @@ def _judge(
     tags: Sequence[str] | None, out: pathlib.Path, pairs: pathlib.Path | None
 ) -> dict[str, Any]:
     from animatrix_jax.judge.clips import ClipJudge
-    from animatrix_jax.judge.pairs import write_lines
 
     judge = ClipJudge.load(FLAGS.checkpoint, FLAGS.stage)
     source = judge.open(
@@ -113,8 +113,6 @@ def _judge(
 
 def _write_set_aside(out: pathlib.Path, reasons: dict[str, str]) -> None:
     """OUT.set_aside.jsonl; there is none if nothing was."""
-    from animatrix_jax.judge.pairs import write_lines
-
     path = out.with_suffix(".set_aside.jsonl")
     path.unlink(missing_ok=True)
     if reasons:
@@ -129,7 +127,7 @@ def _write_pairs(
     from animatrix_jax.judge.answers import read_answers
     from animatrix_jax.judge.clips import ClipPairs
     from animatrix_jax.judge.page import write_page
-    from animatrix_jax.judge.pairs import CandidateConfig, write_lines
+    from animatrix_jax.judge.pairs import CandidateConfig
 
     found = ClipPairs.of(clips, config=CandidateConfig())
     people = None

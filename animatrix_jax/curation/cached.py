@@ -32,6 +32,7 @@ from animatrix_jax.data.dataset import import_tfds, read_columns, told
 from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 from animatrix_jax.models.config import T5Config, VAEConfig
 from animatrix_jax.models.functional import bind
 from animatrix_jax.models.t5 import T5Encoder
@@ -141,7 +142,8 @@ def cache(dataset: str | os.PathLike, checkpoint: str) -> dict[str, Any]:
     for n in tqdm.tqdm(todo, desc="encoding shards", disable=not todo):
         target, note = work / f"{marks[n]}.shard", work / f"{marks[n]}.note"
         if not (target.exists() and note.exists()):
-            clips = _fill(folder, int(n), encoders, target)
+            with replacing(target) as partial:
+                clips = _fill(folder, int(n), encoders, partial)
             note.write_text(json.dumps({"mark": marks[n], "clips": clips}))
         entries[n] = json.loads(note.read_text())
         made[int(n)] = target
@@ -160,8 +162,7 @@ def _fill(
 ) -> list[int]:
     """Encodes a shard; returns the places in it of the clips that have latents."""
     schema, kept = encoders.schema, []
-    partial = target.with_suffix(".partial")
-    writer = array_record_module.ArrayRecordWriter(str(partial), "group_size:1")
+    writer = array_record_module.ArrayRecordWriter(str(target), "group_size:1")
     for some in _batched(_windows(dataset, shard, encoders)):
         latents = encoders.latents(np.stack([pixels for *_, pixels in some]))
         wanted = [text for _, record, _ in some for text in prepared.texts_of(record)]
@@ -176,7 +177,6 @@ def _fill(
             writer.write(schema.serialize_example(row))
             kept.append(place)
     writer.close()
-    partial.replace(target)
     return kept
 
 
@@ -245,7 +245,8 @@ def _finish(
         work,
         first_gone=[out / "dataset_info.json"],
         moves=moves,
-        gone=[*(shard(n) for n in gone), *work.glob("*.note")],
+        # Of a call that was killed there are files that it did not end.
+        gone=[*(shard(n) for n in gone), *work.glob("*.note"), *work.glob("*.tmp")],
     )
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from animatrix_jax.data.batches import stack_tags
 from animatrix_jax.data.measures import measure
+from animatrix_jax.data.turns import full_turns
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation import dimensions
 from animatrix_jax.evaluation.dimensions import Evidence, Reading
@@ -122,15 +123,13 @@ class ProbeReader:
         """
         self.check(*videos.shape[1:4])
         read, features = [], []
-        for start in range(0, len(videos), self.batch):
-            rows = np.minimum(np.arange(start, start + self.batch), len(videos) - 1)
-            kept = len(videos) - start
+        for rows in full_turns(len(videos), self.batch):
             flags, vectors = self._program(self.params, videos[rows])
-            read.append(np.asarray(flags)[:kept])
-            features.append(np.asarray(vectors)[:kept])
+            read.append(np.asarray(flags))
+            features.append(np.asarray(vectors))
         return ProbeReadings(
-            read=np.concatenate(read),
-            features=np.concatenate(features).astype(np.float64),
+            read=np.concatenate(read)[: len(videos)],
+            features=np.concatenate(features)[: len(videos)].astype(np.float64),
         )
 
     @functools.cached_property

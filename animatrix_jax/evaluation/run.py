@@ -33,6 +33,7 @@ from animatrix_jax.evaluation.report import (
     write_report,
 )
 from animatrix_jax.evaluation.suite import Suite, held_out_suite
+from animatrix_jax.files import replacing
 from animatrix_jax.judge.model import HEADS
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
@@ -134,7 +135,9 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
         "samples": records,
         "evaluation": evaluation,
     }
-    _write_json(request.out / "summary.json", summary)
+    with replacing(request.out / "summary.json") as partial:
+        text = json.dumps(summary, indent=1, ensure_ascii=False)
+        partial.write_text(text, encoding="utf-8")
     write_report(
         request.out / "report.html",
         Report(
@@ -331,10 +334,3 @@ def _configs(
         config.pop("model", None)
         configs[f"stage {name}"] = config
     return configs
-
-
-def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -20,6 +20,7 @@ from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.data.measures import measure
 from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import write_lines
 from animatrix_jax.judge.page import write_page
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
@@ -28,7 +29,6 @@ from animatrix_jax.judge.pairs import (
     Told,
     rank_pairs,
     split_held_out,
-    write_lines,
 )
 from animatrix_jax.judge.prompts import Prompts
 from animatrix_jax.judge.scoring import SCALE, Scorer, composite, rejected

@@ -22,7 +22,7 @@ from jaxtyping import Array
 
 from animatrix_jax.data.batches import stack_tags
 from animatrix_jax.data.latents import fingerprint
-from animatrix_jax.data.pipeline import batches_of_steps, shuffled
+from animatrix_jax.data.pipeline import batches_of_steps, epoch_rows, host_slots
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.answers import with_answers
 from animatrix_jax.judge.candidates import before_and_after, candidate_pairs
@@ -330,17 +330,13 @@ class PreferenceStage:
         """This host's pairs of a step: epoch after epoch, each in an order of its own."""
         host, hosts = distributed.batch_share()
         size = self._batch_config.size
-        local = size // hosts
-        start = int(step) * size + host * local
-        slots = range(start, start + local)
-        count, seed = len(table), self._seed
-        drawn = np.array([shuffled(count, slot, seed=seed) for slot in slots])
-        epochs, rows = drawn.T
-        batch = self._rows(table, rows) | {"clip_id": rows.astype(np.int64)}
+        slots = host_slots(step, size=size, host=host, hosts=hosts)
+        taken = epoch_rows(len(table), slots, seed=self._seed)
+        batch = self._rows(table, taken.rows) | {"clip_id": taken.rows}
         if not self._draws:
             return batch
         first = len(self.pairs.train) if table is self.pairs.held_out else 0
-        return batch | self.reference.take(first + rows, epochs)
+        return batch | self.reference.take(first + taken.rows, taken.epochs)
 
     def _rows(self, table: PairTable, rows: np.ndarray) -> Batch:
         """Some pairs of a table under their prompts."""

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.files import replacing
 from animatrix_jax.sampling.guidance import GuidanceConfig
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
 from animatrix_jax.sampling.sampler import SamplerConfig
@@ -79,9 +80,8 @@ class Sampler:
         )
         video = self.pipeline.decode(latents)
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        np.savez_compressed(partial, video=video)
-        partial.replace(path)
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, video=video)
         return video
 
     def _name(self, asked: list[Asked], config: SamplerConfig, seed: int) -> str:

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import write_lines
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
     PairSet,
     Told,
     rank_pairs,
     split_held_out,
-    write_lines,
 )
 from animatrix_jax.judge.scoring import composite
 
