@@ -43,9 +43,9 @@ from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.objectives.captioning import (
     caption_preference_loss,
-    field_log_probs,
     token_log_probs,
 )
+from animatrix_jax.objectives.fields import field_log_probs
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import section
 from animatrix_jax.training.stage import Batch, Metrics, StepShapes

@@ -29,7 +29,7 @@ from animatrix_jax.curation.commit import commit, finish
 from animatrix_jax.curation.settings import digest
 from animatrix_jax.data import prepared, video
 from animatrix_jax.data.dataset import import_tfds, read_columns, told
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.files import replacing

@@ -7,8 +7,6 @@ Folder: written under a temporary name and renamed when whole, so a folder that 
 is complete.
 """
 
-import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -36,24 +34,6 @@ _SHARD = 2048
 _IN_MEMORY_BYTES = 2 << 30
 _TEXTS = ("summary", "description", "style_cluster")
 _NO_SCORES = np.full(4, np.nan, np.float32)
-
-
-def fingerprint(params: Any, config: Any = None) -> str:
-    """The sha256 of an encoder: every leaf by its path, then the config.
-
-    Args:
-      params: a nested dict of arrays.
-      config: a dataclass, or anything that JSON takes; None for weights alone.
-    """
-    digest = hashlib.sha256()
-    for path, leaf in _leaves(params, ""):
-        array = np.ascontiguousarray(leaf)
-        digest.update(f"{path}:{array.dtype}:{array.shape}\n".encode())
-        digest.update(array.tobytes())
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        config = dataclasses.asdict(config)
-    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
-    return digest.hexdigest()
 
 
 def read_metadata(folder: str | os.PathLike) -> dict[str, Any] | None:
@@ -288,11 +268,3 @@ def _batched(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
             some = []
     if some:
         yield some
-
-
-def _leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, dict):
-        for key in sorted(tree, key=str):
-            yield from _leaves(tree[key], f"{path}/{key}")
-    else:
-        yield path, tree

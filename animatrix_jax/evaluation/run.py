@@ -253,7 +253,7 @@ def _cards(videos: np.ndarray, suite: Suite, reader: ProbeReader) -> list[ClipCa
 def _dimension_json(dimension: Dimension) -> dict[str, Any]:
     return {
         "label": LABELS[dimension.name],
-        **{k: round(v, 4) for k, v in dataclasses.asdict(dimension.score).items()},
+        **dimension.score.rounded(),
         "parts": {name: round(value, 4) for name, value in dimension.parts.items()},
     }
 

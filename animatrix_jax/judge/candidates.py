@@ -16,7 +16,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.measures import measure
 from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array
 
 from animatrix_jax.data.batches import stack_tags
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.pipeline import batches_of_steps, epoch_rows, host_slots
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.answers import with_answers

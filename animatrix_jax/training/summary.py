@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.files import replacing
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.goodput import Ledger

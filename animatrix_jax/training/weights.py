@@ -25,7 +25,7 @@ import numpy as np
 import safetensors.numpy
 from flax import traverse_util
 
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.tokenizer import find_tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.files import replacing

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 from jaxtyping import UInt8
 
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.files import replacing
 from animatrix_jax.sampling.guidance import GuidanceConfig
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline

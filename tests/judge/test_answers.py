@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.judge.answers import read_answers, wilson, with_answers
+from animatrix_jax.judge.answers import read_answers, with_answers
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
     PairSet,
@@ -47,9 +47,24 @@ def test_most_votes_decide(path):
     assert (found.answers, found.undecided, found.agreed) == (7, 1, 1)
     assert str(found) == (
         "7 answers of people decide 2 pairs and leave 1 open; the judge agrees on 1 of "
-        "2, 50% (95% interval 9% to 91%)"
+        "2, 50% (95% interval 9% to 91%); people among themselves: Krippendorff's alpha "
+        "-0.44"
     )
     assert found.report()["agreement"] == {"value": 0.5, "low": 0.0945, "high": 0.9055}
+
+
+def test_how_far_people_agree_among_themselves(path):
+    """Whichever way round the clips of a pair are named; one vote alone says nothing."""
+    agreed = [answer(0, 1, 0), answer(1, 0, 1), answer(2, 1, 1), answer(1, 2, 0)]
+    once = [answer(0, 2, 0), answer(0, 2, None)]
+    found = read_answers(write(path, *agreed, *once), told=TOLD, scores=SCORES)
+    assert found.alpha == pytest.approx(1.0) and found.report()["people_alpha"] == 1.0
+    # Of two pairs one is split, and of 8 ratings 4 are for either: D_o 1/2, D_e 4/7.
+    split = [answer(0, 1, 0), answer(0, 1, 1), answer(1, 2, 0), answer(1, 2, 0)]
+    found = read_answers(write(path, *split), told=TOLD, scores=SCORES)
+    assert found.alpha == pytest.approx(1 - 0.5 * 7 / 4)
+    found = read_answers(write(path, *once), told=TOLD, scores=SCORES)
+    assert found.alpha is None and found.report()["people_alpha"] is None
 
 
 def test_nobody_could_say(path):
@@ -89,18 +104,6 @@ def test_no_answers_at_all(path):
     path.write_text("\n")
     with pytest.raises(UserError, match="has no answers"):
         read_answers(path, told=TOLD, scores=SCORES)
-
-
-def test_wilson_is_the_score_interval():
-    """The bounds are where the share lies 1.96 standard deviations of theirs away."""
-    for hits, count in ((0, 5), (3, 7), (50, 60), (9, 9)):
-        share = wilson(hits, count)
-        assert share.value == hits / count
-        assert 0 <= share.low <= share.value <= share.high <= 1
-        for bound in (share.low, share.high):
-            if 0 < bound < 1:
-                deviation = np.sqrt(bound * (1 - bound) / count)
-                assert abs(bound - share.value) / deviation == pytest.approx(1.96, 1e-4)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from animatrix_jax.data.buckets import (
 )
 from animatrix_jax.data.curriculum import CurriculumConfig
 from animatrix_jax.data.dataset import DatasetSource
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.folder import FolderSource
 from animatrix_jax.data.held import HeldSource
 from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
@@ -306,7 +307,7 @@ class Clips:
             if component is None:
                 raise UserError(f"latents of a dataset need --config.init.{name}")
             params = component.params["encoder"] if name == "text" else component.params
-            marks[name] = latents.fingerprint(params, config)
+            marks[name] = fingerprint(params, config)
         if not self._text_ahead:
             del marks["text"]
         return PreparedLatents(
@@ -435,7 +436,7 @@ class Clips:
         vae = self._towers.component("vae")
         if vae is None:
             raise UserError("cached latents need a trained VAE: set --config.init.vae")
-        mark = latents.fingerprint(vae.params, self._towers.vae_config)
+        mark = fingerprint(vae.params, self._towers.vae_config)
         world = source.world
         name = (
             f"cels-{world.split}-{len(world)}"
