@@ -52,3 +52,17 @@ def write_lines(path: pathlib.Path, lines: Iterable[dict[str, Any]]) -> None:
     with replacing(path) as partial:
         # A file's name need not be UTF-8.
         partial.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The JSON lines of a file that is appended to; none where there is no file.
+
+    A line that a kill cut short is left out.
+    """
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            lines.append(json.loads(text))
+    return lines

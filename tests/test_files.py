@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from etils import epath
 
-from animatrix_jax.files import replacing, write_lines
+from animatrix_jax.files import read_lines, replacing, write_lines
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
@@ -65,3 +65,10 @@ def test_lines_are_json_and_keep_names_that_are_no_utf8(tmp_path):
         "走る.mp4",
         name,
     ]
+
+
+def test_a_line_that_was_cut_short_is_left_out(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    assert read_lines(path) == []
+    path.write_text('{"step": 1}\n{"st\n\n{"step": 2}\n{"ste')
+    assert read_lines(path) == [{"step": 1}, {"step": 2}]

@@ -55,8 +55,7 @@ _SHOWN = 24
 
 def main(argv: list[str]) -> None:
     """Checks the request, scores, prints and writes."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}")
+    app.no_arguments(argv)
     if not FLAGS.checkpoint:
         raise UserError("which judge? --checkpoint=DIR or a shipped model's name")
     if not FLAGS.videos:
@@ -133,11 +132,11 @@ def _write_pairs(
     people = None
     if FLAGS.answers:
         people = read_answers(
-            pathlib.Path(FLAGS.answers), told=found.told, scores=found.scores
+            pathlib.Path(FLAGS.answers), lines=found.lines, scores=found.scores
         )
         print(people)
     aside = path.with_suffix(".aside.jsonl")
-    lines = list(found.told.aside(found.ranked.aside))
+    lines = list(found.lines.aside(found.ranked.aside))
     write_lines(path, found.decided(people and people.table))
     write_lines(aside, lines)
     write_page(aside.with_suffix(".html"), lines, clips=folder)

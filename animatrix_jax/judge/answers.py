@@ -23,7 +23,7 @@ from absl import logging
 from jaxtyping import Float
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.judge.pairs import PairSet, PairTable, Told, make_table
+from animatrix_jax.judge.pairs import PairLines, PairSet, PairTable, make_table
 from animatrix_jax.judge.scoring import composite
 from animatrix_jax.statistics import Interval, krippendorff_alpha, wilson
 
@@ -85,14 +85,14 @@ class Decided:
 def read_answers(
     path: pathlib.Path,
     *,
-    told: Told,
+    lines: PairLines,
     scores: Float[np.ndarray, "p n 4"] | Sequence[Float[np.ndarray, "_ 4"]],
 ) -> Decided:
     """Reads answers on the clips that are compared now.
 
     Args:
       path: JSON lines.
-      told: what the clips are called, and what they were asked to be.
+      lines: what the clips are called, and what they were asked to be.
       scores: the judge's, of the candidates of each prompt, not clipped.
 
     Raises:
@@ -100,16 +100,16 @@ def read_answers(
         there, or was rated under another prompt or other tags.
     """
     places = {
-        told.name(prompt, clip): (prompt, clip)
+        lines.name(prompt, clip): (prompt, clip)
         for prompt, heads in enumerate(scores)
         for clip in range(len(heads))
     }
     votes: dict[tuple[int, int, int], collections.Counter] = {}
-    lines = _lines(path)
-    for number, line in lines:
+    written = _lines(path)
+    for number, line in written:
         try:
             answer = _answer(line)
-            pair = _pair(answer, places, told)
+            pair = _pair(answer, places, lines)
         except UserError as error:
             raise UserError(f"{path}:{number}: {error}") from None
         prefers = answer["people_prefer"]
@@ -123,7 +123,7 @@ def read_answers(
             rows.append((prompt, winner, loser, float(total[winner] - total[loser])))
     return Decided(
         table=make_table(rows),
-        answers=len(lines),
+        answers=len(written),
         undecided=len(votes) - len(rows),
         alpha=_alpha([(found[a], found[b]) for (_, a, b), found in votes.items()]),
     )
@@ -141,8 +141,8 @@ def with_answers(pairs: PairSet, path: pathlib.Path) -> PairSet:
     Raises:
       UserError: as read_answers does.
     """
-    told = Told(texts=pairs.texts, tags=pairs.tags, name=pairs.clip_name)
-    decided = read_answers(path, told=told, scores=pairs.scores)
+    lines = PairLines(texts=pairs.texts, tags=pairs.tags, name=pairs.clip_name)
+    decided = read_answers(path, lines=lines, scores=pairs.scores)
     logging.info("%s: %s", path, decided)
     people, held_out = decided.table, pairs.held_out
     apart = np.setdiff1d(held_out.prompt, pairs.train.prompt)
@@ -212,7 +212,7 @@ def _answer(text: str) -> dict[str, Any]:
 
 
 def _pair(
-    answer: dict[str, Any], places: dict[str, tuple[int, int]], told: Told
+    answer: dict[str, Any], places: dict[str, tuple[int, int]], lines: PairLines
 ) -> tuple[int, int, int]:
     """Prompt and candidates of an answer."""
     names = answer["clips"]
@@ -224,7 +224,7 @@ def _pair(
     (prompt, a), (other, b) = (places[name] for name in names)
     if prompt != other:
         raise UserError(f"{names[0]!a} and {names[1]!a} have two prompts")
-    for name, value in told.asked(prompt).items():
+    for name, value in lines.asked(prompt).items():
         if name in answer and answer[name] != value:
             raise UserError(
                 f"the pair was rated under {name} {answer[name]!r}, now {value!r}"

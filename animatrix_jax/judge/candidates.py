@@ -24,9 +24,9 @@ from animatrix_jax.files import write_lines
 from animatrix_jax.judge.page import write_page
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
+    PairLines,
     PairSet,
     RankedPairs,
-    Told,
     rank_pairs,
     split_held_out,
 )
@@ -212,8 +212,8 @@ def _write_aside(
         write_video(folder / name, video, fps)
         return name
 
-    told = Told(texts=pairs.texts, tags=pairs.tags, name=written)
-    lines = list(told.aside(ranked.aside))
+    said = PairLines(texts=pairs.texts, tags=pairs.tags, name=written)
+    lines = list(said.aside(ranked.aside))
     write_lines(folder / "aside.jsonl", lines)
     write_page(folder / "aside.html", lines, clips=folder)
     logging.info("%s: %d pairs for people", folder / "aside.html", len(lines))

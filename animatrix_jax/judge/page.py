@@ -30,7 +30,7 @@ def write_page(
 
     Args:
       path: of the page; answers are kept in the browser by what its pairs are.
-      lines: of pairs, as `pairs.Told.aside` has them.
+      lines: of pairs, as `pairs.PairLines.aside` has them.
       clips: the folder that the names of clips are paths in.
     """
     lines = [{name: line[name] for name in _ASKED} for line in lines]

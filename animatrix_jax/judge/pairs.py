@@ -264,8 +264,8 @@ def split_held_out(table: PairTable, *, prompts: int, share: float) -> list[Pair
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Told:
-    """What files of pairs say of prompts and clips.
+class PairLines:
+    """The lines of files of pairs: what is said there of prompts and clips.
 
     Attributes:
       texts, tags: of each prompt.
