@@ -25,6 +25,7 @@ from absl import flags
 
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.cli import app
+from animatrix_jax.data import seeds
 from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.data.turns import full_turns
 from animatrix_jax.data.writing import write_image
@@ -76,7 +77,7 @@ def draw(
 ) -> np.ndarray:
     """uint8 [n t h w 3]."""
     world = CelWorld(
-        seed=7,
+        seed=seeds.REBUILT,
         size=count,
         split=split,
         tags=tags,

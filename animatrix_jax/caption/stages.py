@@ -30,6 +30,7 @@ from animatrix_jax.caption.prose import encode_prose, shifted
 from animatrix_jax.caption.reading import Programs, flags, table_of
 from animatrix_jax.caption.sights import SightsConfig, open_sights
 from animatrix_jax.cels.tagging import WEIGHTS
+from animatrix_jax.data import seeds
 from animatrix_jax.data.chunks import Chunks
 from animatrix_jax.data.pipeline import (
     batches_of_steps,
@@ -51,7 +52,6 @@ from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.stage import Batch, Metrics, StepShapes
 from animatrix_jax.training.weights import Component, load_component
 
-_HELD_OUT_SEED, _CALIBRATION_SEED = 7919, 104_729
 RECORD = "caption.json"
 
 
@@ -169,7 +169,7 @@ class CaptionStage:
 
     def held_out(self) -> list[Batch]:
         sights = self._held_out
-        rng = np.random.default_rng(_HELD_OUT_SEED)
+        rng = np.random.default_rng(seeds.HELD_OUT)
         host, hosts = distributed.batch_share()
         rows = held_out_rows(len(sights), size=self.size, host=host, hosts=hosts)
         return [self._batch(own, sights, rng) for own in rows]
@@ -187,7 +187,7 @@ class CaptionStage:
 
     def record(self, params: Params, folder: pathlib.Path) -> dict[str, Any]:
         """Writes caption.json: the config, the calibration, and its error."""
-        sights = self.sights("calibration", self._more.calibration, _CALIBRATION_SEED)
+        sights = self.sights("calibration", self._more.calibration, seeds.CALIBRATION)
         programs = Programs(config=self.model, params=params, together=self.together)
         logits, shown = programs.logits(sights.take(range(len(sights))))
         truth = flags(self.model, [tuple(label["tags"]) for label in sights.labels])
@@ -248,7 +248,7 @@ class CaptionStage:
 
     @functools.cached_property
     def _held_out(self) -> Chunks:
-        return self.sights("test", self.data.held_out, _HELD_OUT_SEED)
+        return self.sights("test", self.data.held_out, seeds.HELD_OUT)
 
     def _step(self, step: int) -> Batch:
         """This host's clips of a step: epoch after epoch, each in an order of its own."""

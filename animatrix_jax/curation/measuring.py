@@ -26,6 +26,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from animatrix_jax.caption.wear import coded
 from animatrix_jax.cels import world as cels
+from animatrix_jax.data import seeds
 from animatrix_jax.data.chunks import Chunks
 from animatrix_jax.data.measures import evidence_of, readout
 from animatrix_jax.data.pipeline import (
@@ -38,7 +39,7 @@ from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.stage import Batch, Metrics, Params, StepShapes
 
-_SPLITS = {"train": 5, "test": 7919}  # and their seeds
+_SPLITS = {"train": seeds.MEASURES, "test": seeds.HELD_OUT}
 _STRIDE, _STREAM, _PLATES = 1 << 20, 2, 3
 _RECIPE = 1  # of what `draw` does; another number is another folder
 # The truth is drawn smaller: in frame heights it is the same.

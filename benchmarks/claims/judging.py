@@ -13,6 +13,7 @@ from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage
 from animatrix_jax.cels.staging import measure as true_measure
 from animatrix_jax.cels.unasked import unasked
+from animatrix_jax.data import seeds
 from animatrix_jax.data.measures import measure
 from animatrix_jax.evaluation.run import encode_clips
 from animatrix_jax.judge.scoring import Scorer
@@ -26,7 +27,6 @@ from benchmarks.claims.bending import KINDS
 from benchmarks.claims.prompts import demanded
 
 JUDGES = ("judge", "judge_tag_blind", "judge_pixel_blind")
-_SEED = 303_652
 # Of sound real clips, the share that the examiner may call defective.
 _FALSE_ALARMS = 0.05
 # An examiner that tells art from failure worse than this cannot count failures.
@@ -64,7 +64,7 @@ def trial(*, each: int, frames: int) -> Trial:
         for index in range(place * each, (place + 1) * each):
             spec = _spec(kind, index, frames)
             intended.append(spec)
-            draws = Draws(_SEED, "trial", kind, index)
+            draws = Draws(seeds.TRIALS, "trial", kind, index)
             defects = draw_defects(draws.child("defects"), frames=frames, clean=0.0)
             defective.append(dataclasses.replace(spec, defects=defects))
             misasked.append(unasked(spec, draws.child("unasked"), asked=other))
@@ -78,7 +78,12 @@ def _spec(kind: str, index: int, frames: int) -> ClipSpec:
         "style.proportion=standard",
     )
     return draw_spec(
-        seed=_SEED, index=index, split="test", frames=frames, tags=tags, odds=ODDS
+        seed=seeds.TRIALS,
+        index=index,
+        split="test",
+        frames=frames,
+        tags=tags,
+        odds=ODDS,
     )
 
 
