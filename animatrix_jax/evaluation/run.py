@@ -96,7 +96,15 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
         width=preset.width,
         odds=_odds(request),
     )
-    latents = _sample(pipeline, suite, request)
+    sampler = pipeline.sampler_config(GenerateRequest(steps=request.steps))
+    with tqdm(total=request.prompts, desc="sampling", unit="clip") as bar:
+        latents = pipeline.sample_latents_for(
+            [prompt.tags for prompt in suite.prompts],
+            [prompt.text for prompt in suite.prompts],
+            seed=request.seed,
+            config=sampler,
+            progress=bar.update,
+        )
     videos = pipeline.decode(latents)
     judge, judge_real = None, None
     if scorer is not None:
@@ -118,7 +126,6 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
             }
         )
     stages = read_stages(pathlib.Path(request.checkpoint))
-    sampler = pipeline.sampler_config(GenerateRequest(steps=request.steps))
     evaluation = {
         "dimensions": {d.name: _dimension_json(d) for d in dimensions},
         "fields": {row.key: _field_json(row) for row in rows},
@@ -206,26 +213,6 @@ def _scorer(checkpoint: str) -> Scorer | None:
     except UserError as error:
         logging.warning("no Structural Stability: %s", error)
         return None
-
-
-def _sample(pipeline: Pipeline, suite: Suite, request: EvaluationRequest) -> np.ndarray:
-    config = pipeline.sampler_config(GenerateRequest(steps=request.steps))
-    parts = []
-    turn = pipeline.max_batch
-    with tqdm(total=request.prompts, desc="sampling", unit="clip") as bar:
-        for start in range(0, request.prompts, turn):
-            some = suite.prompts[start : start + turn]
-            parts.append(
-                pipeline.sample_latents_for(
-                    [prompt.tags for prompt in some],
-                    [prompt.text for prompt in some],
-                    seed=request.seed,
-                    config=config,
-                    first_index=start,
-                )
-            )
-            bar.update(len(some))
-    return np.concatenate(parts)
 
 
 def encode_clips(pipeline: Pipeline, videos: np.ndarray) -> np.ndarray:

@@ -130,22 +130,14 @@ def _sample(
     sampler = pipeline.sampler_config(request)
     # Candidate-major: the first candidates of all prompts have noise 0, 1, 2, ...
     rows = np.tile(np.arange(len(texts)), candidates)
-    turn = pipeline.max_batch
-    parts = []
     with tqdm(total=len(rows), desc="candidates", unit="clip", mininterval=1.0) as bar:
-        for start in range(0, len(rows), turn):
-            some = rows[start : start + turn]
-            parts.append(
-                pipeline.sample_latents_for(
-                    [tags[i] for i in some],
-                    [texts[i] for i in some],
-                    seed=seed,
-                    config=sampler,
-                    first_index=start,
-                )
-            )
-            bar.update(len(some))
-    latents = np.concatenate(parts)
+        latents = pipeline.sample_latents_for(
+            [tags[i] for i in rows],
+            [texts[i] for i in rows],
+            seed=seed,
+            config=sampler,
+            progress=bar.update,
+        )
     latents = latents.reshape(candidates, len(texts), *latents.shape[1:])
     return latents.swapaxes(0, 1)
 

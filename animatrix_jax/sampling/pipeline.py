@@ -11,7 +11,7 @@ are made beside it.
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from animatrix_jax.data.tokenizer import Tokenizer
+from animatrix_jax.data.turns import full_turns
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.directive import say_tags
 from animatrix_jax.knowledge.encoding import encode_tags
@@ -283,22 +284,22 @@ class Pipeline:
         seed: int,
         config: SamplerConfig | None = None,
         given: Given | None = None,
-        first_index: int = 0,
         negative_prompt: str = "",
         frames: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> Float[np.ndarray, "n t h w c"]:
         """Normalised latents of one clip a prompt.
 
         Args:
           tags: canonical tags of each prompt.
           texts: narrative of each prompt.
-          seed: of the noise.
+          seed: of the noise; prompt j takes that of clip j.
           config: how to sample; None for the model's defaults.
           given: what the pictures of each clip are to the model, from the method of
             that name.
-          first_index: prompt j takes the noise of clip `first_index + j` of the seed.
           negative_prompt: for all clips; empty for none.
           frames: pixels frames of a clip; None for the model's default.
+          progress: called after each turn with how many clips it made.
 
         Raises:
           UserError: for a model that makes clips of pictures, and no picture.
@@ -313,11 +314,6 @@ class Pipeline:
             raise ValueError(f"expected {len(texts)} lists of tags, got {len(tags)}")
         config = config or self.sampler_config(GenerateRequest())
         shape = self.latent_shape(frames)
-        conditioning = dataclasses.replace(
-            self.conditioning(tags, texts),
-            image=given.image,
-            reference=given.reference,
-        )
         null = self.conditioning([()], [""])
         negative = (
             self.conditioning([()], [negative_prompt]) if negative_prompt else None
@@ -332,12 +328,15 @@ class Pipeline:
             guidance_high=None,
             order=ORDERS[0],
         )
-        indices = first_index + np.arange(count)
         parts = []
-        for start in range(0, count, size):
-            # The last turn is filled up with its own last clip: one shape, one program.
-            rows = np.minimum(np.arange(start, start + size), count - 1)
-            noise = programs.clip_noise(seed, jnp.asarray(indices[rows]), shape=shape)
+        for rows in full_turns(count, size):
+            # Of many prompts the text vectors of all are more than a device holds.
+            conditioning = dataclasses.replace(
+                self.conditioning([tags[i] for i in rows], [texts[i] for i in rows]),
+                image=_take(given.image, rows),
+                reference=_take(given.reference, rows),
+            )
+            noise = programs.clip_noise(seed, jnp.asarray(rows), shape=shape)
             at = begin(noise, config)
             for turn in turns(config, self.preset.experts):
                 at = self._run(
@@ -345,15 +344,17 @@ class Pipeline:
                     (self.preset, unguided, turn.steps),
                     turn.generator,
                     at,
-                    _take(conditioning, rows),
+                    conditioning,
                     _broadcast(null, size),
                     None if negative is None else _broadcast(negative, size),
                     _take(given.frames, rows),
                     branch_weights(turn.guidance),
                     name="sample",
                 )
-            parts.append(np.asarray(at.xt)[: count - start])
-        return np.concatenate(parts)
+            parts.append(np.asarray(at.xt))
+            if progress is not None:
+                progress(min(size, count - int(rows[0])))
+        return np.concatenate(parts)[:count]
 
     def conditioning(
         self, tags: Sequence[Sequence[str]], texts: Sequence[str]
