@@ -20,7 +20,7 @@ from animatrix_jax.judge.stages import JudgeStage
 from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.mesh import MeshConfig, check_batch, make_mesh
 from animatrix_jax.sampling.pipeline import Pipeline
-from animatrix_jax.sampling.validation import Prompt, validation_callback
+from animatrix_jax.sampling.validation import Prompt, ValidationSamples
 from animatrix_jax.training import loop
 from animatrix_jax.training.config import section
 from animatrix_jax.training.faults import Session, session
@@ -166,9 +166,9 @@ def _samples(
     if towers.refers:
         first = np.stack([world[i].video[0] for i in range(_PROMPTS)])
         given = pipeline.given(first)
-    return validation_callback(
-        pipeline,
-        [
+    return ValidationSamples(
+        pipeline=pipeline,
+        prompts=[
             Prompt(
                 name=str(i), text=world.narrative(i).summary, tags=world.spec(i).tags
             )

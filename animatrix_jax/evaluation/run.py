@@ -38,6 +38,7 @@ from animatrix_jax.judge.model import HEADS
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.sampler import SamplerConfig
 from animatrix_jax.training.config import SourceConfig
 from animatrix_jax.training.weights import STAGE_ORDER, load_component
 from animatrix_jax.training.writers import read_metrics
@@ -269,8 +270,10 @@ def _preference_change(run: pathlib.Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def _facts(pipeline: Pipeline, request: EvaluationRequest, sampler: Any) -> list[str]:
-    preset = pipeline.preset
+def _facts(
+    pipeline: Pipeline, request: EvaluationRequest, sampler: SamplerConfig
+) -> list[str]:
+    preset, guidance = pipeline.preset, sampler.guidance
     count = sum(leaf.size for leaf in jax.tree.leaves(pipeline.params["generator"]))
     return [
         f"{count / 1e6:.1f}M parameters" if count < 1e9 else f"{count / 1e9:.1f}B",
@@ -280,8 +283,8 @@ def _facts(pipeline: Pipeline, request: EvaluationRequest, sampler: Any) -> list
         ),
         f"{request.prompts} prompts",
         (
-            f"{sampler.steps} steps, guidance {sampler.guidance_text:g} (text) and "
-            f"{sampler.guidance_tag:g} (tags), {sampler.order.replace('_', ' ')}"
+            f"{sampler.steps} steps, guidance {guidance.text:g} (text) and "
+            f"{guidance.tag:g} (tags), {guidance.order.replace('_', ' ')}"
         ),
     ]
 

@@ -34,7 +34,12 @@ from animatrix_jax.parallel import sharding
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.sampling import programs
 from animatrix_jax.sampling.conditioning import Given, first_frame
-from animatrix_jax.sampling.guidance import ORDERS, branch_weights
+from animatrix_jax.sampling.guidance import (
+    ORDERS,
+    UNSCALED,
+    GuidanceConfig,
+    branch_weights,
+)
 from animatrix_jax.sampling.parts import load_parts, preset_of
 from animatrix_jax.sampling.sampler import SamplerConfig, begin, turns
 from animatrix_jax.sampling.solvers import SOLVERS
@@ -269,10 +274,12 @@ class Pipeline:
         return SamplerConfig(
             steps=steps,
             shift=self.preset.shift,
-            guidance_text=self.preset.guidance if text is None else text,
+            guidance=GuidanceConfig(
+                text=self.preset.guidance if text is None else text,
+                tag=GuidanceConfig.tag if tag is None else tag,
+                order=request.order,
+            ),
             guidance_high=experts and experts.guidance_high,
-            guidance_tag=SamplerConfig.guidance_tag if tag is None else tag,
-            order=request.order,
             solver=request.solver,
         )
 
@@ -321,13 +328,7 @@ class Pipeline:
         count = len(texts)
         size = min(count, self.max_batch)
         # What is compiled depends on the branches that guidance needs, not on its scales.
-        unguided = dataclasses.replace(
-            config,
-            guidance_text=0.0,
-            guidance_tag=0.0,
-            guidance_high=None,
-            order=ORDERS[0],
-        )
+        unguided = dataclasses.replace(config, guidance=UNSCALED, guidance_high=None)
         parts = []
         for rows in full_turns(count, size):
             # Of many prompts the text vectors of all are more than a device holds.

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from animatrix_jax.sampling.guidance import GuidanceConfig
+from animatrix_jax.sampling.guidance import DEPLOYED, GuidanceConfig
 from benchmarks.claims import reading
 from benchmarks.claims.bench import SEEDS, Bench
 from benchmarks.claims.prompts import contradicted, unsaid
-from benchmarks.claims.samples import DEPLOYED
 
 PATHS = ("both", "cross_attention", "adaln", "words")
 # One scale for all arms: a model without a tag path has the text's alone. The paper's two

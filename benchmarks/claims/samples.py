@@ -10,14 +10,12 @@ from jaxtyping import UInt8
 
 from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.files import replacing
-from animatrix_jax.sampling.guidance import GuidanceConfig
+from animatrix_jax.sampling.guidance import DEPLOYED, GuidanceConfig
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
 from animatrix_jax.sampling.sampler import SamplerConfig
 from benchmarks.claims.prompts import Asked
 
 _BATCH = 26
-# The paper's.
-DEPLOYED = GuidanceConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,15 +57,9 @@ class Sampler:
           guidance: how hard text and tags pull; None for the model's own.
           seed: of the noise.
         """
-        request = GenerateRequest(steps=self.steps)
+        config = self.pipeline.sampler_config(GenerateRequest(steps=self.steps))
         if guidance is not None:
-            request = dataclasses.replace(
-                request,
-                guidance_text=guidance.text,
-                guidance_tag=guidance.tag,
-                order=guidance.order,
-            )
-        config = self.pipeline.sampler_config(request)
+            config = dataclasses.replace(config, guidance=guidance)
         path = self.folder / f"{self._name(asked, config, seed)}.npz"
         if path.exists():
             with np.load(path, allow_pickle=False) as file:

@@ -108,7 +108,7 @@ def test_equal_to_wan_pipeline(folder):
         prompt="a girl runs", negative_prompt="rain", steps=6, solver="unipc"
     )
     config = pipeline.sampler_config(request)
-    assert (config.guidance_high, config.guidance_text) == (4.0, 5.0)
+    assert (config.guidance_high, config.guidance.text) == (4.0, 5.0)
     seen = []
     for name in ("transformer", "transformer_2"):
         module = getattr(reference, name)

@@ -64,7 +64,7 @@ def errors(folder, *, last=None, guidance=(5.0, 5.0)):
     first = picture(model)
     given = pipeline.given(first[None], None if last is None else last[None])
     config = pipeline.sampler_config(GenerateRequest(steps=5, solver="unipc"))
-    low, high = config.guidance_text, config.guidance_high or config.guidance_text
+    low, high = config.guidance.text, config.guidance_high or config.guidance.text
     assert (low, high) == guidance
     latents = pipeline.sample_latents_for(
         [()], [PROMPT], seed=3, config=config, given=given, negative_prompt=NEGATIVE

@@ -16,6 +16,7 @@ from tiny_model import write_model
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.functional import bind
 from animatrix_jax.models.vae import VAE
+from animatrix_jax.sampling.guidance import GuidanceConfig
 from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
 from animatrix_jax.sampling.programs import Program
 from animatrix_jax.sampling.sampler import SamplerConfig
@@ -75,8 +76,8 @@ def test_negative_prompt_counts_and_an_empty_one_is_null_text(pipeline):
 
 
 def test_without_guidance_no_text_no_tags_is_the_null_branch(pipeline):
-    plain = SamplerConfig(steps=3, guidance_text=1.0, guidance_tag=1.0)
-    null = SamplerConfig(steps=3, guidance_text=0.0, guidance_tag=0.0)
+    plain = SamplerConfig(steps=3, guidance=GuidanceConfig(text=1.0, tag=1.0))
+    null = SamplerConfig(steps=3, guidance=GuidanceConfig(text=0.0, tag=0.0))
     np.testing.assert_allclose(
         _latents(pipeline, tags=(), text="", config=plain),
         _latents(pipeline, config=null),
