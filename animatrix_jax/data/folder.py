@@ -21,11 +21,12 @@ from collections.abc import Sequence
 import numpy as np
 import tqdm
 from absl import logging
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt8, UInt64
 
 from animatrix_jax.data import measures, video
 from animatrix_jax.data.curriculum import ClipTables, build_tables
 from animatrix_jax.data.records import Record
+from animatrix_jax.data.split import file_code
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.directive import Directive
 from animatrix_jax.knowledge.encoding import MAX_TAGS
@@ -151,14 +152,28 @@ class FolderSource:
         room = [clip.end - clip.start for clip in self.clips]
         return np.array(room) - 2 * video.CLOCK_SLACK
 
+    @property
+    def file_codes(self) -> UInt64[np.ndarray, " n"]:
+        """Of each clip's file, for data/split.py."""
+        codes = {path: file_code(path) for path in {c.path for c in self.clips}}
+        return np.array([codes[clip.path] for clip in self.clips], np.uint64)
+
+    def only(self, clips: Sequence[int]) -> "FolderSource":
+        """Some of the clips; what is set aside is noted in common."""
+        view = copy.copy(self)
+        vars(view).pop("_measures", None)
+        view.clips = [self.clips[clip] for clip in clips]
+        if self._scored:
+            # Without the one that comes again: it may find another neighbour now.
+            once = {id(clip): clip for clip in view.clips}
+            view.clips = _in_twos(list(once.values()))
+        return view
+
     def view(
         self, clips: Sequence[int], *, frames: int, height: int, width: int
     ) -> "FolderSource":
-        """Some of the clips, in another shape; what is set aside is noted in common."""
-        view = copy.copy(self)
-        vars(view).pop("_measures", None)
-        some = [self.clips[clip] for clip in clips]
-        view.clips = _in_twos(some) if self._scored else some
+        """Some of the clips, in another shape."""
+        view = self.only(clips)
         view._shape = self._shape | {"frames": frames, "height": height, "width": width}
         view._needed = _needed(frames, self._shape["fps"])
         return view

@@ -33,8 +33,10 @@ from animatrix_jax.objectives.span_corruption import (
     targets_length,
 )
 from animatrix_jax.parallel import distributed
+from animatrix_jax.parallel.mesh import batch_parts
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stages.batch_shapes import held_out_size
 
 _HELD_OUT_SEED = 7919
 
@@ -105,6 +107,9 @@ class TextStage:
 
     def held_out(self) -> list[Batch]:
         texts = self._texts("test", self._data.held_out, _HELD_OUT_SEED)
+        multiples = (distributed.batch_share()[1], batch_parts())
+        size = held_out_size(len(texts), len(texts), multiples_of=multiples)
+        texts = [texts[i % len(texts)] for i in range(size)]
         tokenizer = Tokenizer.from_file(self._folder / "tokenizer.json")
         rng = np.random.default_rng(_HELD_OUT_SEED)
         return [_own_rows(self._batch(texts, tokenizer, rng))]
