@@ -43,6 +43,7 @@ def main(argv: list[str]) -> None:
     if not FLAGS.videos or not FLAGS.out:
         raise UserError("both --videos=DIR and --out=FILE.jsonl are needed")
     from animatrix_jax.caption.labeller import load_labeller
+    from animatrix_jax.data.folder import find_videos
 
     try:
         import scenedetect  # noqa: F401
@@ -60,26 +61,6 @@ def main(argv: list[str]) -> None:
     app.print_json(summary)
 
 
-def find_videos(root: pathlib.Path) -> list[str]:
-    """The videos below a folder, by their path in it.
-
-    Raises:
-      UserError: if there is none.
-    """
-    from animatrix_jax.data.video import VIDEO_SUFFIXES
-
-    if not root.is_dir():
-        raise UserError(f"no such folder of videos: {root}")
-    found = sorted(
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-    )
-    if not found:
-        raise UserError(f"no video file in {root}")
-    return found
-
-
 def caption(
     root: pathlib.Path, videos: list[str], out: pathlib.Path, *, labeller: Any
 ) -> dict[str, int]:
@@ -88,6 +69,7 @@ def caption(
     Raises:
       UserError: if `out` was written by another labeller.
     """
+    from animatrix_jax.data.folder import is_inside
     from animatrix_jax.data.video import VideoError
 
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +79,7 @@ def caption(
     with tqdm(total=len(waiting), desc="captions", unit="file", mininterval=0.5) as bar:
         for name in waiting:
             try:
-                if not _is_inside(root / name, root):
+                if not is_inside(root / name, root):
                     raise VideoError("it is a link that leaves the folder")
                 lines = [
                     labeller.label(frames, fps).line(video=name, start=a, end=b)
@@ -232,10 +214,6 @@ def _bad_line(path: pathlib.Path, number: int, reason: str) -> UserError:
 def _stat(path: pathlib.Path) -> list[int]:
     found = os.stat(path)
     return [found.st_size, found.st_mtime_ns]
-
-
-def _is_inside(path: pathlib.Path, folder: pathlib.Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
 
 
 if __name__ == "__main__":

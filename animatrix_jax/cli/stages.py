@@ -13,6 +13,7 @@ from animatrix_jax.caption.preference import CaptionPreferenceStage
 from animatrix_jax.caption.stages import CaptionStage
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.curation.measuring import MeasuresStage
+from animatrix_jax.data import seeds
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
 from animatrix_jax.judge.preference import PreferenceStage
@@ -33,7 +34,7 @@ from animatrix_jax.training.stages.towers import Towers
 from animatrix_jax.training.stages.vae import VAEStage
 from animatrix_jax.training.weights import Component
 
-_PROMPTS, _PROMPT_SEED = 8, 1_000_003
+_PROMPTS = 8
 
 STAGES: dict[str, Callable[..., Stage]] = {
     "vae": VAEStage,
@@ -155,7 +156,7 @@ def _samples(
     pipeline = Pipeline.from_components(parts)
     model = pipeline.preset
     world = CelWorld(
-        seed=_PROMPT_SEED,
+        seed=seeds.SHOWN,
         size=_PROMPTS,
         split="test",
         height=model.height,

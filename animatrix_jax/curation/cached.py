@@ -152,7 +152,8 @@ def cache(dataset: str | os.PathLike, checkpoint: str) -> dict[str, Any]:
     count = sum(len(entry["clips"]) for entry in entries.values())
     if not count:
         raise UserError(f"no clip of {folder} is long enough for {encoders.shape}")
-    if made or gone:
+    # Columns may change and shards stay: the cache names the state that it is of.
+    if made or gone or not prepared.is_of(out, folder):
         _finish(folder, out, work, encoders, entries, made, gone)
     return {"folder": str(out), "clips": count, "encoded_shards": len(made)}
 

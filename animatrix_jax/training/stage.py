@@ -62,7 +62,8 @@ class Stage(Protocol):
         """The training batches, whose iterator state can be saved."""
 
     def held_out(self) -> list[Batch]:
-        """A few fixed batches that training never sees, for the validation loss."""
+        """A few fixed batches for the validation loss, of clips that training never sees
+        wherever there are enough."""
 
     def counts(self) -> dict[str, int]:
         """What the data has left out so far, to log with the metrics."""

@@ -10,13 +10,13 @@ from absl import flags
 
 from animatrix_jax.caption.labeller import Caption
 from animatrix_jax.cli import taxonomy
-from animatrix_jax.cli.caption import caption, find_videos
+from animatrix_jax.cli.caption import caption
 from animatrix_jax.curation.inputs import find_inputs
 from animatrix_jax.curation.labels import read_labels
 from animatrix_jax.curation.look import captioned_frames, look
 from animatrix_jax.curation.settings import Looking
 from animatrix_jax.curation.shots import cut_film
-from animatrix_jax.data.folder import FolderSource
+from animatrix_jax.data.folder import FolderSource, find_videos
 from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.labels import parse_label
