@@ -30,7 +30,9 @@ from animatrix_jax.curation.settings import digest
 from animatrix_jax.data import prepared, video
 from animatrix_jax.data.dataset import import_tfds, read_columns, told
 from animatrix_jax.data.fingerprint import fingerprint
+from animatrix_jax.data.latents import encode_videos
 from animatrix_jax.data.tokenizer import Tokenizer
+from animatrix_jax.data.turns import batched
 from animatrix_jax.errors import UserError
 from animatrix_jax.files import replacing
 from animatrix_jax.models.config import T5Config, VAEConfig
@@ -76,11 +78,8 @@ class Encoders:
 
     def latents(self, videos: np.ndarray) -> np.ndarray:
         """uint8 [b t h w 3] to float16 latents, in the one batch that is compiled."""
-        whole = videos[np.resize(np.arange(len(videos)), _BATCH)]
-        found = np.asarray(self._encode_videos(self._vae, whole), np.float32)
-        if not np.abs(found).max() < np.finfo(np.float16).max:
-            raise ValueError("expected latents within float16, got larger ones")
-        return found[: len(videos)].astype(np.float16)
+        encode = functools.partial(self._encode_videos, self._vae)
+        return encode_videos(encode, videos, batch=_BATCH)
 
     def texts(self, texts: list[str]) -> list[np.ndarray]:
         """Vectors [n d] of each text, where it has tokens."""
@@ -164,7 +163,7 @@ def _fill(
     """Encodes a shard; returns the places in it of the clips that have latents."""
     schema, kept = encoders.schema, []
     writer = array_record_module.ArrayRecordWriter(str(target), "group_size:1")
-    for some in _batched(_windows(dataset, shard, encoders)):
+    for some in batched(_windows(dataset, shard, encoders), _BATCH):
         latents = encoders.latents(np.stack([pixels for *_, pixels in some]))
         wanted = [text for _, record, _ in some for text in prepared.texts_of(record)]
         vectors = iter(encoders.texts(wanted))
@@ -259,14 +258,3 @@ def _model(checkpoint: str, vae: Component) -> dict[str, Any]:
             f"{checkpoint} does not say its {missing[0]}: name a whole model"
         )
     return model
-
-
-def _batched(items: Iterator[Any]) -> Iterator[list[Any]]:
-    some = []
-    for item in items:
-        some.append(item)
-        if len(some) == _BATCH:
-            yield some
-            some = []
-    if some:
-        yield some

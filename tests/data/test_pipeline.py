@@ -17,7 +17,7 @@ from animatrix_jax.data.pipeline import (
     host_slots,
     make_batches,
 )
-from animatrix_jax.data.turns import full_turns
+from animatrix_jax.data.turns import batched, full_turns
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.encoding import encode_tags
 
@@ -256,3 +256,4 @@ def test_turns_are_of_one_size_and_take_each_item():
     assert [len(rows) for rows in turns] == [3, 3, 3]
     assert np.concatenate(turns)[:7].tolist() == list(range(7))
     assert full_turns(0, 3) == []
+    assert list(batched(iter("abcde"), 2)) == [["a", "b"], ["c", "d"], ["e"]]
