@@ -10,7 +10,8 @@ from jaxtyping import UInt8
 
 from animatrix_jax.data.latents import fingerprint
 from animatrix_jax.sampling.guidance import GuidanceConfig
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.sampling.sampler import SamplerConfig
 from benchmarks.claims.prompts import Asked
 
