@@ -49,7 +49,7 @@ from animatrix_jax.objectives.captioning import (
 from animatrix_jax.objectives.fields import field_loss
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.weights import Component, load_component
 
 RECORD = "caption.json"
@@ -70,7 +70,7 @@ class CaptionDataConfig:
     chunk: int = 128
 
 
-class CaptionStage:
+class CaptionStage(Stage):
     """Reading fields, and with `caption` writing prose."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):

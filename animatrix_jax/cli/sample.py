@@ -93,7 +93,7 @@ def main(argv: list[str]) -> None:
     clock = _Clock()
     with clock("load"):
         from animatrix_jax.data.video import read_image
-        from animatrix_jax.sampling.pipeline import GenerateRequest
+        from animatrix_jax.sampling.request import GenerateRequest
 
         pipeline = _pipeline(clock)
     preset = pipeline.preset

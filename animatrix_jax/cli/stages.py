@@ -74,10 +74,7 @@ def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
     Raises:
       Stopped: if SIGTERM or SIGINT came, once the run is saved.
     """
-    loop_config = section(
-        loop.LoopConfig,
-        config.loop.to_dict() | {"profile": config.profile, "seed": config.seed},
-    )
+    loop_config = section(loop.LoopConfig, config.loop)
     with (
         _compiled_kept(workdir / ".compiled" if loop_config.compile_cache else None),
         session(
@@ -102,10 +99,9 @@ def _train(
     callbacks = []
     run_config = json.loads(config.to_json())
     run_config["digests"] = Towers(config, workdir=workdir).digests()
-    if isinstance(stage, PreferenceStage):
-        run_config["digests"] |= stage.digests()
-    if isinstance(stage, (FlowStage, PreferenceStage)):
-        callbacks.append(_samples(config, run_config, workdir=workdir))
+    run_config["digests"] |= stage.digests()
+    if trained := stage.sampled():
+        callbacks.append(_samples(trained, config, run_config, workdir=workdir))
     optimizer = section(OptimizerConfig, config.optimizer)
     accumulation = optimizer.accumulation
     check_batch(config.batch.size, mesh, accumulation=accumulation)
@@ -121,6 +117,8 @@ def _train(
             workdir=workdir,
             mesh=mesh,
             run_config=run_config,
+            seed=config.seed,
+            profile=config.profile,
             callbacks=callbacks,
             session=running,
         )
@@ -137,16 +135,19 @@ def _compiled_kept(folder: pathlib.Path | None) -> Iterator[None]:
 
 
 def _samples(
-    config: Any, run_config: dict[str, Any], *, workdir: pathlib.Path
+    trained: str, config: Any, run_config: dict[str, Any], *, workdir: pathlib.Path
 ) -> Callback:
-    """Samples of held-out prompts, always the same ones from the same noise.
+    """Samples of one generator under held-out prompts, always the same ones from the same
+    noise.
 
-    They are of the world that the stage's clips come from, so its odds are the clips'.
+    The prompts are Cel World's, also of a stage that trains on other clips: what they ask
+    for is known, and the same from run to run. Their odds are the config's, so that of a
+    stage on Cel World they are those of its clips.
     """
     towers = Towers(config, workdir=workdir)
     parts = {name: towers.component(name) for name in towers.model.networks}
-    parts[towers.trained] = Component(
-        name=towers.trained, config=run_config, params={}, tokenizer=None, source="here"
+    parts[trained] = Component(
+        name=trained, config=run_config, params={}, tokenizer=None, source="here"
     )
     missing = [f"init.{name}" for name, part in parts.items() if part is None]
     if missing:

@@ -37,7 +37,7 @@ from animatrix_jax.data.pipeline import (
 )
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
-from animatrix_jax.training.stage import Batch, Metrics, Params, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Params, Stage, StepShapes
 
 _SPLITS = {"train": seeds.MEASURES, "test": seeds.HELD_OUT}
 _STRIDE, _STREAM, _PLATES = 1 << 20, 2, 3
@@ -206,7 +206,7 @@ def _row(
     }
 
 
-class MeasuresStage:
+class MeasuresStage(Stage):
     """Reads m, d and the exposure sheet from the evidence of `data.measures`."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):

@@ -37,7 +37,8 @@ from animatrix_jax.files import replacing
 from animatrix_jax.judge.model import HEADS
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.sampling.sampler import SamplerConfig
 from animatrix_jax.training.config import SourceConfig
 from animatrix_jax.training.weights import STAGE_ORDER, load_component

@@ -18,12 +18,12 @@ from animatrix_jax.evaluation.probes import Probe
 from animatrix_jax.judge.stages import whole_videos
 from animatrix_jax.models.functional import Params, bind, init_params
 from animatrix_jax.objectives.fields import field_loss, truth_matrix
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
 
-class ProbeStage:
+class ProbeStage(Stage):
     """The probe on pixels and tags."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):

@@ -32,7 +32,8 @@ from animatrix_jax.judge.pairs import (
 )
 from animatrix_jax.judge.prompts import Prompts
 from animatrix_jax.judge.scoring import SCALE, Scorer, composite, rejected
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 
 
 def candidate_pairs(

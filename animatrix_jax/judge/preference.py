@@ -49,7 +49,7 @@ from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.programs import clip_noise
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.lazy import loaded
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
@@ -57,7 +57,7 @@ from animatrix_jax.training.stages.towers import Towers
 _NOISE_SEED = 5_000_011
 
 
-class PreferenceStage:
+class PreferenceStage(Stage):
     """The generator by Diffusion-DPO on the judge's pairs."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
@@ -185,6 +185,9 @@ class PreferenceStage:
 
     def counts(self) -> dict[str, int]:
         return self.pairs.counts
+
+    def sampled(self) -> str | None:
+        return self._trained
 
     def finish(self, params: Params, folder: pathlib.Path) -> None:
         """Samples the same prompts again, and writes what changed to change.json."""

@@ -34,52 +34,12 @@ from animatrix_jax.parallel import sharding
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.sampling import programs
 from animatrix_jax.sampling.conditioning import Given, first_frame
-from animatrix_jax.sampling.guidance import (
-    ORDERS,
-    UNSCALED,
-    GuidanceConfig,
-    branch_weights,
-)
+from animatrix_jax.sampling.guidance import UNSCALED, branch_weights
 from animatrix_jax.sampling.parts import load_parts, preset_of
+from animatrix_jax.sampling.request import GenerateRequest, sampler_config
 from animatrix_jax.sampling.sampler import SamplerConfig, begin, turns
-from animatrix_jax.sampling.solvers import SOLVERS
 from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.weights import Component
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GenerateRequest:
-    """One request; None takes the model's own default.
-
-    Attributes:
-      prompt: what happens, in words; may be empty.
-      tags: `axis.field=value` each; may be empty.
-      negative_prompt: words to move away from.
-      image: the clip's first frame, uint8 at the model's size.
-      last_image: its last frame, for models that take one.
-      num: how many clips.
-      seed: of the noise; clip i of a seed starts from the same noise in every request.
-      steps: of the solver; more is slower.
-      guidance_text: w_text, how hard the words pull (guidance.py); 1 is no guidance.
-      guidance_tag: w_tag, how hard the tags pull.
-      order: "text_first" or "tag_first"; the latter lets tags win over words.
-      solver: "euler", "dpm++2m" or "unipc".
-      frames: length of the clip in frames: 1 more than a multiple of the VAE's stride.
-    """
-
-    prompt: str = ""
-    tags: tuple[str, ...] = ()
-    negative_prompt: str = ""
-    image: np.ndarray | None = None
-    last_image: np.ndarray | None = None
-    num: int = 1
-    seed: int = 0
-    steps: int | None = None
-    guidance_text: float | None = None
-    guidance_tag: float | None = None
-    order: str = "text_first"
-    solver: str = "euler"
-    frames: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -258,30 +218,7 @@ class Pipeline:
         Raises:
           UserError: for values out of range.
         """
-        steps = self.preset.steps if request.steps is None else request.steps
-        if steps < 1:
-            raise UserError(f"steps must be at least 1, got {steps}")
-        if request.order not in ORDERS:
-            raise UserError(
-                f"order must be one of {', '.join(ORDERS)}, got {request.order!r}"
-            )
-        if request.solver not in SOLVERS:
-            raise UserError(
-                f"solver must be one of {', '.join(SOLVERS)}, got {request.solver!r}"
-            )
-        text, tag = request.guidance_text, request.guidance_tag
-        experts = self.preset.experts if text is None else None
-        return SamplerConfig(
-            steps=steps,
-            shift=self.preset.shift,
-            guidance=GuidanceConfig(
-                text=self.preset.guidance if text is None else text,
-                tag=GuidanceConfig.tag if tag is None else tag,
-                order=request.order,
-            ),
-            guidance_high=experts and experts.guidance_high,
-            solver=request.solver,
-        )
+        return sampler_config(request, self.preset)
 
     def sample_latents_for(
         self,
@@ -305,7 +242,7 @@ class Pipeline:
           given: what the pictures of each clip are to the model, from the method of
             that name.
           negative_prompt: for all clips; empty for none.
-          frames: pixels frames of a clip; None for the model's default.
+          frames: of a clip, in pixels; None for the model's default.
           progress: called after each turn with how many clips it made.
 
         Raises:

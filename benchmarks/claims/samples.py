@@ -11,7 +11,8 @@ from jaxtyping import UInt8
 from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.files import replacing
 from animatrix_jax.sampling.guidance import DEPLOYED, GuidanceConfig
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.sampling.sampler import SamplerConfig
 from benchmarks.claims.prompts import Asked
 

@@ -18,7 +18,8 @@ from diffusers import WanImageToVideoPipeline
 from animatrix_jax.cli import sample, stages
 from animatrix_jax.convert import configs, files, to_diffusers, to_orbax
 from animatrix_jax.errors import UserError
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.training.config import base_config
 from animatrix_jax.training.stages.flow import FlowStage
 from animatrix_jax.training.stages.towers import Towers

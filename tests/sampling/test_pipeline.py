@@ -17,8 +17,9 @@ from animatrix_jax.errors import UserError
 from animatrix_jax.models.functional import bind
 from animatrix_jax.models.vae import VAE
 from animatrix_jax.sampling.guidance import GuidanceConfig
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.programs import Program
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.sampling.sampler import SamplerConfig
 
 RUN = ("motion.motion_style=run", "camera.camera_motion=pan_left")

@@ -3,6 +3,7 @@
     files -> kept for validation (data/split.py) | trained on -> each side into buckets
 
 Where nothing can be kept, validation is on clips that are trained on, and the log says so.
+Each stage splits the clips that it reads: one of another tier may keep other files.
 A dataset's clips come as latents where `animatrix prepare` encoded them in the model's
 shape; videos are read anew each time, a window drawn in each.
 """

@@ -36,11 +36,11 @@ from animatrix_jax.objectives.span_corruption import (
 from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.mesh import batch_parts
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.batch_shapes import held_out_size
 
 
-class TextStage:
+class TextStage(Stage):
     """T5 on narratives with spans hidden."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
