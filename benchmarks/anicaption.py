@@ -36,11 +36,12 @@ from animatrix_jax.caption.wear import VARIANTS
 from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.cli import app
+from animatrix_jax.data import seeds
 from animatrix_jax.knowledge.mentions import find_mentions
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 FLAGS = flags.FLAGS
-_BATCH, _SEED = 16, 20_260
+_BATCH = 16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ def draw(
 ) -> Clips:
     """Draws the clips, wears them and looks at them."""
     world = CelWorld(
-        seed=_SEED,
+        seed=seeds.LABELS,
         size=count,
         height=size,
         width=size,

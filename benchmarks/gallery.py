@@ -14,7 +14,8 @@ from animatrix_jax.cli import app
 from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.data.writing import write_image
 from animatrix_jax.knowledge.tags import parse_tags
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 
 FLAGS = flags.FLAGS
 PROMPT = "A girl with long purple hair talks against a plain white background."

@@ -140,8 +140,7 @@ class Row:
 
 def main(argv: list[str]) -> None:
     """Compiles what is missing, one by one, and writes the page."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}")
+    app.no_arguments(argv)
     data = json.loads(DATA.read_text(encoding="utf-8")) if DATA.exists() else {}
     wanted = jobs(FLAGS.only)
     missing = [job for job in wanted if FLAGS.again or job.name not in data]

@@ -25,7 +25,9 @@ from absl import flags
 
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.cli import app
+from animatrix_jax.data import seeds
 from animatrix_jax.data.sheets import contact_sheet
+from animatrix_jax.data.turns import full_turns
 from animatrix_jax.data.writing import write_image
 from animatrix_jax.models.config import VAEConfig, from_dict
 from animatrix_jax.models.functional import bind
@@ -75,7 +77,7 @@ def draw(
 ) -> np.ndarray:
     """uint8 [n t h w 3]."""
     world = CelWorld(
-        seed=7,
+        seed=seeds.REBUILT,
         size=count,
         split=split,
         tags=tags,
@@ -97,11 +99,8 @@ def make_vae(params, config):
         return vae.decode(vae.encode(signed(video)).mode)
 
     def code(videos):
-        rows = [
-            np.minimum(np.arange(start, start + _BATCH), len(videos) - 1)
-            for start in range(0, len(videos), _BATCH)
-        ]
-        made = np.concatenate([np.asarray(run(videos[r])) for r in rows])
+        turns = full_turns(len(videos), _BATCH)
+        made = np.concatenate([np.asarray(run(videos[rows])) for rows in turns])
         return np.rint((made[: len(videos)] + 1) * 127.5).astype(np.uint8)
 
     return code

@@ -24,7 +24,7 @@ from animatrix_jax.caption.reading import Programs, table_of
 from animatrix_jax.caption.sight import Sight, look
 from animatrix_jax.caption.stages import RECORD
 from animatrix_jax.cels.tagging import WEIGHTS
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.schema import NONE

@@ -28,17 +28,24 @@ from animatrix_jax.caption.model import AniCaption, Looked, Reading
 from animatrix_jax.caption.prose import decode_prose, shifted
 from animatrix_jax.caption.reading import Programs, flags
 from animatrix_jax.caption.stages import CaptionStage
-from animatrix_jax.data.pipeline import batches_of_steps, shuffled
+from animatrix_jax.data.pipeline import (
+    batches_of_steps,
+    epoch_rows,
+    held_out_rows,
+    host_slots,
+)
 from animatrix_jax.data.tokenizer import PAD
+from animatrix_jax.data.turns import full_turns
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 from animatrix_jax.knowledge.mentions import find_mentions
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.objectives.captioning import (
     caption_preference_loss,
-    field_log_probs,
     token_log_probs,
 )
+from animatrix_jax.objectives.fields import field_log_probs
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import section
 from animatrix_jax.training.stage import Batch, Metrics, StepShapes
@@ -152,14 +159,10 @@ class CaptionPreferenceStage(CaptionStage):
 
     def held_out(self) -> list[Batch]:
         kept = self._split(held_out=True)
-        count = max(len(kept) // self.size, 1)
         host, hosts = distributed.batch_share()
-        places = np.resize(kept, count * self.size)
+        rows = held_out_rows(len(kept), size=self.size, host=host, hosts=hosts)
         rng = np.random.default_rng(0)
-        return [
-            self._of_pairs(own, rng)
-            for own in np.split(places, count * hosts)[host::hosts]
-        ]
+        return [self._of_pairs(kept[own], rng) for own in rows]
 
     def counts(self) -> dict[str, int]:
         return {"pairs": len(self.pairs)}
@@ -184,9 +187,8 @@ class CaptionPreferenceStage(CaptionStage):
         if not path.exists():
             found = self._make_pairs()
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(".pairs.tmp.npz")
-            np.savez_compressed(temporary, **dataclasses.asdict(found))
-            temporary.rename(path)
+            with replacing(path) as partial, partial.open("wb") as file:
+                np.savez_compressed(file, **dataclasses.asdict(found))
         with np.load(path, allow_pickle=False) as kept:
             return CaptionPairs(**{name: kept[name] for name in kept.files})
 
@@ -195,8 +197,8 @@ class CaptionPreferenceStage(CaptionStage):
         programs = Programs(config=self.model, params=self._start)
         count = min(config.clips, len(sights))
         rows, tags, tokens = [], [], []
-        for start in tqdm.trange(0, count, self.size, desc="captions to compare"):
-            some = np.minimum(np.arange(start, start + self.size), count - 1)
+        for some in tqdm.tqdm(full_turns(count, self.size), "captions to compare"):
+            start = int(some[0])
             reading = programs.read(sights.take(some))
             truth = flags(self.model, [tuple(sights.labels[i]["tags"]) for i in some])
             drawn, written, scores = [], [], []
@@ -278,15 +280,11 @@ class CaptionPreferenceStage(CaptionStage):
 
     def _step(self, step: int) -> Batch:
         host, hosts = distributed.batch_share()
-        local = self.size // hosts
-        start = int(step) * self.size + host * local
         places = self._split(held_out=False)
-        own = [
-            places[shuffled(len(places), slot, seed=self.seed)[1]]
-            for slot in range(start, start + local)
-        ]
+        slots = host_slots(step, size=self.size, host=host, hosts=hosts)
+        rows = epoch_rows(len(places), slots, seed=self.seed).rows
         rng = np.random.default_rng((self.seed, int(step), host))
-        return self._of_pairs(np.array(own), rng)
+        return self._of_pairs(places[rows], rng)
 
     def _of_pairs(self, places: np.ndarray, rng: np.random.Generator) -> Batch:
         pairs = self.pairs

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from animatrix_jax.caption.model import AniCaption, CaptionConfig, Looked, Reading
 from animatrix_jax.caption.prose import write
+from animatrix_jax.data.turns import full_turns
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.objectives.fields import FieldTable
@@ -81,12 +82,11 @@ class Programs:
         """Logits and `shown` of any number of clips, `batch` at a time."""
         count = len(sights["seen"])
         logits, shown = [], []
-        for start in range(0, count, batch):
-            rows = np.minimum(np.arange(start, start + batch), count - 1)
+        for rows in full_turns(count, batch):
             reading = self.read({name: value[rows] for name, value in sights.items()})
-            logits.append(np.asarray(reading.logits)[: count - start])
-            shown.append(np.asarray(reading.shown)[: count - start])
-        return np.concatenate(logits), np.concatenate(shown)
+            logits.append(np.asarray(reading.logits))
+            shown.append(np.asarray(reading.shown))
+        return np.concatenate(logits)[:count], np.concatenate(shown)[:count]
 
     @functools.cached_property
     def _placed(self) -> Params:

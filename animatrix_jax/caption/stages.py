@@ -30,8 +30,14 @@ from animatrix_jax.caption.prose import encode_prose, shifted
 from animatrix_jax.caption.reading import Programs, flags, table_of
 from animatrix_jax.caption.sights import SightsConfig, open_sights
 from animatrix_jax.cels.tagging import WEIGHTS
+from animatrix_jax.data import seeds
 from animatrix_jax.data.chunks import Chunks
-from animatrix_jax.data.pipeline import batches_of_steps, shuffled
+from animatrix_jax.data.pipeline import (
+    batches_of_steps,
+    epoch_rows,
+    held_out_rows,
+    host_slots,
+)
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.functional import Params, bind, init_params
@@ -43,10 +49,9 @@ from animatrix_jax.objectives.captioning import (
 from animatrix_jax.objectives.fields import field_loss
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.weights import Component, load_component
 
-_HELD_OUT_SEED, _CALIBRATION_SEED = 7919, 104_729
 RECORD = "caption.json"
 
 
@@ -65,7 +70,7 @@ class CaptionDataConfig:
     chunk: int = 128
 
 
-class CaptionStage:
+class CaptionStage(Stage):
     """Reading fields, and with `caption` writing prose."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
@@ -164,14 +169,10 @@ class CaptionStage:
 
     def held_out(self) -> list[Batch]:
         sights = self._held_out
-        count = max(len(sights) // self.size, 1)
-        rng = np.random.default_rng(_HELD_OUT_SEED)
+        rng = np.random.default_rng(seeds.HELD_OUT)
         host, hosts = distributed.batch_share()
-        rows = np.arange(count * self.size) % len(sights)
-        return [
-            self._batch(own, sights, rng)
-            for own in np.split(rows, count * hosts)[host::hosts]
-        ]
+        rows = held_out_rows(len(sights), size=self.size, host=host, hosts=hosts)
+        return [self._batch(own, sights, rng) for own in rows]
 
     def counts(self) -> dict[str, int]:
         return {}
@@ -186,7 +187,7 @@ class CaptionStage:
 
     def record(self, params: Params, folder: pathlib.Path) -> dict[str, Any]:
         """Writes caption.json: the config, the calibration, and its error."""
-        sights = self.sights("calibration", self._more.calibration, _CALIBRATION_SEED)
+        sights = self.sights("calibration", self._more.calibration, seeds.CALIBRATION)
         programs = Programs(config=self.model, params=params, together=self.together)
         logits, shown = programs.logits(sights.take(range(len(sights))))
         truth = flags(self.model, [tuple(label["tags"]) for label in sights.labels])
@@ -247,20 +248,16 @@ class CaptionStage:
 
     @functools.cached_property
     def _held_out(self) -> Chunks:
-        return self.sights("test", self.data.held_out, _HELD_OUT_SEED)
+        return self.sights("test", self.data.held_out, seeds.HELD_OUT)
 
     def _step(self, step: int) -> Batch:
         """This host's clips of a step: epoch after epoch, each in an order of its own."""
         host, hosts = distributed.batch_share()
-        local = self.size // hosts
-        start = int(step) * self.size + host * local
-        slots = np.arange(start, start + local)
-        count = len(self.train_sights)
-        drawn = [shuffled(count, int(slot), seed=self.seed) for slot in slots]
-        rows = [row for _, row in drawn]
+        slots = host_slots(step, size=self.size, host=host, hosts=hosts)
+        rows = epoch_rows(len(self.train_sights), slots, seed=self.seed).rows
         rng = np.random.default_rng((self.seed, int(step), host))
-        turned = rng.random(local) < 0.5
-        return self._batch(np.array(rows), self.train_sights, rng, turned=turned)
+        turned = rng.random(len(rows)) < 0.5
+        return self._batch(rows, self.train_sights, rng, turned=turned)
 
     def _batch(
         self,

@@ -58,6 +58,29 @@ def run(main: Callable[[list[str]], Any], argv: Sequence[str] | None = None) -> 
     sys.exit(code or 0)
 
 
+def no_arguments(argv: Sequence[str], hint: str = "") -> None:
+    """That nothing but flags was given.
+
+    Raises:
+      UserError: naming what was, and the `hint`.
+    """
+    if len(argv) > 1:
+        raise UserError(f"unexpected argument {argv[1]!r}{hint and f'; {hint}'}")
+
+
+def check_config() -> None:
+    """That the file which --config names could be read.
+
+    Raises:
+      UserError: if not.
+    """
+    try:
+        FLAGS.config.stage  # noqa: B018  what failed to load says so when it is read
+    except OSError as error:
+        detail = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"cannot read --config: {detail}") from error
+
+
 def writable(text: str, *, flag: str) -> pathlib.Path:
     """The file that a flag names, its folder made.
 

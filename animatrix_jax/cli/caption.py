@@ -33,8 +33,7 @@ flags.DEFINE_float("threshold", 0.5, "The confidence to claim a field from.", 0.
 
 def main(argv: list[str]) -> None:
     """Labels what the flags name."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}")
+    app.no_arguments(argv)
     if not FLAGS.videos or not FLAGS.out:
         raise UserError("both --videos=DIR and --out=FILE.jsonl are needed")
     from animatrix_jax.caption.labeller import load_labeller

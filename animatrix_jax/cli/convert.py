@@ -41,8 +41,7 @@ flags.DEFINE_string("tokenizer", None, "A tokenizer.json for a text tower withou
 
 def main(argv: list[str]) -> None:
     """Converts what the flags name."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}")
+    app.no_arguments(argv)
     if not FLAGS.source or not FLAGS.out:
         raise UserError("both --source=FOLDER and --out=FOLDER are needed")
     tokenizer = FLAGS.tokenizer and pathlib.Path(FLAGS.tokenizer)

@@ -27,8 +27,7 @@ flags.DEFINE_integer("seed", 0, "Of the samples' noise.", 0, 2**32 - 1)
 
 def main(argv: list[str]) -> None:
     """Evaluates the checkpoint and prints the scores."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}")
+    app.no_arguments(argv)
     if not FLAGS.checkpoint:
         raise UserError("which model? --checkpoint=DIR or a shipped model's name")
     from animatrix_jax.evaluation.run import EvaluationRequest, evaluate

@@ -24,6 +24,7 @@ from absl import flags
 
 from animatrix_jax.cli import app
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import write_lines
 
 FLAGS = flags.FLAGS
 
@@ -54,8 +55,7 @@ _SHOWN = 24
 
 def main(argv: list[str]) -> None:
     """Checks the request, scores, prints and writes."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}")
+    app.no_arguments(argv)
     if not FLAGS.checkpoint:
         raise UserError("which judge? --checkpoint=DIR or a shipped model's name")
     if not FLAGS.videos:
@@ -79,7 +79,6 @@ def _judge(
     tags: Sequence[str] | None, out: pathlib.Path, pairs: pathlib.Path | None
 ) -> dict[str, Any]:
     from animatrix_jax.judge.clips import ClipJudge
-    from animatrix_jax.judge.pairs import write_lines
 
     judge = ClipJudge.load(FLAGS.checkpoint, FLAGS.stage)
     source = judge.open(
@@ -113,8 +112,6 @@ def _judge(
 
 def _write_set_aside(out: pathlib.Path, reasons: dict[str, str]) -> None:
     """OUT.set_aside.jsonl; there is none if nothing was."""
-    from animatrix_jax.judge.pairs import write_lines
-
     path = out.with_suffix(".set_aside.jsonl")
     path.unlink(missing_ok=True)
     if reasons:
@@ -129,17 +126,17 @@ def _write_pairs(
     from animatrix_jax.judge.answers import read_answers
     from animatrix_jax.judge.clips import ClipPairs
     from animatrix_jax.judge.page import write_page
-    from animatrix_jax.judge.pairs import CandidateConfig, write_lines
+    from animatrix_jax.judge.pairs import CandidateConfig
 
     found = ClipPairs.of(clips, config=CandidateConfig())
     people = None
     if FLAGS.answers:
         people = read_answers(
-            pathlib.Path(FLAGS.answers), told=found.told, scores=found.scores
+            pathlib.Path(FLAGS.answers), lines=found.lines, scores=found.scores
         )
         print(people)
     aside = path.with_suffix(".aside.jsonl")
-    lines = list(found.told.aside(found.ranked.aside))
+    lines = list(found.lines.aside(found.ranked.aside))
     write_lines(path, found.decided(people and people.table))
     write_lines(aside, lines)
     write_page(aside.with_suffix(".html"), lines, clips=folder)

@@ -52,15 +52,10 @@ flags.DEFINE_bool(
 
 def main(argv: list[str]) -> None:
     """Compiles, or finds compiled, and prints the plan."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}")
+    app.no_arguments(argv)
     if FLAGS.config is None or not FLAGS.target:
         raise UserError("both --config=FILE and --target=TARGET are needed")
-    try:
-        FLAGS.config.stage  # noqa: B018  what failed to load says so when it is read
-    except OSError as error:
-        detail = str(error).strip().splitlines()[-1].strip()
-        raise UserError(f"cannot read --config: {detail}") from error
+    app.check_config()
     from animatrix_jax.cli import plans
     from animatrix_jax.planning import report
 

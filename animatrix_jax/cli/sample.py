@@ -82,8 +82,7 @@ flags.DEFINE_integer(
 
 def main(argv: list[str]) -> None:
     """Checks the request, loads the model, samples, writes."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}; a prompt is --prompt=...")
+    app.no_arguments(argv, hint="a prompt is --prompt=...")
     # Everything that can be wrong is looked at before JAX, which takes seconds to import.
     tags = _tags(FLAGS.tags)
     _check_numbers()
@@ -94,7 +93,7 @@ def main(argv: list[str]) -> None:
     clock = _Clock()
     with clock("load"):
         from animatrix_jax.data.video import read_image
-        from animatrix_jax.sampling.pipeline import GenerateRequest
+        from animatrix_jax.sampling.request import GenerateRequest
 
         pipeline = _pipeline(clock)
     preset = pipeline.preset

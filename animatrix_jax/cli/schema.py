@@ -1,4 +1,8 @@
-"""The whole config schema: training's sections, and those of the rooms after it."""
+"""The config schema of the generator's programme: training's sections, and the judge's.
+
+Stages that no generator needs bring their own: configs/caption.py and configs/measures.py
+add them to training's.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -13,6 +13,7 @@ from animatrix_jax.caption.preference import CaptionPreferenceStage
 from animatrix_jax.caption.stages import CaptionStage
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.curation.measuring import MeasuresStage
+from animatrix_jax.data import seeds
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.stages import ProbeStage
 from animatrix_jax.judge.preference import PreferenceStage
@@ -20,7 +21,7 @@ from animatrix_jax.judge.stages import JudgeStage
 from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.mesh import MeshConfig, check_batch, make_mesh
 from animatrix_jax.sampling.pipeline import Pipeline
-from animatrix_jax.sampling.validation import Prompt, validation_callback
+from animatrix_jax.sampling.validation import Prompt, ValidationSamples
 from animatrix_jax.training import loop
 from animatrix_jax.training.config import section
 from animatrix_jax.training.faults import Session, session
@@ -33,7 +34,7 @@ from animatrix_jax.training.stages.towers import Towers
 from animatrix_jax.training.stages.vae import VAEStage
 from animatrix_jax.training.weights import Component
 
-_PROMPTS, _PROMPT_SEED = 8, 1_000_003
+_PROMPTS = 8
 
 STAGES: dict[str, Callable[..., Stage]] = {
     "vae": VAEStage,
@@ -73,10 +74,7 @@ def run(config: Any, *, workdir: pathlib.Path) -> dict[str, Any]:
     Raises:
       Stopped: if SIGTERM or SIGINT came, once the run is saved.
     """
-    loop_config = section(
-        loop.LoopConfig,
-        config.loop.to_dict() | {"profile": config.profile, "seed": config.seed},
-    )
+    loop_config = section(loop.LoopConfig, config.loop)
     with (
         _compiled_kept(workdir / ".compiled" if loop_config.compile_cache else None),
         session(
@@ -101,10 +99,9 @@ def _train(
     callbacks = []
     run_config = json.loads(config.to_json())
     run_config["digests"] = Towers(config, workdir=workdir).digests()
-    if isinstance(stage, PreferenceStage):
-        run_config["digests"] |= stage.digests()
-    if isinstance(stage, (FlowStage, PreferenceStage)):
-        callbacks.append(_samples(config, run_config, workdir=workdir))
+    run_config["digests"] |= stage.digests()
+    if trained := stage.sampled():
+        callbacks.append(_samples(trained, config, run_config, workdir=workdir))
     optimizer = section(OptimizerConfig, config.optimizer)
     accumulation = optimizer.accumulation
     check_batch(config.batch.size, mesh, accumulation=accumulation)
@@ -120,6 +117,8 @@ def _train(
             workdir=workdir,
             mesh=mesh,
             run_config=run_config,
+            seed=config.seed,
+            profile=config.profile,
             callbacks=callbacks,
             session=running,
         )
@@ -136,16 +135,19 @@ def _compiled_kept(folder: pathlib.Path | None) -> Iterator[None]:
 
 
 def _samples(
-    config: Any, run_config: dict[str, Any], *, workdir: pathlib.Path
+    trained: str, config: Any, run_config: dict[str, Any], *, workdir: pathlib.Path
 ) -> Callback:
-    """Samples of held-out prompts, always the same ones from the same noise.
+    """Samples of one generator under held-out prompts, always the same ones from the same
+    noise.
 
-    They are of the world that the stage's clips come from, so its odds are the clips'.
+    The prompts are Cel World's, also of a stage that trains on other clips: what they ask
+    for is known, and the same from run to run. Their odds are the config's, so that of a
+    stage on Cel World they are those of its clips.
     """
     towers = Towers(config, workdir=workdir)
     parts = {name: towers.component(name) for name in towers.model.networks}
-    parts[towers.trained] = Component(
-        name=towers.trained, config=run_config, params={}, tokenizer=None, source="here"
+    parts[trained] = Component(
+        name=trained, config=run_config, params={}, tokenizer=None, source="here"
     )
     missing = [f"init.{name}" for name, part in parts.items() if part is None]
     if missing:
@@ -155,7 +157,7 @@ def _samples(
     pipeline = Pipeline.from_components(parts)
     model = pipeline.preset
     world = CelWorld(
-        seed=_PROMPT_SEED,
+        seed=seeds.SHOWN,
         size=_PROMPTS,
         split="test",
         height=model.height,
@@ -166,9 +168,9 @@ def _samples(
     if towers.refers:
         first = np.stack([world[i].video[0] for i in range(_PROMPTS)])
         given = pipeline.given(first)
-    return validation_callback(
-        pipeline,
-        [
+    return ValidationSamples(
+        pipeline=pipeline,
+        prompts=[
             Prompt(
                 name=str(i), text=world.narrative(i).summary, tags=world.spec(i).tags
             )

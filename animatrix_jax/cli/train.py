@@ -28,8 +28,7 @@ flags.DEFINE_string("workdir", None, "The run's folder.")
 
 def main(argv: list[str]) -> int:
     """Runs the stage that `--config` names."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}")
+    app.no_arguments(argv)
     if FLAGS.config is None or not FLAGS.workdir:
         raise UserError("both --config=FILE and --workdir=DIR are needed")
     if "://" in FLAGS.workdir:
@@ -38,11 +37,7 @@ def main(argv: list[str]) -> int:
             f"--workdir={FLAGS.workdir}: expected a folder; mount the bucket, as the "
             "scripts in launch/ do (docs/launch.md)"
         )
-    try:
-        FLAGS.config.stage  # noqa: B018  what failed to load says so when it is read
-    except OSError as error:
-        detail = str(error).strip().splitlines()[-1].strip()
-        raise UserError(f"cannot read --config: {detail}") from error
+    app.check_config()
     from animatrix_jax.cli import stages
     from animatrix_jax.parallel import distributed
     from animatrix_jax.training.faults import EXIT_STOPPED, Stopped

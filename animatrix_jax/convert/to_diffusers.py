@@ -23,6 +23,7 @@ from animatrix_jax.convert.source import PLACES, Flat, check_names, tags_folder
 from animatrix_jax.convert.table import Table, to_theirs
 from animatrix_jax.convert.to_orbax import checked, tag_config, whole_folder
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 from animatrix_jax.models.config import CLIPConfig, from_dict
 from animatrix_jax.models.presets import EXPERTS, ModelPreset
 from animatrix_jax.training.lazy import LazyArray, lazy
@@ -240,9 +241,8 @@ def _write_pipeline(out: pathlib.Path, generator: Component | None) -> None:
             family = which.removesuffix("EncoderModel").removesuffix(_WHOLE)
             classes = (classes[0], f"{family}EncoderModel")
         index[name] = list(classes) if folder.is_dir() else [None, None]
-    temporary = path.with_suffix(".tmp")
-    files.write_json(temporary, index)
-    temporary.replace(path)
+    with replacing(path) as partial:
+        files.write_json(partial, index)
 
 
 def _pipeline_of(model: ModelPreset) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from etils import epath
 
 from animatrix_jax.curation.journal import Path
 from animatrix_jax.data.finding import is_hidden, is_video
+from animatrix_jax.files import replacing
 
 _ZIP = (".zip",)
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -146,21 +147,18 @@ def _kept(name: str, folder: pathlib.Path, size: int, archive, info) -> Member:
     path = folder / f"{own}{os.path.splitext(name)[1].lower()}"
     if path.is_file() and path.stat().st_size == size:
         return Member(name=name, path=str(path))
-    partial = path.with_suffix(".partial")
     try:
         if isinstance(archive, zipfile.ZipFile):
             source = archive.open(info)
         else:
             source = archive.extractfile(info)
-        with source, partial.open("wb") as out:
+        with source, replacing(path) as partial, partial.open("wb") as out:
             while chunk := source.read(_CHUNK):
                 if out.tell() + len(chunk) > size:
                     raise ValueError("longer than it says")
                 out.write(chunk)
     except _DAMAGE as error:
-        partial.unlink(missing_ok=True)
         return Member(name=name, refused=f"damaged in its archive: {_short(error)}")
-    partial.replace(path)
     return Member(name=name, path=str(path))
 
 

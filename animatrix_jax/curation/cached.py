@@ -29,9 +29,12 @@ from animatrix_jax.curation.commit import commit, finish
 from animatrix_jax.curation.settings import digest
 from animatrix_jax.data import prepared, video
 from animatrix_jax.data.dataset import import_tfds, read_columns, told
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
+from animatrix_jax.data.latents import encode_videos
 from animatrix_jax.data.tokenizer import Tokenizer
+from animatrix_jax.data.turns import batched
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 from animatrix_jax.models.config import T5Config, VAEConfig
 from animatrix_jax.models.functional import bind
 from animatrix_jax.models.t5 import T5Encoder
@@ -79,11 +82,8 @@ class Encoders:
 
     def latents(self, videos: np.ndarray) -> np.ndarray:
         """uint8 [b t h w 3] to float16 latents, in the one batch that is compiled."""
-        whole = videos[np.resize(np.arange(len(videos)), _BATCH)]
-        found = np.asarray(self._encode_videos(self._params[0], whole), np.float32)
-        if not np.abs(found).max() < np.finfo(np.float16).max:
-            raise ValueError("expected latents within float16, got larger ones")
-        return found[: len(videos)].astype(np.float16)
+        encode = functools.partial(self._encode_videos, self._params[0])
+        return encode_videos(encode, videos, batch=_BATCH)
 
     def texts(self, texts: list[str]) -> list[np.ndarray]:
         """Vectors [n d] of each text, where it has tokens."""
@@ -153,7 +153,8 @@ def cache(dataset: str | os.PathLike, encoders: Encoders) -> dict[str, Any]:
     for n in tqdm.tqdm(todo, desc="encoding shards", disable=not todo):
         target, note = work / f"{marks[n]}.shard", work / f"{marks[n]}.note"
         if not (target.exists() and note.exists()):
-            clips = _fill(folder, int(n), encoders, target)
+            with replacing(target) as partial:
+                clips = _fill(folder, int(n), encoders, partial)
             note.write_text(json.dumps({"mark": marks[n], "clips": clips}))
         entries[n] = json.loads(note.read_text())
         made[int(n)] = target
@@ -162,7 +163,8 @@ def cache(dataset: str | os.PathLike, encoders: Encoders) -> dict[str, Any]:
     count = sum(len(entry["clips"]) for entry in entries.values())
     if not count:
         raise UserError(f"no clip of {folder} is long enough for {encoders.shape}")
-    if made or gone:
+    # Columns may change and shards stay: the cache names the state that it is of.
+    if made or gone or not prepared.is_of(out, folder):
         _finish(folder, out, work, encoders, entries, made, gone)
     return {"folder": str(out), "clips": count, "encoded_shards": len(made)}
 
@@ -172,9 +174,8 @@ def _fill(
 ) -> list[int]:
     """Encodes a shard; returns the places in it of the clips that have latents."""
     schema, kept = encoders.schema, []
-    partial = target.with_suffix(".partial")
-    writer = array_record_module.ArrayRecordWriter(str(partial), "group_size:1")
-    for some in _batched(_windows(dataset, shard, encoders)):
+    writer = array_record_module.ArrayRecordWriter(str(target), "group_size:1")
+    for some in batched(_windows(dataset, shard, encoders), _BATCH):
         latents = encoders.latents(np.stack([pixels for *_, pixels in some]))
         wanted = [text for _, record, _ in some for text in prepared.texts_of(record)]
         vectors = iter(encoders.texts(wanted))
@@ -188,7 +189,6 @@ def _fill(
             writer.write(schema.serialize_example(row))
             kept.append(place)
     writer.close()
-    partial.replace(target)
     return kept
 
 
@@ -257,7 +257,8 @@ def _finish(
         work,
         first_gone=[out / "dataset_info.json"],
         moves=moves,
-        gone=[*(shard(n) for n in gone), *work.glob("*.note")],
+        # Of a call that was killed there are files that it did not end.
+        gone=[*(shard(n) for n in gone), *work.glob("*.note"), *work.glob("*.tmp")],
     )
 
 
@@ -269,14 +270,3 @@ def _model(checkpoint: str, vae: Component) -> dict[str, Any]:
             f"{checkpoint} does not say its {missing[0]}: name a whole model"
         )
     return model
-
-
-def _batched(items: Iterator[Any]) -> Iterator[list[Any]]:
-    some = []
-    for item in items:
-        some.append(item)
-        if len(some) == _BATCH:
-            yield some
-            some = []
-    if some:
-        yield some

@@ -12,10 +12,11 @@ a result is, and is not there for the next call, which tries again.
 import contextlib
 import json
 import os
-import uuid
 from typing import Any
 
 from etils import epath
+
+from animatrix_jax.files import replacing
 
 Path = str | os.PathLike
 
@@ -68,6 +69,5 @@ def write_whole(path: Path, data: bytes) -> None:
     """Writes a file that is there with all its bytes, or not at all."""
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
-    partial.write_bytes(data)
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(data)

@@ -19,6 +19,7 @@ from typing import Any
 from absl import logging
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 
 Span = tuple[float | None, float | None]
 
@@ -139,10 +140,9 @@ class LabelFile:
         if not self.out.exists():
             return
         kept = [line for line, label in _lines(self.out) if _video(label) != video]
-        temporary = self.out.with_name(f".{self.out.name}.tmp")
         text = "".join(f"{line}\n" for line in kept)
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(temporary, self.out)
+        with replacing(self.out) as partial:
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 class _Shots:

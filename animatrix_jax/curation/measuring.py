@@ -26,14 +26,20 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from animatrix_jax.caption.wear import coded
 from animatrix_jax.cels import world as cels
+from animatrix_jax.data import seeds
 from animatrix_jax.data.chunks import Chunks
 from animatrix_jax.data.measures import evidence_of, readout
-from animatrix_jax.data.pipeline import batches_of_steps, shuffled
+from animatrix_jax.data.pipeline import (
+    batches_of_steps,
+    epoch_rows,
+    held_out_rows,
+    host_slots,
+)
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
-from animatrix_jax.training.stage import Batch, Metrics, Params, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Params, Stage, StepShapes
 
-_SPLITS = {"train": 5, "test": 7919}  # and their seeds
+_SPLITS = {"train": seeds.MEASURES, "test": seeds.HELD_OUT}
 _STRIDE, _STREAM, _PLATES = 1 << 20, 2, 3
 _RECIPE = 1  # of what `draw` does; another number is another folder
 # The truth is drawn smaller: in frame heights it is the same.
@@ -200,7 +206,7 @@ def _row(
     }
 
 
-class MeasuresStage:
+class MeasuresStage(Stage):
     """Reads m, d and the exposure sheet from the evidence of `data.measures`."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
@@ -276,12 +282,8 @@ class MeasuresStage:
     def held_out(self) -> list[Batch]:
         clips = self._clips("test", self._data.held_out)
         host, hosts = distributed.batch_share()
-        count = max(len(clips) // self._size, 1)
-        rows = np.arange(count * self._size) % len(clips)
-        return [
-            self._batch(own, clips, starts=np.zeros(len(own), int))
-            for own in np.split(rows, count * hosts)[host::hosts]
-        ]
+        rows = held_out_rows(len(clips), size=self._size, host=host, hosts=hosts)
+        return [self._batch(own, clips, starts=np.zeros(len(own), int)) for own in rows]
 
     def counts(self) -> dict[str, int]:
         return {}
@@ -316,23 +318,19 @@ class MeasuresStage:
 
     def _step(self, step: int) -> Batch:
         host, hosts = distributed.batch_share()
-        local = self._size // hosts
-        start = int(step) * self._size + host * local
-        slots = np.arange(start, start + local)
+        slots = host_slots(step, size=self._size, host=host, hosts=hosts)
         plates = slots % self._more.plates == 0
         rng = np.random.default_rng((self._seed, int(step), host))
         parts = []
         for clips, some in zip(self._train, (slots[~plates], slots[plates])):
             if not len(some):
                 continue
-            rows = [shuffled(len(clips), int(s), seed=self._seed)[1] for s in some]
+            rows = epoch_rows(len(clips), some, seed=self._seed).rows
             starts = rng.integers(
                 self._more.frames - self._more.stretch, size=len(some)
             )
             turned = rng.random(len(some)) < 0.5
-            parts.append(
-                self._batch(np.array(rows), clips, starts=starts, turned=turned)
-            )
+            parts.append(self._batch(rows, clips, starts=starts, turned=turned))
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     def _batch(

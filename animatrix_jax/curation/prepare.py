@@ -385,7 +385,8 @@ class _Preparation:
         # What is in a shard now is there for good.
         if self._media.exists():
             self._media.rmtree()
-        for path in new.glob("*.shard"):
+        # Of a call that was killed there are shards that it did not end.
+        for path in [*new.glob("*.shard"), *new.glob("*.tmp")]:
             path.unlink()
 
     def _ids(self) -> frozenset[int]:

@@ -9,6 +9,7 @@ measures claim without confidence.
 
 import array
 import dataclasses
+import functools
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ from animatrix_jax.curation.labels import Line
 from animatrix_jax.curation.rules import TIERS, tier
 from animatrix_jax.curation.settings import Looking, Rules
 from animatrix_jax.data.curriculum import build_tables, long_tail_weights
+from animatrix_jax.data.split import file_code
 from animatrix_jax.knowledge.tags import Tag, parse_tags, style_cluster
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
@@ -119,6 +121,7 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     motion, deformation = array.array("f"), array.array("f")
     seconds, aspects = array.array("f"), array.array("f")
     tiers = array.array("b")
+    sources, codes = array.array("Q"), functools.lru_cache(file_code)
     tags: list[tuple[str, ...]] = []
     clusters: list[str] = []
     known: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -128,6 +131,7 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         seconds.append(each["end"] - each["start"])
         aspects.append(each["aspect"])
         tiers.append(TIERS.index(each["tier"]))
+        sources.append(codes(each["source"]))
         # Equal ones are one object: there are far fewer kinds of clips than clips.
         found = tuple(each["tags"])
         tags.append(known.setdefault(found, found))
@@ -144,6 +148,7 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         "seconds": np.asarray(seconds, np.float32),
         "aspect": np.asarray(aspects, np.float32),
         "tier": np.asarray(tiers, np.int8),
+        "source": np.asarray(sources, np.uint64),
         "tags": np.array([len(found) for found in tags], np.int16),
     }
 

@@ -30,6 +30,7 @@ from animatrix_jax.curation.journal import Path
 from animatrix_jax.curation.tasks import media_path
 from animatrix_jax.data import video
 from animatrix_jax.data.dataset import features, import_tfds
+from animatrix_jax.files import replacing
 
 NAME, SPLIT = "animatrix_clips", "train"
 SHARD_CLIPS = 1024
@@ -86,12 +87,11 @@ class FillShards:
                 writer.write(schema.serialize_example(example))
             writer.close()
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.parent / f".{target.name}"
-            if "://" in os.fspath(target):
-                epath.Path(made).copy(partial, overwrite=True)
-            else:
-                shutil.copyfile(made, partial)
-            partial.replace(target)
+            with replacing(target) as partial:
+                if "://" in os.fspath(target):
+                    epath.Path(made).copy(partial, overwrite=True)
+                else:
+                    shutil.copyfile(made, partial)
 
     def _video(self, name: str) -> bytes:
         path = media_path(self.media, name)

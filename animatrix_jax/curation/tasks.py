@@ -15,7 +15,6 @@ import pathlib
 import shutil
 import tempfile
 import traceback
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +29,7 @@ from animatrix_jax.curation.shots import Film, cut_film
 from animatrix_jax.curation.technical import cut
 from animatrix_jax.data import video
 from animatrix_jax.data.writing import encode_mp4
+from animatrix_jax.files import replacing
 
 Item = dict[str, Any]
 # No file's fault: the run ends, and goes on when there is room again.
@@ -145,12 +145,11 @@ class EncodeClips:
                     f"{count} frames decode from {item['start']:g} s on"
                 )
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
             if "://" in os.fspath(target):
                 target.write_bytes(made.read_bytes())
-            else:
+                return
+            with replacing(target) as partial:
                 shutil.copyfile(made, partial)
-                partial.replace(target)
 
     def _pictures(
         self, stream: Iterator[np.ndarray], crop: tuple[float, ...]

@@ -3,7 +3,7 @@
 The folder is a TFDS dataset in ArrayRecord. A row has a clip's video as H.264 with what is
 known of it; beside the shards lies `columns.npz`, which has for every clip, in the same
 order, what sampling must know: the curriculum's tables, the tier, the long-tail weight, the
-length and the aspect. A record is a window at a random time in its clip.
+length, the aspect and a code of the file it was cut from. A record is a window at a random time in its clip.
 """
 
 import copy
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from jaxtyping import Float
+from jaxtyping import Float, UInt64
 
 from animatrix_jax.data import video
 from animatrix_jax.data.curriculum import ClipTables
@@ -135,14 +135,24 @@ class DatasetSource:
         """Seconds from the first frame to the last that each clip has room for."""
         return self._columns["seconds"].astype(np.float64) - 2 * video.CLOCK_SLACK
 
-    def view(
-        self, clips: Sequence[int], *, frames: int, height: int, width: int
-    ) -> "DatasetSource":
-        """Some of the clips, in another shape; what is set aside is noted in common."""
+    @property
+    def file_codes(self) -> UInt64[np.ndarray, " n"]:
+        """Of the file that each clip was cut from, for data/split.py."""
+        return self._columns["source"]
+
+    def only(self, clips: Sequence[int]) -> "DatasetSource":
+        """Some of the clips; what is set aside is noted in common."""
         view = copy.copy(self)
         some = np.asarray(clips, np.int64)
         view.index = self.index[some]
         view._columns = {name: column[some] for name, column in self._columns.items()}
+        return view
+
+    def view(
+        self, clips: Sequence[int], *, frames: int, height: int, width: int
+    ) -> "DatasetSource":
+        """Some of the clips, in another shape."""
+        view = self.only(clips)
         view._shape = self._shape | {"frames": frames, "height": height, "width": width}
         view._needed = _needed(frames, self._shape["fps"])
         return view
@@ -179,7 +189,10 @@ def read_columns(folder: pathlib.Path) -> dict[str, np.ndarray]:
             "animatrix prepare (again)"
         )
     with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        columns = {name: file[name] for name in file.files}
+    # Prepared before files were noted: each clip stands for itself, in the order of ids.
+    each = np.arange(len(columns["tier"]), dtype=np.uint64)
+    return {"source": each} | columns
 
 
 def in_tiers(

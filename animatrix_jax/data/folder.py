@@ -21,11 +21,13 @@ from collections.abc import Sequence
 import numpy as np
 import tqdm
 from absl import logging
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt8, UInt64
 
 from animatrix_jax.data import measures, video
 from animatrix_jax.data.curriculum import ClipTables, build_tables
+from animatrix_jax.data.finding import find_videos, is_inside
 from animatrix_jax.data.records import Record
+from animatrix_jax.data.split import file_code
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.directive import Directive
 from animatrix_jax.knowledge.encoding import MAX_TAGS
@@ -112,7 +114,7 @@ class FolderSource:
             self._workdir.mkdir(parents=True, exist_ok=True)
             (self._workdir / "set_aside.jsonl").write_text("")
         self._only = files
-        paths = _find_videos(self.folder) if files is None else list(files)
+        paths = find_videos(self.folder) if files is None else list(files)
         usable = self._check_all(paths)
         labelled = self._read_labels(labels, usable)
         self.labelled = sum(map(len, labelled.values()))
@@ -151,14 +153,28 @@ class FolderSource:
         room = [clip.end - clip.start for clip in self.clips]
         return np.array(room) - 2 * video.CLOCK_SLACK
 
+    @property
+    def file_codes(self) -> UInt64[np.ndarray, " n"]:
+        """Of each clip's file, for data/split.py."""
+        codes = {path: file_code(path) for path in {c.path for c in self.clips}}
+        return np.array([codes[clip.path] for clip in self.clips], np.uint64)
+
+    def only(self, clips: Sequence[int]) -> "FolderSource":
+        """Some of the clips; what is set aside is noted in common."""
+        view = copy.copy(self)
+        vars(view).pop("_measures", None)
+        view.clips = [self.clips[clip] for clip in clips]
+        if self._scored:
+            # Without the one that comes again: it may find another neighbour now.
+            once = {id(clip): clip for clip in view.clips}
+            view.clips = _in_twos(list(once.values()))
+        return view
+
     def view(
         self, clips: Sequence[int], *, frames: int, height: int, width: int
     ) -> "FolderSource":
-        """Some of the clips, in another shape; what is set aside is noted in common."""
-        view = copy.copy(self)
-        vars(view).pop("_measures", None)
-        some = [self.clips[clip] for clip in clips]
-        view.clips = _in_twos(some) if self._scored else some
+        """Some of the clips, in another shape."""
+        view = self.only(clips)
         view._shape = self._shape | {"frames": frames, "height": height, "width": width}
         view._needed = _needed(frames, self._shape["fps"])
         return view
@@ -269,7 +285,7 @@ class FolderSource:
     def _check(self, path: str) -> _File | str:
         """A file, or why it cannot be used."""
         full = self.folder / path
-        if not _is_inside(full, self.folder):
+        if not is_inside(full, self.folder):
             return "it is a link that leaves the folder"
         try:
             info = video.probe(full)
@@ -318,7 +334,7 @@ class FolderSource:
         if len(label.tags) > self._max_tags:
             raise UserError(f"{len(label.tags)} tags, at most {self._max_tags} fit")
         full = self.folder / label.video
-        if not _is_inside(full, self.folder):
+        if not is_inside(full, self.folder):
             raise UserError(f"{label.video!a} is outside the folder")
         # Both sides resolved, so that "./a.mp4" and "b/../a.mp4" are one file.
         path = full.resolve().relative_to(self.folder.resolve()).as_posix()
@@ -360,25 +376,8 @@ class FolderSource:
                     file.write(line + "\n")
 
     def _nothing(self, files: int) -> str:
-        if not files:
-            return f"no video file in {self.folder}"
         name, reason = next(iter(self.set_aside.items()), ("", "no clip is labelled"))
         return f"none of {files} videos in {self.folder} is usable ({name}: {reason})"
-
-
-def _find_videos(folder: pathlib.Path) -> list[str]:
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in video.VIDEO_SUFFIXES and path.is_file()
-    )
-
-
-def _is_inside(path: pathlib.Path, folder: pathlib.Path) -> bool:
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # a link to itself
-        return False
 
 
 def _needed(frames: int, fps: video.Real) -> float:

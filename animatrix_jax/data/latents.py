@@ -7,22 +7,22 @@ Folder: written under a temporary name and renamed when whole, so a folder that 
 is complete.
 """
 
-import dataclasses
-import hashlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tqdm
+from jaxtyping import Float16, UInt8
 
 from animatrix_jax.data import measures
 from animatrix_jax.data.curriculum import ClipTables, build_tables
 from animatrix_jax.data.drawing import draw_records
 from animatrix_jax.data.records import Record, Source
+from animatrix_jax.data.turns import batched
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.tags import style_cluster
 
@@ -36,24 +36,6 @@ _SHARD = 2048
 _IN_MEMORY_BYTES = 2 << 30
 _TEXTS = ("summary", "description", "style_cluster")
 _NO_SCORES = np.full(4, np.nan, np.float32)
-
-
-def fingerprint(params: Any, config: Any = None) -> str:
-    """The sha256 of an encoder: every leaf by its path, then the config.
-
-    Args:
-      params: a nested dict of arrays.
-      config: a dataclass, or anything that JSON takes; None for weights alone.
-    """
-    digest = hashlib.sha256()
-    for path, leaf in _leaves(params, ""):
-        array = np.ascontiguousarray(leaf)
-        digest.update(f"{path}:{array.dtype}:{array.shape}\n".encode())
-        digest.update(array.tobytes())
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        config = dataclasses.asdict(config)
-    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
-    return digest.hexdigest()
 
 
 def read_metadata(folder: str | os.PathLike) -> dict[str, Any] | None:
@@ -101,8 +83,13 @@ def write_latents(
     bar = tqdm.tqdm(total=count, desc="encoding clips", unit="clip", mininterval=1.0)
     writer, columns = None, []
     with bar:
-        for some in _batched(records, batch):
-            latents = _encode(encode_fn, some, batch)
+        for some in batched(records, batch):
+            latents = encode_videos(
+                encode_fn,
+                np.stack([record["video"] for record in some]),
+                batch=batch,
+                names=[record["clip_id"] for record in some],
+            )
             if writer is None:
                 metadata = {
                     "fingerprint": fingerprint,
@@ -120,6 +107,27 @@ def write_latents(
     _tables(columns).save(partial / _TABLES)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def encode_videos(
+    encode_fn: EncodeFn,
+    videos: UInt8[np.ndarray, "n t h w 3"],
+    *,
+    batch: int,
+    names: Sequence[Any] = (),
+) -> Float16[np.ndarray, "n t2 h2 w2 c"]:
+    """Latents of up to `batch` clips, by the program that is compiled for `batch`.
+
+    Raises:
+      ValueError: with the clips' `names`, if float16 does not hold the latents.
+    """
+    latents = np.asarray(encode_fn(videos[np.resize(np.arange(len(videos)), batch)]))
+    largest = float(np.abs(latents.astype(np.float32)).max())
+    if not largest < float(np.finfo(np.float16).max):
+        raise ValueError(
+            f"expected latents within float16, got {largest} in {list(names)}"
+        )
+    return latents[: len(videos)].astype(np.float16)
 
 
 class LatentSource:
@@ -225,17 +233,6 @@ def _open_writer(
     return writer
 
 
-def _encode(encode_fn: EncodeFn, records: list[Record], batch: int) -> np.ndarray:
-    """Latents [n t h w c], encoded at the one batch size that is compiled."""
-    videos = np.stack([record["video"] for record in records])
-    latents = np.asarray(encode_fn(videos[np.resize(np.arange(len(videos)), batch)]))
-    largest = float(np.abs(latents.astype(np.float32)).max())
-    if not largest < float(np.finfo(np.float16).max):
-        ids = [record["clip_id"] for record in records]
-        raise ValueError(f"expected latents within float16, got {largest} in {ids}")
-    return latents[: len(videos)].astype(np.float16)
-
-
 def _row(record: Record, latents: np.ndarray) -> Record:
     if "motion" not in record and len(record["video"]) > 1:
         measured = measures.measure(record["video"])
@@ -277,22 +274,3 @@ def _tables(columns: list[Record]) -> ClipTables:
         motion=[row["motion"] for row in columns],
         deformation=[row["deformation"] for row in columns],
     )
-
-
-def _batched(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
-    some: list[Record] = []
-    for record in records:
-        some.append(record)
-        if len(some) == size:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
-def _leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, dict):
-        for key in sorted(tree, key=str):
-            yield from _leaves(tree[key], f"{path}/{key}")
-    else:
-        yield path, tree

@@ -7,11 +7,13 @@ the weights and restored exactly, and what lets hosts split the slots of a step 
 than the clips of a data set.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
 import grain
 import numpy as np
+from jaxtyping import Int
 
 from animatrix_jax.data.batches import Batch, Batcher, DataConfig, TextEncoder
 from animatrix_jax.data.records import Source
@@ -20,9 +22,12 @@ __all__ = [
     "Batch",
     "Batcher",
     "DataConfig",
+    "EpochRows",
     "batches_of_steps",
+    "epoch_rows",
+    "held_out_rows",
+    "host_slots",
     "make_batches",
-    "shuffled",
 ]
 
 
@@ -69,10 +74,43 @@ def batches_of_steps(
     )
 
 
-def shuffled(count: int, slot: int, *, seed: int) -> tuple[int, int]:
-    """Epoch and row of the slot-th draw: every epoch takes all rows, in its own order."""
-    epoch, place = divmod(slot, count)
-    return epoch, int(_order(count, epoch, seed)[place])
+def host_slots(
+    step: int, *, size: int, host: int = 0, hosts: int = 1
+) -> Int[np.ndarray, " b"]:
+    """This host's slots of a step's batch of `size`, counted from the first step on."""
+    local = size // hosts
+    start = int(step) * size + host * local
+    return np.arange(start, start + local)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpochRows:
+    """Rows of a data set, and in which epoch each is taken."""
+
+    epochs: Int[np.ndarray, " b"]
+    rows: Int[np.ndarray, " b"]
+
+
+def epoch_rows(count: int, slots: Int[np.ndarray, " b"], *, seed: int) -> EpochRows:
+    """The rows that slots take: every epoch takes all rows, in an order of its own."""
+    epochs, places = np.divmod(slots, count)
+    rows = [
+        _order(count, epoch, seed)[place]
+        for epoch, place in zip(epochs.tolist(), places.tolist())
+    ]
+    return EpochRows(epochs=epochs, rows=np.array(rows, np.int64))
+
+
+def held_out_rows(
+    count: int, *, size: int, host: int = 0, hosts: int = 1
+) -> list[Int[np.ndarray, " b"]]:
+    """This host's rows of each held-out batch: whole batches of `size`, one at least.
+
+    Where there are fewer rows than one batch takes, they are taken again.
+    """
+    batches = max(count // size, 1)
+    rows = np.arange(batches * size) % count
+    return np.split(rows, batches * hosts)[host::hosts]
 
 
 @functools.lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ that training may ask for (none, the summary, the summary and the description), 
 text. The cache names its encoders and the state of the dataset; others are refused.
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt64
 
 from animatrix_jax.data.curriculum import ClipTables
 from animatrix_jax.data.dataset import (
@@ -67,7 +69,7 @@ class PreparedLatents:
         _check(folder, "latents", "VAE", metadata["vae"], vae)
         _check(folder, "text vectors", "text tower", metadata["text"], text)
         self._with_text = bool(text)
-        if metadata["columns"] != columns_mark(dataset):
+        if not is_of(folder, dataset):
             raise UserError(
                 f"{folder} is of another state of {dataset}: call animatrix prepare"
                 " with --checkpoint again"
@@ -87,7 +89,8 @@ class PreparedLatents:
                 f"no clip{of} with {max_tags} tags or fewer has latents: {folder}"
             )
         rows = index[self._places]
-        self._tables = ClipTables(**{name: columns[name][rows] for name in TABLES})
+        names = ("source", *TABLES)
+        self._columns = {name: columns[name][rows] for name in names}
         self._rows = open_rows(folder)
         self.text_length = int(metadata["text_length"])
 
@@ -115,7 +118,20 @@ class PreparedLatents:
 
     def tables(self, *, measured: bool = True) -> ClipTables:
         """The dataset's own columns."""
-        return self._tables
+        return ClipTables(**{name: self._columns[name] for name in TABLES})
+
+    @property
+    def file_codes(self) -> UInt64[np.ndarray, " n"]:
+        """Of the file that each clip was cut from, for data/split.py."""
+        return self._columns["source"]
+
+    def only(self, clips: Sequence[int]) -> "PreparedLatents":
+        """Some of the clips."""
+        view = copy.copy(self)
+        some = np.asarray(clips, np.int64)
+        view._places = self._places[some]
+        view._columns = {name: column[some] for name, column in self._columns.items()}
+        return view
 
 
 def cache_folder(
@@ -153,6 +169,11 @@ def columns_mark(dataset: str | os.PathLike) -> str:
     """Names the state of a dataset, by what it has and in which order."""
     data = (pathlib.Path(dataset) / COLUMNS).read_bytes()
     return hashlib.sha256(data).hexdigest()
+
+
+def is_of(folder: str | os.PathLike, dataset: str | os.PathLike) -> bool:
+    """Whether a cache is of the state that a dataset is in now."""
+    return _metadata(pathlib.Path(folder))["columns"] == columns_mark(dataset)
 
 
 def _metadata(folder: pathlib.Path) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import dataclasses
 import html
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterable, Sequence
 
 import ftfy
@@ -26,6 +25,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 from animatrix_jax.data.spiece import read_spiece
 from animatrix_jax.data.unigram import learn_pieces
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 
 PAD, EOS, UNKNOWN = 0, 1, 2
 NUM_SENTINELS = 32
@@ -192,9 +192,5 @@ def _prepare(model: tokenizers.Tokenizer) -> None:
 
 def _write(path: pathlib.Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, delete=False
-    ) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

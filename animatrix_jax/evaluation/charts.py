@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from animatrix_jax.evaluation.agreement import Interval
+from animatrix_jax.statistics import Interval
 
 Number = float | int
 

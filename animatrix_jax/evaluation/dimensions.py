@@ -20,11 +20,10 @@ Chance for tags is the most common value of each field. Intervals resample promp
 import dataclasses
 from collections.abc import Callable
 
-import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
-from animatrix_jax.evaluation.agreement import Interval, bootstrap
+from animatrix_jax.statistics import Interval, bootstrap
 
 LABELS = {
     "style_fidelity": "Style Fidelity",
@@ -48,14 +47,14 @@ class Reading:
       features: [n d] of the probe.
       motion: [n] log of the mean optical flow m(x).
       cadence: [n] share of frames that repeat the drawing before them.
-      surface: [n s] flat areas, lines and saturation.
+      finish: [n s] flat areas, lines and saturation.
     """
 
     agreement: Float[np.ndarray, "n f"]
     features: Float[np.ndarray, "n d"]
     motion: Float[np.ndarray, " n"]
     cadence: Float[np.ndarray, " n"]
-    surface: Float[np.ndarray, "n s"]
+    finish: Float[np.ndarray, "n s"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -153,36 +152,6 @@ def closeness(value: float, *, chance: float, real: float, span: float = 1e-6) -
     return float(np.clip((value - chance) / max(real - chance, span), 0.0, 1.0))
 
 
-def read_surface(video: UInt8[np.ndarray, "t h w 3"]) -> Float[np.ndarray, "3"]:
-    """Share of flat pixels, share of line pixels, and mean saturation of a clip."""
-    flat, line, colour = [], [], []
-    for frame in video[:: max(len(video) // 6, 1)]:
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        step = np.hypot(
-            cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
-        )
-        around = cv2.blur(grey, (5, 5))
-        flat.append(np.mean(step < 24.0))
-        line.append(np.mean((around - grey > 20.0) & (step > 60.0)))
-        colour.append(cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)[..., 1].mean() / 255.0)
-    return np.array([np.mean(flat), np.mean(line), np.mean(colour)])
-
-
-def blur(videos: UInt8[np.ndarray, "n t h w 3"]) -> UInt8[np.ndarray, "n t h w 3"]:
-    """Every frame at a quarter of its size and back: colours stay, drawing goes."""
-    height, width = videos.shape[2:4]
-    small = (max(width // 4, 1), max(height // 4, 1))
-    frames = [
-        cv2.resize(
-            cv2.resize(frame, small, interpolation=cv2.INTER_AREA),
-            (width, height),
-            interpolation=cv2.INTER_LINEAR,
-        )
-        for frame in videos.reshape(-1, height, width, 3)
-    ]
-    return np.stack(frames).reshape(videos.shape)
-
-
 def majority_agreement(
     truth: Bool[np.ndarray, "n v"], membership: Bool[np.ndarray, "f v"]
 ) -> Float[np.ndarray, "n f"]:
@@ -266,7 +235,7 @@ def _parts(e: Evidence) -> dict[str, dict[str, tuple[float, Part]]]:
         },
         "anime_aesthetic": {
             "distribution": (0.5, frechet),
-            "flats and lines": (0.5, nearness(lambda r: r.surface, "blurred")),
+            "flats and lines": (0.5, nearness(lambda r: r.finish, "blurred")),
         },
     }
 

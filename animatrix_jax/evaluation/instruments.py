@@ -11,17 +11,23 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float, UInt8
 
+from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.data.batches import stack_tags
 from animatrix_jax.data.measures import measure
+from animatrix_jax.data.turns import full_turns
 from animatrix_jax.errors import UserError
-from animatrix_jax.evaluation import dimensions
-from animatrix_jax.evaluation.dimensions import Evidence, Reading
+from animatrix_jax.evaluation.dimensions import (
+    Evidence,
+    Reading,
+    majority_agreement,
+)
 from animatrix_jax.evaluation.probes import Probe, ProbeConfig
 from animatrix_jax.evaluation.suite import Suite
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
@@ -47,6 +53,11 @@ def probe_config(model: dict) -> ProbeConfig:
         **{name: model[name] for name in ("frames", "height", "width")},
         **model.get("probe", {}),
     )
+
+
+def drawn_fields() -> FieldTable:
+    """The table of every field that Cel World draws: what a probe learns to read."""
+    return FieldTable.of(load_taxonomy(), tuple(WEIGHTS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,7 +103,7 @@ class ProbeReader:
         return cls(
             config=probe_config(component.config["model"]),
             params=component.params,
-            table=FieldTable.drawn(),
+            table=drawn_fields(),
             source=component.source,
         )
 
@@ -122,15 +133,13 @@ class ProbeReader:
         """
         self.check(*videos.shape[1:4])
         read, features = [], []
-        for start in range(0, len(videos), self.batch):
-            rows = np.minimum(np.arange(start, start + self.batch), len(videos) - 1)
-            kept = len(videos) - start
+        for rows in full_turns(len(videos), self.batch):
             flags, vectors = self._program(self.params, videos[rows])
-            read.append(np.asarray(flags)[:kept])
-            features.append(np.asarray(vectors)[:kept])
+            read.append(np.asarray(flags))
+            features.append(np.asarray(vectors))
         return ProbeReadings(
-            read=np.concatenate(read),
-            features=np.concatenate(features).astype(np.float64),
+            read=np.concatenate(read)[: len(videos)],
+            features=np.concatenate(features)[: len(videos)].astype(np.float64),
         )
 
     @functools.cached_property
@@ -159,6 +168,36 @@ def agreement_with(
     return np.where(np.asarray(stated_fields(truth, table=table)), agreement, np.nan)
 
 
+def read_finish(video: UInt8[np.ndarray, "t h w 3"]) -> Float[np.ndarray, "3"]:
+    """Share of flat pixels, share of line pixels, and mean saturation of a clip."""
+    flat, line, colour = [], [], []
+    for frame in video[:: max(len(video) // 6, 1)]:
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        step = np.hypot(
+            cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+        )
+        around = cv2.blur(grey, (5, 5))
+        flat.append(np.mean(step < 24.0))
+        line.append(np.mean((around - grey > 20.0) & (step > 60.0)))
+        colour.append(cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)[..., 1].mean() / 255.0)
+    return np.array([np.mean(flat), np.mean(line), np.mean(colour)])
+
+
+def blur(videos: UInt8[np.ndarray, "n t h w 3"]) -> UInt8[np.ndarray, "n t h w 3"]:
+    """Every frame at a quarter of its size and back: colours stay, drawing goes."""
+    height, width = videos.shape[2:4]
+    small = (max(width // 4, 1), max(height // 4, 1))
+    frames = [
+        cv2.resize(
+            cv2.resize(frame, small, interpolation=cv2.INTER_AREA),
+            (width, height),
+            interpolation=cv2.INTER_LINEAR,
+        )
+        for frame in videos.reshape(-1, height, width, 3)
+    ]
+    return np.stack(frames).reshape(videos.shape)
+
+
 def read_clips(
     videos: UInt8[np.ndarray, "n t h w 3"],
     truth: Bool[np.ndarray, "n v"],
@@ -174,7 +213,7 @@ def read_clips(
         # The offset keeps still clips finite.
         motion=np.log(np.array([m.motion for m in measures]) + 1e-3),
         cadence=np.array([m.repeated for m in measures]),
-        surface=np.stack([dimensions.read_surface(video) for video in videos]),
+        finish=np.stack([read_finish(video) for video in videos]),
     )
 
 
@@ -197,8 +236,8 @@ def collect(
         sample=read(samples),
         real=read(suite.real),
         twin=read(suite.twin),
-        blurred=read(dimensions.blur(suite.real)),
-        majority=dimensions.majority_agreement(truth, reader.table.membership),
+        blurred=read(blur(suite.real)),
+        majority=majority_agreement(truth, reader.table.membership),
         judge=judge,
         judge_real=judge_real,
     )

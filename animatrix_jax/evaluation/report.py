@@ -21,6 +21,7 @@ from PIL import Image
 
 from animatrix_jax.evaluation import charts
 from animatrix_jax.evaluation.dimensions import LABELS, Dimension
+from animatrix_jax.files import replacing
 
 _FOLDER = pathlib.Path(__file__).parent
 # Up to this many pixels a side clips are pixel art: lossless, and scaled up crisply.
@@ -123,9 +124,8 @@ def write_report(path: pathlib.Path, report: Report) -> None:
     }
     # One pass, so that no value is taken for a part of the page's frame.
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], page)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def animation(

@@ -33,10 +33,13 @@ from animatrix_jax.evaluation.report import (
     write_report,
 )
 from animatrix_jax.evaluation.suite import Suite, held_out_suite
+from animatrix_jax.files import replacing
 from animatrix_jax.judge.model import HEADS
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
+from animatrix_jax.sampling.sampler import SamplerConfig
 from animatrix_jax.training.config import SourceConfig
 from animatrix_jax.training.weights import STAGE_ORDER, load_component
 from animatrix_jax.training.writers import read_metrics
@@ -95,7 +98,15 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
         width=preset.width,
         odds=_odds(request),
     )
-    latents = _sample(pipeline, suite, request)
+    sampler = pipeline.sampler_config(GenerateRequest(steps=request.steps))
+    with tqdm(total=request.prompts, desc="sampling", unit="clip") as bar:
+        latents = pipeline.sample_latents_for(
+            [prompt.tags for prompt in suite.prompts],
+            [prompt.text for prompt in suite.prompts],
+            seed=request.seed,
+            config=sampler,
+            progress=bar.update,
+        )
     videos = pipeline.decode(latents)
     judge, judge_real = None, None
     if scorer is not None:
@@ -117,7 +128,6 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
             }
         )
     stages = read_stages(pathlib.Path(request.checkpoint))
-    sampler = pipeline.sampler_config(GenerateRequest(steps=request.steps))
     evaluation = {
         "dimensions": {d.name: _dimension_json(d) for d in dimensions},
         "fields": {row.key: _field_json(row) for row in rows},
@@ -134,7 +144,9 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
         "samples": records,
         "evaluation": evaluation,
     }
-    _write_json(request.out / "summary.json", summary)
+    with replacing(request.out / "summary.json") as partial:
+        text = json.dumps(summary, indent=1, ensure_ascii=False)
+        partial.write_text(text, encoding="utf-8")
     write_report(
         request.out / "report.html",
         Report(
@@ -205,26 +217,6 @@ def _scorer(checkpoint: str) -> Scorer | None:
         return None
 
 
-def _sample(pipeline: Pipeline, suite: Suite, request: EvaluationRequest) -> np.ndarray:
-    config = pipeline.sampler_config(GenerateRequest(steps=request.steps))
-    parts = []
-    turn = pipeline.max_batch
-    with tqdm(total=request.prompts, desc="sampling", unit="clip") as bar:
-        for start in range(0, request.prompts, turn):
-            some = suite.prompts[start : start + turn]
-            parts.append(
-                pipeline.sample_latents_for(
-                    [prompt.tags for prompt in some],
-                    [prompt.text for prompt in some],
-                    seed=request.seed,
-                    config=config,
-                    first_index=start,
-                )
-            )
-            bar.update(len(some))
-    return np.concatenate(parts)
-
-
 def encode_clips(pipeline: Pipeline, videos: np.ndarray) -> np.ndarray:
     """Latents [n t h w c] of clips, one by one."""
     clips = [pipeline.encode_frames(video[None]) for video in videos]
@@ -250,7 +242,7 @@ def _cards(videos: np.ndarray, suite: Suite, reader: ProbeReader) -> list[ClipCa
 def _dimension_json(dimension: Dimension) -> dict[str, Any]:
     return {
         "label": LABELS[dimension.name],
-        **{k: round(v, 4) for k, v in dataclasses.asdict(dimension.score).items()},
+        **dimension.score.rounded(),
         "parts": {name: round(value, 4) for name, value in dimension.parts.items()},
     }
 
@@ -279,8 +271,10 @@ def _preference_change(run: pathlib.Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def _facts(pipeline: Pipeline, request: EvaluationRequest, sampler: Any) -> list[str]:
-    preset = pipeline.preset
+def _facts(
+    pipeline: Pipeline, request: EvaluationRequest, sampler: SamplerConfig
+) -> list[str]:
+    preset, guidance = pipeline.preset, sampler.guidance
     count = sum(leaf.size for leaf in jax.tree.leaves(pipeline.params["generator"]))
     return [
         f"{count / 1e6:.1f}M parameters" if count < 1e9 else f"{count / 1e9:.1f}B",
@@ -290,8 +284,8 @@ def _facts(pipeline: Pipeline, request: EvaluationRequest, sampler: Any) -> list
         ),
         f"{request.prompts} prompts",
         (
-            f"{sampler.steps} steps, guidance {sampler.guidance_text:g} (text) and "
-            f"{sampler.guidance_tag:g} (tags), {sampler.order.replace('_', ' ')}"
+            f"{sampler.steps} steps, guidance {guidance.text:g} (text) and "
+            f"{guidance.tag:g} (tags), {guidance.order.replace('_', ' ')}"
         ),
     ]
 
@@ -331,10 +325,3 @@ def _configs(
         config.pop("model", None)
         configs[f"stage {name}"] = config
     return configs
-
-
-def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -13,24 +13,24 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array
 
-from animatrix_jax.evaluation.instruments import probe_config
+from animatrix_jax.evaluation.instruments import drawn_fields, probe_config
 from animatrix_jax.evaluation.probes import Probe
 from animatrix_jax.judge.stages import whole_videos
 from animatrix_jax.models.functional import Params, bind, init_params
-from animatrix_jax.objectives.fields import FieldTable, field_loss, truth_matrix
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.objectives.fields import field_loss, truth_matrix
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
 
-class ProbeStage:
+class ProbeStage(Stage):
     """The probe on pixels and tags."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
         self.name = "probe"
         self._towers = Towers(config, workdir=workdir)
         self._probe = probe_config(config.model.to_dict())
-        self._table = FieldTable.drawn()
+        self._table = drawn_fields()
         self._clips = Clips(
             whole_videos(config),
             workdir=workdir,

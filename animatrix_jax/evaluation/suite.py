@@ -13,11 +13,8 @@ from jaxtyping import UInt8
 from animatrix_jax.cels import spec as cels_spec
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data import seeds
 from animatrix_jax.knowledge.tags import Tag
-
-# The suite's own worlds: test clips, and twins drawn from yet other seeds.
-_SEED = 2605
-_TWIN_SEED = 3652
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +41,7 @@ def held_out_suite(
     frames: int,
     height: int,
     width: int,
-    seed: int = _SEED,
+    seed: int = seeds.SUITE,
     odds: str = "broad",
     held_out: bool = False,
 ) -> Suite:
@@ -72,7 +69,7 @@ def held_out_suite(
         prompts.append(Prompt(index=index, text=clip.summary, tags=clip.tags))
         real.append(clip.video)
         other = cels_spec.draw_spec(
-            seed=_TWIN_SEED,
+            seed=seeds.TWINS,
             index=index,
             split="test",
             frames=frames,

@@ -4,16 +4,16 @@
 
 a line a pair, as the page saves them (page.py); null where a person cannot say. Files
 of several people may be joined end to end: a pair goes by most of its votes, and by
-nobody where they are even. How often the judge agrees comes with the score interval of
-Wilson (1927) over pairs. It takes them as independent; those of one prompt share clips,
-so that it is rather too narrow.
+nobody where they are even. How often the judge agrees comes with Wilson's interval over
+pairs. It takes them as independent; those of one prompt share clips, so that it is rather
+too narrow. How far people agree among themselves is Krippendorff's alpha over the pairs
+that have two votes or more: 1 is always, 0 as often as chance; who cannot say has no vote.
 """
 
 import collections
 import dataclasses
 import hashlib
 import json
-import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -23,19 +23,9 @@ from absl import logging
 from jaxtyping import Float
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.judge.pairs import PairSet, PairTable, Told, make_table
+from animatrix_jax.judge.pairs import PairLines, PairSet, PairTable, make_table
 from animatrix_jax.judge.scoring import composite
-
-_Z = 1.959964  # of 95%
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Share:
-    """A share of some cases, with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
+from animatrix_jax.statistics import Interval, krippendorff_alpha, wilson
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,11 +37,13 @@ class Decided:
         loser, below zero where the judge took the other.
       answers: how many were read.
       undecided: pairs on which nobody could say, or votes are even.
+      alpha: how far people agree among themselves; None where no pair has two votes.
     """
 
     table: PairTable
     answers: int
     undecided: int
+    alpha: float | None = None
 
     @property
     def agreed(self) -> int:
@@ -59,20 +51,20 @@ class Decided:
         return int((self.table.gap > 0).sum())
 
     @property
-    def agreement(self) -> Share | None:
+    def agreement(self) -> Interval | None:
         """The share of those; None without any pair."""
         return wilson(self.agreed, len(self.table)) if len(self.table) else None
 
     def report(self) -> dict[str, Any]:
         """The same, for a JSON file."""
         share = self.agreement
-        shown = share and {k: round(v, 4) for k, v in vars(share).items()}
         return {
             "answers": self.answers,
             "decided": len(self.table),
             "undecided": self.undecided,
             "judge_agrees": self.agreed,
-            "agreement": shown,
+            "agreement": share and share.rounded(),
+            "people_alpha": None if self.alpha is None else round(self.alpha, 4),
         }
 
     def __str__(self) -> str:
@@ -85,28 +77,22 @@ class Decided:
                 f"; the judge agrees on {self.agreed} of {len(self.table)}, "
                 f"{share.value:.0%} (95% interval {share.low:.0%} to {share.high:.0%})"
             )
+        if self.alpha is not None:
+            text += f"; people among themselves: Krippendorff's alpha {self.alpha:.2f}"
         return text
-
-
-def wilson(hits: int, count: int) -> Share:
-    """The share `hits / count` with Wilson's score interval of 95%."""
-    share, spread = hits / count, _Z**2 / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    return Share(value=share, low=max(middle - half, 0), high=min(middle + half, 1))
 
 
 def read_answers(
     path: pathlib.Path,
     *,
-    told: Told,
+    lines: PairLines,
     scores: Float[np.ndarray, "p n 4"] | Sequence[Float[np.ndarray, "_ 4"]],
 ) -> Decided:
     """Reads answers on the clips that are compared now.
 
     Args:
       path: JSON lines.
-      told: what the clips are called, and what they were asked to be.
+      lines: what the clips are called, and what they were asked to be.
       scores: the judge's, of the candidates of each prompt, not clipped.
 
     Raises:
@@ -114,16 +100,16 @@ def read_answers(
         there, or was rated under another prompt or other tags.
     """
     places = {
-        told.name(prompt, clip): (prompt, clip)
+        lines.name(prompt, clip): (prompt, clip)
         for prompt, heads in enumerate(scores)
         for clip in range(len(heads))
     }
     votes: dict[tuple[int, int, int], collections.Counter] = {}
-    lines = _lines(path)
-    for number, line in lines:
+    written = _lines(path)
+    for number, line in written:
         try:
             answer = _answer(line)
-            pair = _pair(answer, places, told)
+            pair = _pair(answer, places, lines)
         except UserError as error:
             raise UserError(f"{path}:{number}: {error}") from None
         prefers = answer["people_prefer"]
@@ -136,7 +122,10 @@ def read_answers(
             total = composite(np.asarray(scores[prompt]))
             rows.append((prompt, winner, loser, float(total[winner] - total[loser])))
     return Decided(
-        table=make_table(rows), answers=len(lines), undecided=len(votes) - len(rows)
+        table=make_table(rows),
+        answers=len(written),
+        undecided=len(votes) - len(rows),
+        alpha=_alpha([(found[a], found[b]) for (_, a, b), found in votes.items()]),
     )
 
 
@@ -152,8 +141,8 @@ def with_answers(pairs: PairSet, path: pathlib.Path) -> PairSet:
     Raises:
       UserError: as read_answers does.
     """
-    told = Told(texts=pairs.texts, tags=pairs.tags, name=pairs.clip_name)
-    decided = read_answers(path, told=told, scores=pairs.scores)
+    lines = PairLines(texts=pairs.texts, tags=pairs.tags, name=pairs.clip_name)
+    decided = read_answers(path, lines=lines, scores=pairs.scores)
     logging.info("%s: %s", path, decided)
     people, held_out = decided.table, pairs.held_out
     apart = np.setdiff1d(held_out.prompt, pairs.train.prompt)
@@ -178,6 +167,19 @@ def with_answers(pairs: PairSet, path: pathlib.Path) -> PairSet:
             "people_agreed": decided.agreed,
         },
     )
+
+
+def _alpha(votes: Sequence[tuple[int, int]]) -> float | None:
+    """Krippendorff's alpha of the votes for either clip of each pair."""
+    several = [found for found in votes if sum(found) > 1]
+    if not several:
+        return None
+    ratings = np.full((max(map(sum, several)), len(several)), np.nan)
+    for pair, (first, second) in enumerate(several):
+        ratings[: first + second, pair] = [0.0] * first + [1.0] * second
+    # Which clip is called the first means nothing: each pair counts in both orders.
+    both = np.concatenate([ratings, 1.0 - ratings], axis=1)
+    return krippendorff_alpha(both, level="nominal")
 
 
 def _lines(path: pathlib.Path) -> list[tuple[int, str]]:
@@ -210,7 +212,7 @@ def _answer(text: str) -> dict[str, Any]:
 
 
 def _pair(
-    answer: dict[str, Any], places: dict[str, tuple[int, int]], told: Told
+    answer: dict[str, Any], places: dict[str, tuple[int, int]], lines: PairLines
 ) -> tuple[int, int, int]:
     """Prompt and candidates of an answer."""
     names = answer["clips"]
@@ -222,7 +224,7 @@ def _pair(
     (prompt, a), (other, b) = (places[name] for name in names)
     if prompt != other:
         raise UserError(f"{names[0]!a} and {names[1]!a} have two prompts")
-    for name, value in told.asked(prompt).items():
+    for name, value in lines.asked(prompt).items():
         if name in answer and answer[name] != value:
             raise UserError(
                 f"the pair was rated under {name} {answer[name]!r}, now {value!r}"

@@ -16,23 +16,24 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.measures import measure
 from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import write_lines
 from animatrix_jax.judge.page import write_page
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
+    PairLines,
     PairSet,
     RankedPairs,
-    Told,
     rank_pairs,
     split_held_out,
-    write_lines,
 )
 from animatrix_jax.judge.prompts import Prompts
 from animatrix_jax.judge.scoring import SCALE, Scorer, composite, rejected
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 
 
 def candidate_pairs(
@@ -130,22 +131,14 @@ def _sample(
     sampler = pipeline.sampler_config(request)
     # Candidate-major: the first candidates of all prompts have noise 0, 1, 2, ...
     rows = np.tile(np.arange(len(texts)), candidates)
-    turn = pipeline.max_batch
-    parts = []
     with tqdm(total=len(rows), desc="candidates", unit="clip", mininterval=1.0) as bar:
-        for start in range(0, len(rows), turn):
-            some = rows[start : start + turn]
-            parts.append(
-                pipeline.sample_latents_for(
-                    [tags[i] for i in some],
-                    [texts[i] for i in some],
-                    seed=seed,
-                    config=sampler,
-                    first_index=start,
-                )
-            )
-            bar.update(len(some))
-    latents = np.concatenate(parts)
+        latents = pipeline.sample_latents_for(
+            [tags[i] for i in rows],
+            [texts[i] for i in rows],
+            seed=seed,
+            config=sampler,
+            progress=bar.update,
+        )
     latents = latents.reshape(candidates, len(texts), *latents.shape[1:])
     return latents.swapaxes(0, 1)
 
@@ -212,8 +205,8 @@ def _write_aside(
         write_video(folder / name, video, fps)
         return name
 
-    told = Told(texts=pairs.texts, tags=pairs.tags, name=written)
-    lines = list(told.aside(ranked.aside))
+    said = PairLines(texts=pairs.texts, tags=pairs.tags, name=written)
+    lines = list(said.aside(ranked.aside))
     write_lines(folder / "aside.jsonl", lines)
     write_page(folder / "aside.html", lines, clips=folder)
     logging.info("%s: %d pairs for people", folder / "aside.html", len(lines))

@@ -27,9 +27,9 @@ from animatrix_jax.errors import UserError
 from animatrix_jax.judge.model import HEADS
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
+    PairLines,
     PairTable,
     RankedPairs,
-    Told,
     rank_pairs,
 )
 from animatrix_jax.judge.scoring import SCALE, Scorer, composite, rejected
@@ -278,14 +278,14 @@ class ClipPairs:
         judged = self.ranked.train
         if people is not None:
             judged = judged.take(~judged.among(people))
-        yield from self.told.decided(judged)
-        for line in self.told.decided(people) if people is not None else ():
+        yield from self.lines.decided(judged)
+        for line in self.lines.decided(people) if people is not None else ():
             yield line | {"by": "people"}
 
     @property
-    def told(self) -> Told:
+    def lines(self) -> PairLines:
         """What the files of pairs say."""
-        return Told(
+        return PairLines(
             texts=[group[0].summary for group in self.prompts],
             tags=[group[0].tags for group in self.prompts],
             name=lambda prompt, clip: self.prompts[prompt][clip].name,

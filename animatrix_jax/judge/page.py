@@ -15,6 +15,7 @@ import urllib.parse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from animatrix_jax.files import replacing
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -29,7 +30,7 @@ def write_page(
 
     Args:
       path: of the page; answers are kept in the browser by what its pairs are.
-      lines: of pairs, as `pairs.Told.aside` has them.
+      lines: of pairs, as `pairs.PairLines.aside` has them.
       clips: the folder that the names of clips are paths in.
     """
     lines = [{name: line[name] for name in _ASKED} for line in lines]
@@ -55,9 +56,8 @@ def write_page(
     # One pass, so that no value is taken for a part of the page's frame.
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], page)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def _source(name: str, clips: pathlib.Path, page: pathlib.Path) -> str:

@@ -12,15 +12,15 @@ judge knows least. (AniMatrix: "experts label the closest 30%".)
 import dataclasses
 import itertools
 import json
-import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from animatrix_jax.errors import UserError, check_range
+from animatrix_jax.files import replacing
 from animatrix_jax.judge.scoring import REJECT_BELOW, composite, rejected
 
 _ARRAYS = ("latents", "scores", "deformation", "motion")
@@ -219,9 +219,8 @@ class PairSet:
             table = dataclasses.asdict(getattr(self, name))
             arrays |= {f"{name}_{column}": value for column, value in table.items()}
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
-        np.savez(temporary, **arrays)
-        temporary.replace(path)
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "PairSet":
@@ -267,8 +266,8 @@ def split_held_out(table: PairTable, *, prompts: int, share: float) -> list[Pair
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Told:
-    """What files of pairs say of prompts and clips.
+class PairLines:
+    """The lines of files of pairs: what is said there of prompts and clips.
 
     Attributes:
       texts, tags: of each prompt.
@@ -302,16 +301,6 @@ class Told:
     def asked(self, prompt: int) -> dict[str, Any]:
         """What a prompt's clips were asked to be."""
         return {"prompt": self.texts[prompt], "tags": list(self.tags[prompt])}
-
-
-def write_lines(path: pathlib.Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Writes JSON lines, the file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    # A file's name need not be UTF-8.
-    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
-    temporary.replace(path)
 
 
 def make_table(rows: Sequence[tuple[int, int, int, float]]) -> PairTable:

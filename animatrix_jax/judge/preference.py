@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Array
 
 from animatrix_jax.data.batches import stack_tags
-from animatrix_jax.data.latents import fingerprint
-from animatrix_jax.data.pipeline import batches_of_steps, shuffled
+from animatrix_jax.data.fingerprint import fingerprint
+from animatrix_jax.data.pipeline import batches_of_steps, epoch_rows, host_slots
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.answers import with_answers
 from animatrix_jax.judge.candidates import before_and_after, candidate_pairs
@@ -49,7 +49,7 @@ from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.programs import clip_noise
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.lazy import loaded
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
@@ -57,7 +57,7 @@ from animatrix_jax.training.stages.towers import Towers
 _NOISE_SEED = 5_000_011
 
 
-class PreferenceStage:
+class PreferenceStage(Stage):
     """The generator by Diffusion-DPO on the judge's pairs."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
@@ -177,6 +177,9 @@ class PreferenceStage:
 
     def counts(self) -> dict[str, int]:
         return self.pairs.counts
+
+    def sampled(self) -> str | None:
+        return self._trained
 
     def finish(self, params: Params, folder: pathlib.Path) -> None:
         """Samples the same prompts again, and writes what changed to change.json."""
@@ -322,17 +325,13 @@ class PreferenceStage:
         """This host's pairs of a step: epoch after epoch, each in an order of its own."""
         host, hosts = distributed.batch_share()
         size = self._batch_config.size
-        local = size // hosts
-        start = int(step) * size + host * local
-        slots = range(start, start + local)
-        count, seed = len(table), self._seed
-        drawn = np.array([shuffled(count, slot, seed=seed) for slot in slots])
-        epochs, rows = drawn.T
-        batch = self._rows(table, rows) | {"clip_id": rows.astype(np.int64)}
+        slots = host_slots(step, size=size, host=host, hosts=hosts)
+        taken = epoch_rows(len(table), slots, seed=self._seed)
+        batch = self._rows(table, taken.rows) | {"clip_id": taken.rows}
         if not self._draws:
             return batch
         first = len(self.pairs.train) if table is self.pairs.held_out else 0
-        return batch | self.reference.take(first + rows, epochs)
+        return batch | self.reference.take(first + taken.rows, taken.epochs)
 
     def _rows(self, table: PairTable, rows: np.ndarray) -> Batch:
         """Some pairs of a table under their prompts."""

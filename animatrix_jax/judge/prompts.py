@@ -12,10 +12,9 @@ import json
 import numpy as np
 
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data import seeds
 from animatrix_jax.data.records import Source
 from animatrix_jax.errors import UserError
-
-WORLD_SEED = 4_000_003
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class Prompts:
 
 def world_prompts(count: int, *, frames: int, odds: str, seed: int) -> Prompts:
     """What `count` clips of a world of their own say."""
-    world = CelWorld(seed=WORLD_SEED + seed, size=count, frames=frames, odds=odds)
+    world = CelWorld(seed=seeds.CANDIDATES + seed, size=count, frames=frames, odds=odds)
     return Prompts(
         texts=tuple(world.narrative(i).summary for i in range(count)),
         tags=tuple(tuple(world.spec(i).tags) for i in range(count)),

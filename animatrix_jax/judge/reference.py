@@ -13,7 +13,6 @@ pair p has draw (epoch + p) mod K, and after K epochs it has had each once.
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Callable
 
@@ -22,7 +21,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
+from animatrix_jax.data.turns import full_turns
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 from animatrix_jax.objectives.flow_matching import FlowConfig, sample_sigma
 from animatrix_jax.objectives.preference import PairErrors
 from animatrix_jax.training.stage import Batch
@@ -61,9 +62,8 @@ class ReferenceErrors:
         path.parent.mkdir(parents=True, exist_ok=True)
         header = np.frombuffer(json.dumps(self.made_from).encode(), np.uint8)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
-        np.savez(temporary, header=header, **arrays)
-        temporary.replace(path)
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, header=header, **arrays)
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "ReferenceErrors":
@@ -130,17 +130,16 @@ def reference_errors(
         return found
     sigma = draw_levels(pairs, draws, flow=flow, seed=seed)
     errors = np.zeros((2, pairs, draws), np.float32)
+    total = pairs * draws
     with tqdm(
-        total=errors[0].size, desc="reference errors", unit="draw", mininterval=1.0
+        total=total, desc="reference errors", unit="draw", mininterval=1.0
     ) as bar:
-        for start in range(0, errors[0].size, size):
-            # The last turn is filled up with its own last draw: one shape, one program.
-            numbers = np.minimum(np.arange(start, start + size), errors[0].size - 1)
+        for numbers in full_turns(total, size):
             rows, turn = np.divmod(numbers, draws)
             found = evaluate(rows, draw_of(sigma, rows, turn))
             errors[0, rows, turn] = found.winner
             errors[1, rows, turn] = found.loser
-            bar.update(min(size, errors[0].size - start))
+            bar.update(min(size, total - bar.n))
     made = ReferenceErrors(
         sigma=sigma, winner=errors[0], loser=errors[1], made_from=made_from
     )

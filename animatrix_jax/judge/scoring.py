@@ -19,6 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from animatrix_jax.data.batches import stack_tags
+from animatrix_jax.data.turns import full_turns
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.model import Judge, JudgeConfig
 from animatrix_jax.models.config import DiTConfig, TagEncoderConfig, from_dict
@@ -88,16 +89,14 @@ class Scorer:
             raise ValueError(f"expected {len(latents)} lists of tags, got {len(tags)}")
         ids = stack_tags([tuple(clip) for clip in tags])
         scores = []
-        for start in range(0, len(latents), self.batch):
-            # The last batch is filled up with its own last clip: one shape, one program.
-            rows = np.minimum(np.arange(start, start + self.batch), len(latents) - 1)
+        for rows in full_turns(len(latents), self.batch):
             part = self._program(
                 self.params,
                 jnp.asarray(latents)[rows],
                 {name: jnp.asarray(value[rows]) for name, value in ids.items()},
             )
-            scores.append(np.asarray(part)[: len(latents) - start])
-        whole = np.concatenate(scores)
+            scores.append(np.asarray(part))
+        whole = np.concatenate(scores)[: len(latents)]
         return np.clip(whole, *SCALE) if clip else whole
 
     @functools.cached_property

@@ -22,7 +22,7 @@ from animatrix_jax.knowledge.corruption import CorruptionConfig
 from animatrix_jax.models.functional import Params, bind, init_params
 from animatrix_jax.objectives.reward import RewardConfig, reward_loss
 from animatrix_jax.training.config import section
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
@@ -48,7 +48,7 @@ def whole_videos(config: Any) -> Any:
     return config
 
 
-class JudgeStage:
+class JudgeStage(Stage):
     """The reward model on clips with known defects, or with people's scores."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):

@@ -48,9 +48,3 @@ def encode_tags(
         fields[position], values[position] = field.index, value.index
     mask = np.arange(max_tags) < len(tags)
     return TagIds(fields=fields, values=values, mask=mask)
-
-
-def decode_tags(ids: TagIds, taxonomy: Taxonomy | None = None) -> tuple[Tag, ...]:
-    """The tags that `ids` stand for, in their order."""
-    taxonomy = load_taxonomy() if taxonomy is None else taxonomy
-    return tuple(taxonomy.by_index[int(i)].tag for i in ids.values[ids.mask])

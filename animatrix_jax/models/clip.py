@@ -24,9 +24,8 @@ from animatrix_jax.models.layers import (
     Linear,
     gelu_exact,
     normal_002,
-    scan_layers,
-    stack,
 )
+from animatrix_jax.models.stacking import scan_layers, stack
 
 # Of the pictures that CLIP was trained on.
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)

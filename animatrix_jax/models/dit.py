@@ -33,11 +33,10 @@ from animatrix_jax.models.layers import (
     layer_norm,
     modulate,
     normal_002,
-    scan_layers,
-    stack,
     zeros,
 )
 from animatrix_jax.models.rope import rotary_table
+from animatrix_jax.models.stacking import scan_layers, stack
 from animatrix_jax.parallel.mesh import constrain
 
 # Of the image embedding's two norms; the blocks' is a field of the config.

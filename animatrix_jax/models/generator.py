@@ -23,7 +23,8 @@ from animatrix_jax.models.blocks import TagModulation
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.config import DiTConfig, TagEncoderConfig
 from animatrix_jax.models.dit import DiT, TagInjection
-from animatrix_jax.models.layers import Linear, normal_002, stack
+from animatrix_jax.models.layers import Linear, normal_002
+from animatrix_jax.models.stacking import stack
 from animatrix_jax.models.tag_encoder import TagEncoder
 
 

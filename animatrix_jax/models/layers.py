@@ -1,25 +1,21 @@
-"""Layers that every network here is made of: linear, norms, MLP, and stacking.
+"""Layers that every network here is made of: linear, norms, MLP.
 
 A layer computes in the dtype of its input and keeps its parameters in fp32; norms
-compute in fp32 whatever comes. `stack` gives a module whose every parameter has a
-leading layer axis, and `scan_layers` runs it with one compiled body, unless it is small.
+compute in fp32 whatever comes. Layers are stacked by stacking.py.
 """
 
-import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
 from jax import lax
 from jax import numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from animatrix_jax.models.config import Remat
-from animatrix_jax.parallel.attention import ATTENTION_OUTPUT
+from animatrix_jax.models.cpu_gradients import matmul, spread
+from animatrix_jax.models.stacking import PRODUCT
 from animatrix_jax.parallel.mesh import clips_a_device, platform
 from animatrix_jax.parallel.sharding import gathered
 
@@ -27,23 +23,6 @@ Initializer = Callable[..., Array]
 
 # How devices share a matrix: its outputs over "tensor", or its inputs.
 COLUMNS, ROWS = ("fsdp", "tensor"), ("tensor", "fsdp")
-
-# Stacks of fewer parameters are unrolled: on a CPU the loop around them, which copies what
-# the backward pass needs, takes a fifth of a step of pico.
-_UNROLLED = 40_000_000
-
-_LAYER_INPUT, _PRODUCT = "layer_input", "product"
-_POLICIES = {
-    "block": None,
-    "attention": jax.checkpoint_policies.save_only_these_names(ATTENTION_OUTPUT),
-    "dots": jax.checkpoint_policies.save_only_these_names(_PRODUCT, ATTENTION_OUTPUT),
-    "offload": jax.checkpoint_policies.save_and_offload_only_these_names(
-        names_which_can_be_saved=[],
-        names_which_can_be_offloaded=[_LAYER_INPUT],
-        offload_src="device",
-        offload_dst="pinned_host",
-    ),
-}
 
 xavier_uniform = nnx.initializers.xavier_uniform()
 normal_002 = nnx.initializers.normal(0.02)
@@ -73,7 +52,7 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((out_dim,))) if bias else None
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
-        y = checkpoint_name(matmul(x, self._whole(x.dtype)), _PRODUCT)
+        y = checkpoint_name(matmul(x, self._whole(x.dtype)), PRODUCT)
         return y if self.bias is None else y + spread(self.bias[...].astype(x.dtype), y)
 
     def gated(
@@ -107,7 +86,7 @@ class Linear(nnx.Module):
         y = matmul(x, self._whole(x.dtype)).reshape(*x.shape[:2], *shape)
         if platform() == "tpu":
             y = lax.optimization_barrier(y)
-        y = checkpoint_name(y, _PRODUCT)
+        y = checkpoint_name(y, PRODUCT)
         if self.bias is None:
             return y
         return y + spread(self.bias[...].reshape(shape).astype(x.dtype), y)
@@ -116,90 +95,11 @@ class Linear(nnx.Module):
         return gathered(jnp.asarray(self.kernel[...], dtype), self.split)
 
 
-def matmul(
-    x: Float[Array, "... i"], kernel: Float[Array, "i o"]
-) -> Float[Array, "... o"]:
-    """`x @ kernel`, with a gradient of its own on a CPU."""
-    return _narrow_matmul(x, kernel) if platform() == "cpu" else x @ kernel
-
-
-@jax.custom_vjp
-def _narrow_matmul(x: Array, kernel: Array) -> Array:
-    """One of x and dy must lie transposed for dkernel = x^T dy, which takes a copy there.
-
-    Automatic differentiation has dy so, in a slow loop that also makes it anew from all
-    that it is the sum of. This takes the narrower of the two.
-    """
-    return x @ kernel
-
-
-def _matmul_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return x @ kernel, (x, kernel)
-
-
-def _matmul_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    rows = tuple(range(x.ndim - 1))
-    axes = ((rows, rows), ((), ()))
-    if kernel.shape[0] <= kernel.shape[1]:
-        d_kernel = lax.dot_general(x, dy, axes)
-    else:
-        d_kernel = lax.dot_general(dy, x, axes).T
-    return dy @ kernel.T, d_kernel
-
-
-_narrow_matmul.defvjp(_matmul_forward, _matmul_backward)
-
-
 def modulate(
     h: Float[Array, "b n d"], shift: Float[Array, "b m d"], scale: Float[Array, "b m d"]
 ) -> Float[Array, "b n d"]:
     """`(1 + scale) h + shift`."""
     return h * spread(1 + scale, h) + spread(shift, h)
-
-
-def spread(
-    vector: Float[Array | np.ndarray, "..."], x: Float[Array, "..."]
-) -> Float[Array | np.ndarray, "..."]:
-    """The vector as it is, to be broadcast over x; on one CPU, with a gradient that is quick.
-
-    The gradient is a sum over tokens, in XLA for CPU a loop on one thread. There it is a
-    product with ones.
-
-    Args:
-      vector: of x's last axes; or with as many as x, those of x or 1.
-    """
-    alone = jax.sharding.get_abstract_mesh().size <= 1  # else the ones would gather x
-    if platform() != "cpu" or not alone or vector.size == x.size:
-        return vector
-    return _spread(
-        vector.reshape((1,) * (x.ndim - vector.ndim) + vector.shape), x.shape
-    )
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _spread(vector: Array, shape: tuple[int, ...]) -> Array:
-    return jnp.broadcast_to(vector, shape)
-
-
-def _spread_forward(vector: Array, shape: tuple[int, ...]) -> tuple[Array, tuple]:
-    return jnp.broadcast_to(vector, shape), vector.shape
-
-
-def _spread_backward(shape: tuple[int, ...], own: tuple, dy: Array) -> tuple[Array]:
-    # Runs of leading axes that the vector shares with x, then of those it lacks.
-    shared = next((i for i, n in enumerate(own) if n != shape[i]), len(shape))
-    lacking = next((i for i in range(shared, len(own)) if own[i] != 1), len(own))
-    if own[lacking:] != shape[lacking:]:
-        axes = tuple(i for i, n in enumerate(own) if n != shape[i])
-        return (dy.sum(axes, keepdims=True),)
-    rows, summed = math.prod(shape[:shared]), math.prod(shape[shared:lacking])
-    dy = dy.reshape(rows, summed, -1)
-    ones = jnp.ones((rows, summed), dy.dtype)
-    return (jnp.einsum("rs,rsd->rd", ones, dy).reshape(own),)
-
-
-_spread.defvjp(_spread_forward, _spread_backward)
 
 
 def layer_norm(x: Float[Array, "... d"], eps: float) -> Float[Array, "... d"]:
@@ -276,44 +176,3 @@ def gelu_tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
 def gelu_exact(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """GELU by the error function."""
     return jax.nn.gelu(x, approximate=False)
-
-
-def stack(
-    build: Callable[[nnx.Rngs], nnx.Module], num_layers: int, *, rngs: nnx.Rngs
-) -> Any:
-    """`num_layers` modules as one, each parameter with a leading layer axis."""
-    graphdef = nnx.graphdef(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
-    keys = jax.random.split(rngs.params(), num_layers)
-    state = jax.vmap(lambda key: nnx.state(build(nnx.Rngs(key))))(keys)
-    return nnx.merge(graphdef, state)
-
-
-def scan_layers(
-    body: Callable[[Any, Array], Array],
-    stacked: Any,
-    x: Array,
-    *,
-    depth: int | None = None,
-    remat: Remat = "none",
-) -> Array:
-    """Runs `x = body(layer, x)` over the layers of `stacked` in order.
-
-    Args:
-      body: takes one layer of `stacked` (one module, or a tuple of modules).
-      stacked: a module from `stack`, or a tuple of them of one depth.
-      depth: only the first so many layers; None: all.
-      remat: what the backward pass recomputes.
-    """
-    graphdef, state = nnx.split(stacked)
-    if depth is not None:
-        state = jax.tree.map(lambda leaf: leaf[:depth], state)
-
-    def step(x: Array, layer: Any) -> tuple[Array, None]:
-        x = checkpoint_name(x, _LAYER_INPUT)
-        return body(nnx.merge(graphdef, layer), x), None
-
-    if remat != "none":
-        step = jax.checkpoint(step, prevent_cse=False, policy=_POLICIES[remat])
-    small = sum(leaf.size for leaf in jax.tree.leaves(state)) < _UNROLLED
-    # Outside a loop XLA would merge what is recomputed with what it should replace.
-    return lax.scan(step, x, state, unroll=small and remat == "none")[0]

@@ -19,7 +19,8 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from animatrix_jax.models.config import T5Config
-from animatrix_jax.models.layers import Linear, RMSNorm, gelu_tanh, scan_layers, stack
+from animatrix_jax.models.layers import Linear, RMSNorm, gelu_tanh
+from animatrix_jax.models.stacking import scan_layers, stack
 
 # Stands for minus infinity, without its NaNs.
 _MASKED = -1e30

@@ -19,9 +19,8 @@ from animatrix_jax.models.layers import (
     Linear,
     gelu_tanh,
     normal_002,
-    scan_layers,
-    stack,
 )
+from animatrix_jax.models.stacking import scan_layers, stack
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,11 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from animatrix_jax.objectives.fields import (
-    FieldTable,
-    field_log_normalizer,
-    stated_fields,
-)
+from animatrix_jax.objectives.fields import FieldTable, stated_fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,20 +62,6 @@ def token_log_probs(
     """Log-probability of each target; 0 on padding."""
     chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     return jnp.where(mask, chosen - jax.nn.logsumexp(logits, axis=-1), 0.0)
-
-
-def field_log_probs(
-    logits: Float[Array, "b v"], tags: Bool[Array, "b v"], *, table: FieldTable
-) -> Float[Array, "b f"]:
-    """Log-probability of the values given of each field; 0 where none is given."""
-    member = jnp.asarray(table.membership, jnp.float32)
-    flags = tags.astype(jnp.float32)
-    single = jnp.einsum("fv,bv,bv->bf", member, flags, logits)
-    single = single - field_log_normalizer(logits, table=table)
-    each = flags * logits - jax.nn.softplus(logits)
-    several = jnp.einsum("fv,bv->bf", member, each)
-    found = jnp.where(jnp.asarray(table.multiple), several, single)
-    return jnp.where(stated_fields(tags, table=table), found, 0.0)
 
 
 @jax.tree_util.register_dataclass

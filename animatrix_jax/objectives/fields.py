@@ -15,9 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.knowledge.schema import Taxonomy
-from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,11 +43,6 @@ class FieldTable:
             for value in field.values:
                 owner[value.index] = position
         return cls(fields=fields, owner=owner, multiple=multiple)
-
-    @classmethod
-    def drawn(cls, taxonomy: Taxonomy | None = None) -> "FieldTable":
-        """The table of every field that Cel World draws."""
-        return cls.of(load_taxonomy() if taxonomy is None else taxonomy, tuple(WEIGHTS))
 
     @property
     def membership(self) -> np.ndarray:
@@ -90,21 +83,27 @@ def field_loss(
     logits: Float[Array, "b v"], truth: Bool[Array, "b v"], *, table: FieldTable
 ) -> FieldTerms:
     """Mean over stated fields of softmax or (summed) sigmoid cross-entropy."""
-    member = jnp.asarray(table.membership, jnp.float32)
-    target = truth.astype(jnp.float32)
-    log_z = field_log_normalizer(logits, table=table)
-    chosen = jnp.einsum("fv,bv,bv->bf", member, target, logits)
-    softmax = log_z - chosen
-    each = jax.nn.softplus(logits) - target * logits
-    sigmoid = jnp.einsum("fv,bv->bf", member, each)
-    loss = jnp.where(jnp.asarray(table.multiple), sigmoid, softmax)
     weight = stated_fields(truth, table=table).astype(jnp.float32)
     total = jnp.maximum(jnp.sum(weight), 1.0)
     right = field_agreement(predict(logits, table=table), truth, table=table)
     return FieldTerms(
-        loss=jnp.sum(loss * weight) / total,
+        loss=-jnp.sum(field_log_probs(logits, truth, table=table)) / total,
         accuracy=jnp.sum(right * weight) / total,
     )
+
+
+def field_log_probs(
+    logits: Float[Array, "b v"], tags: Bool[Array, "b v"], *, table: FieldTable
+) -> Float[Array, "b f"]:
+    """Log-probability of the values given of each field; 0 where none is given."""
+    member = jnp.asarray(table.membership, jnp.float32)
+    flags = tags.astype(jnp.float32)
+    single = jnp.einsum("fv,bv,bv->bf", member, flags, logits)
+    single = single - field_log_normalizer(logits, table=table)
+    each = flags * logits - jax.nn.softplus(logits)
+    several = jnp.einsum("fv,bv->bf", member, each)
+    found = jnp.where(jnp.asarray(table.multiple), several, single)
+    return jnp.where(stated_fields(tags, table=table), found, 0.0)
 
 
 def field_log_normalizer(

@@ -19,6 +19,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float
 
@@ -101,6 +102,13 @@ def flow_error(
 ) -> Float[Array, " b"]:
     """Each clip's mean squared velocity error over its frames not given; fp32."""
     error = jnp.square(velocity.astype(jnp.float32) - (noise - x0))
-    free = 1.0 - given.astype(jnp.float32)
-    per_frame = jnp.mean(error, axis=(2, 3, 4))
+    return free_mean(error, given)
+
+
+def free_mean(
+    values: Float[Array, "b t h w c"], given: Bool[Array | np.ndarray, "b t"]
+) -> Float[Array, " b"]:
+    """Each clip's mean over the frames that are not given; zero if all are."""
+    free = 1.0 - jnp.asarray(given, jnp.float32)
+    per_frame = jnp.mean(values, axis=(2, 3, 4))
     return jnp.sum(per_frame * free, axis=1) / jnp.maximum(jnp.sum(free, axis=1), 1.0)

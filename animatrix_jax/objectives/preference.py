@@ -36,6 +36,7 @@ from jaxtyping import Array, Bool, Float
 from animatrix_jax.objectives.flow_matching import (
     flow_error,
     frame_sigma,
+    free_mean,
     interpolate,
 )
 
@@ -108,15 +109,6 @@ class PreferenceTerms:
     loser_drift: Array
     margin: Array
     drift: Array | None
-
-
-def free_mean(
-    values: Float[Array, "b t h w c"], given: Bool[Array | np.ndarray, "b t"]
-) -> Float[Array, " b"]:
-    """Each clip's mean over the frames that are not given; zero if all are."""
-    free = 1.0 - jnp.asarray(given, jnp.float32)
-    per_frame = jnp.mean(values, axis=(2, 3, 4))
-    return jnp.sum(per_frame * free, axis=1) / jnp.maximum(jnp.sum(free, axis=1), 1.0)
 
 
 def preference_log_ratio(

@@ -80,22 +80,6 @@ def corrupt_spans(
     )
 
 
-def restore_spans(spans: Spans, config: SpanCorruptionConfig) -> Int[np.ndarray, " n"]:
-    """The text that `corrupt_spans` was given: `targets` laid into `inputs`."""
-    lowest = config.first_sentinel - config.num_sentinels
-    inputs = [int(token) for token in spans.inputs[:-1]]
-    said: dict[int, list[int]] = {}
-    sentinel = None
-    for token in map(int, spans.targets[:-1]):
-        if lowest < token <= config.first_sentinel:
-            sentinel = token
-            said[sentinel] = []
-        elif sentinel is not None:
-            said[sentinel].append(token)
-    restored = [part for token in inputs for part in said.get(token, [token])]
-    return np.array(restored, np.int32)
-
-
 def corrupt_batch(
     tokens: Int[np.ndarray, "b s"],
     mask: Bool[np.ndarray, "b s"],

@@ -100,7 +100,7 @@ def check_batch(
     Raises:
       UserError: with both numbers and the nearest sizes that divide.
     """
-    parts = math.prod(mesh.shape[axis] for axis in BATCH_AXES) * accumulation
+    parts = batch_parts(mesh) * accumulation
     if size % parts:
         by = " x ".join(f"{axis} {mesh.shape[axis]}" for axis in BATCH_AXES)
         if accumulation > 1:
@@ -151,12 +151,16 @@ def constrain(x: Array, *names: str | None) -> Array:
     return jax.lax.with_sharding_constraint(x, PartitionSpec(*spec))
 
 
+def batch_parts(mesh: Any = None) -> int:
+    """Into how many parts a mesh, or else the one that is set, splits a batch."""
+    if mesh is None:
+        mesh = jax.sharding.get_abstract_mesh()
+    return 1 if mesh.empty else math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+
+
 def clips_a_device(batch: int) -> int:
     """Clips of a batch on one device, of the mesh that is set."""
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty:
-        return batch
-    parts = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    parts = batch_parts()
     return batch if batch % parts else batch // parts
 
 

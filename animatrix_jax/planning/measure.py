@@ -22,6 +22,7 @@ from typing import Any
 import jax
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 from animatrix_jax.planning import target as targets
 from animatrix_jax.planning.subject import Subject
 from animatrix_jax.planning.target import Target
@@ -178,14 +179,10 @@ def _write(cache: pathlib.Path, key: str, measured: Measured, target: Target) ->
         cache.mkdir(parents=True, exist_ok=True)
         if measured.text:
             packed = gzip.compress(measured.text.encode(), compresslevel=5)
-            _replace(cache / f"{key}.hlo.gz", packed)
-        _replace(cache / f"{key}.json", json.dumps(kept, indent=1).encode())
-
-
-def _replace(path: pathlib.Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+            with replacing(cache / f"{key}.hlo.gz") as partial:
+                partial.write_bytes(packed)
+        with replacing(cache / f"{key}.json") as partial:
+            partial.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 @contextlib.contextmanager

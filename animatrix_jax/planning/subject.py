@@ -18,7 +18,7 @@ from animatrix_jax.models.generator import Generator
 from animatrix_jax.models.presets import ModelPreset
 from animatrix_jax.parallel import sharding
 from animatrix_jax.sampling import programs
-from animatrix_jax.sampling.guidance import branch_weights
+from animatrix_jax.sampling.guidance import UNSCALED, branch_weights
 from animatrix_jax.sampling.sampler import SamplerConfig, begin
 from animatrix_jax.training import placement
 from animatrix_jax.training.optimizer import OptimizerConfig, make_optimizer
@@ -79,7 +79,7 @@ def sample_step(model: ModelPreset, mesh: Mesh, *, clips: int) -> Subject:
       UserError: if the clips do not divide over the mesh.
     """
     config = SamplerConfig(steps=model.steps, shift=model.shift)
-    unguided = dataclasses.replace(config, guidance_text=0.0, guidance_tag=0.0)
+    unguided = dataclasses.replace(config, guidance=UNSCALED)
 
     def of(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, dtype)

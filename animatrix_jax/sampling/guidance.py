@@ -35,15 +35,22 @@ VelocityFn = Callable[[Array, Array, Conditioning], Array]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GuidanceConfig:
-    """Scales and order; the defaults are the paper's deployed values."""
+    """Scales w_text and w_tag, and their order; by default the paper's deployed values."""
 
     text: float = 5.0
     tag: float = 2.0
-    order: str = "text_first"
+    order: str = ORDERS[0]
 
     def __post_init__(self):
         if self.order not in ORDERS:
             raise ValueError(f"order must be one of {ORDERS}, got {self.order!r}")
+
+
+DEPLOYED = GuidanceConfig()
+"""The paper's."""
+
+UNSCALED = GuidanceConfig(text=0.0, tag=0.0)
+"""Of programs that take the weights of the branches as they run."""
 
 
 def branch_weights(config: GuidanceConfig) -> dict[str, float]:

@@ -11,7 +11,7 @@ are made beside it.
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from animatrix_jax.data.tokenizer import Tokenizer
+from animatrix_jax.data.turns import full_turns
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.directive import say_tags
 from animatrix_jax.knowledge.encoding import encode_tags
@@ -33,47 +34,12 @@ from animatrix_jax.parallel import sharding
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.sampling import programs
 from animatrix_jax.sampling.conditioning import Given, first_frame
-from animatrix_jax.sampling.guidance import ORDERS, branch_weights
+from animatrix_jax.sampling.guidance import UNSCALED, branch_weights
 from animatrix_jax.sampling.parts import load_parts, preset_of
+from animatrix_jax.sampling.request import GenerateRequest, sampler_config
 from animatrix_jax.sampling.sampler import SamplerConfig, begin, turns
-from animatrix_jax.sampling.solvers import SOLVERS
 from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.weights import Component
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GenerateRequest:
-    """One request; None takes the model's own default.
-
-    Attributes:
-      prompt: what happens, in words; may be empty.
-      tags: `axis.field=value` each; may be empty.
-      negative_prompt: words to move away from.
-      image: the clip's first frame, uint8 at the model's size.
-      last_image: its last frame, for models that take one.
-      num: how many clips.
-      seed: of the noise; clip i of a seed starts from the same noise in every request.
-      steps: of the solver; more is slower.
-      guidance_text: w_text, how hard the words pull (guidance.py); 1 is no guidance.
-      guidance_tag: w_tag, how hard the tags pull.
-      order: "text_first" or "tag_first"; the latter lets tags win over words.
-      solver: "euler", "dpm++2m" or "unipc".
-      frames: length of the clip in frames: 1 more than a multiple of the VAE's stride.
-    """
-
-    prompt: str = ""
-    tags: tuple[str, ...] = ()
-    negative_prompt: str = ""
-    image: np.ndarray | None = None
-    last_image: np.ndarray | None = None
-    num: int = 1
-    seed: int = 0
-    steps: int | None = None
-    guidance_text: float | None = None
-    guidance_tag: float | None = None
-    order: str = "text_first"
-    solver: str = "euler"
-    frames: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -252,28 +218,7 @@ class Pipeline:
         Raises:
           UserError: for values out of range.
         """
-        steps = self.preset.steps if request.steps is None else request.steps
-        if steps < 1:
-            raise UserError(f"steps must be at least 1, got {steps}")
-        if request.order not in ORDERS:
-            raise UserError(
-                f"order must be one of {', '.join(ORDERS)}, got {request.order!r}"
-            )
-        if request.solver not in SOLVERS:
-            raise UserError(
-                f"solver must be one of {', '.join(SOLVERS)}, got {request.solver!r}"
-            )
-        text, tag = request.guidance_text, request.guidance_tag
-        experts = self.preset.experts if text is None else None
-        return SamplerConfig(
-            steps=steps,
-            shift=self.preset.shift,
-            guidance_text=self.preset.guidance if text is None else text,
-            guidance_high=experts and experts.guidance_high,
-            guidance_tag=SamplerConfig.guidance_tag if tag is None else tag,
-            order=request.order,
-            solver=request.solver,
-        )
+        return sampler_config(request, self.preset)
 
     def sample_latents_for(
         self,
@@ -283,22 +228,22 @@ class Pipeline:
         seed: int,
         config: SamplerConfig | None = None,
         given: Given | None = None,
-        first_index: int = 0,
         negative_prompt: str = "",
         frames: int | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> Float[np.ndarray, "n t h w c"]:
         """Normalised latents of one clip a prompt.
 
         Args:
           tags: canonical tags of each prompt.
           texts: narrative of each prompt.
-          seed: of the noise.
+          seed: of the noise; prompt j takes that of clip j.
           config: how to sample; None for the model's defaults.
           given: what the pictures of each clip are to the model, from the method of
             that name.
-          first_index: prompt j takes the noise of clip `first_index + j` of the seed.
           negative_prompt: for all clips; empty for none.
-          frames: pixels frames of a clip; None for the model's default.
+          frames: of a clip, in pixels; None for the model's default.
+          progress: called after each turn with how many clips it made.
 
         Raises:
           UserError: for a model that makes clips of pictures, and no picture.
@@ -313,11 +258,6 @@ class Pipeline:
             raise ValueError(f"expected {len(texts)} lists of tags, got {len(tags)}")
         config = config or self.sampler_config(GenerateRequest())
         shape = self.latent_shape(frames)
-        conditioning = dataclasses.replace(
-            self.conditioning(tags, texts),
-            image=given.image,
-            reference=given.reference,
-        )
         null = self.conditioning([()], [""])
         negative = (
             self.conditioning([()], [negative_prompt]) if negative_prompt else None
@@ -325,19 +265,16 @@ class Pipeline:
         count = len(texts)
         size = min(count, self.max_batch)
         # What is compiled depends on the branches that guidance needs, not on its scales.
-        unguided = dataclasses.replace(
-            config,
-            guidance_text=0.0,
-            guidance_tag=0.0,
-            guidance_high=None,
-            order=ORDERS[0],
-        )
-        indices = first_index + np.arange(count)
+        unguided = dataclasses.replace(config, guidance=UNSCALED, guidance_high=None)
         parts = []
-        for start in range(0, count, size):
-            # The last turn is filled up with its own last clip: one shape, one program.
-            rows = np.minimum(np.arange(start, start + size), count - 1)
-            noise = programs.clip_noise(seed, jnp.asarray(indices[rows]), shape=shape)
+        for rows in full_turns(count, size):
+            # Of many prompts the text vectors of all are more than a device holds.
+            conditioning = dataclasses.replace(
+                self.conditioning([tags[i] for i in rows], [texts[i] for i in rows]),
+                image=_take(given.image, rows),
+                reference=_take(given.reference, rows),
+            )
+            noise = programs.clip_noise(seed, jnp.asarray(rows), shape=shape)
             at = begin(noise, config)
             for turn in turns(config, self.preset.experts):
                 at = self._run(
@@ -345,15 +282,17 @@ class Pipeline:
                     (self.preset, unguided, turn.steps),
                     turn.generator,
                     at,
-                    _take(conditioning, rows),
+                    conditioning,
                     _broadcast(null, size),
                     None if negative is None else _broadcast(negative, size),
                     _take(given.frames, rows),
                     branch_weights(turn.guidance),
                     name="sample",
                 )
-            parts.append(np.asarray(at.xt)[: count - start])
-        return np.concatenate(parts)
+            parts.append(np.asarray(at.xt))
+            if progress is not None:
+                progress(min(size, count - int(rows[0])))
+        return np.concatenate(parts)[:count]
 
     def conditioning(
         self, tags: Sequence[Sequence[str]], texts: Sequence[str]

@@ -28,6 +28,7 @@ from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.presets import EXPERTS, Experts
 from animatrix_jax.sampling import conditioning as frame_conditioning
 from animatrix_jax.sampling.guidance import (
+    DEPLOYED,
     GuidanceConfig,
     VelocityFn,
     Weight,
@@ -45,25 +46,16 @@ class SamplerConfig:
       steps: of the solver.
       shift: k of the grid of noise levels (solvers.py); higher spends more steps at
         high noise.
-      guidance_text, guidance_tag: the scales w_text and w_tag (guidance.py).
-      guidance_high: the high-noise expert's `guidance_text`, if it has its own.
-      order: "text_first" or "tag_first", of the two guidances.
+      guidance: the scales w_text and w_tag, and their order.
+      guidance_high: the high-noise expert's `guidance.text`, if it has its own.
       solver: one of `solvers.SOLVERS`.
     """
 
     steps: int = 20
     shift: float = 5.0
-    guidance_text: float = 5.0
-    guidance_tag: float = 2.0
+    guidance: GuidanceConfig = DEPLOYED
     guidance_high: float | None = None
-    order: str = "text_first"
     solver: str = "euler"
-
-    @property
-    def guidance(self) -> GuidanceConfig:
-        return GuidanceConfig(
-            text=self.guidance_text, tag=self.guidance_tag, order=self.order
-        )
 
 
 @jax.tree_util.register_dataclass

@@ -41,7 +41,7 @@ class Prompt:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ValidationSamples:
-    """The callback; `callback(step, params, writer)`.
+    """The callback of the loop; `callback(step, params, writer)`.
 
     Attributes:
       pipeline: the model, whose generator (or one of two) each call replaces.
@@ -84,26 +84,6 @@ class ValidationSamples:
         write_video(stem.with_suffix(".mp4"), side_by_side(large), pipeline.preset.fps)
         sheet = contact_sheet(clips, frames=6, labels=names, scale=self.scale)
         write_image(stem.with_suffix(".png"), sheet)
-
-
-def validation_callback(
-    pipeline: Pipeline,
-    prompts: Sequence[Prompt],
-    *,
-    folder: pathlib.Path,
-    config: SamplerConfig | None = None,
-    seed: int = 0,
-    given: Given | None = None,
-) -> ValidationSamples:
-    """The callback for the loop; see `ValidationSamples`."""
-    return ValidationSamples(
-        pipeline=pipeline,
-        prompts=tuple(prompts),
-        folder=folder,
-        config=config,
-        seed=seed,
-        given=given,
-    )
 
 
 def side_by_side(

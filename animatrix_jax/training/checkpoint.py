@@ -1,4 +1,4 @@
-"""The one place that talks to Orbax.
+"""The checkpoints of a run, by Orbax; lazy_orbax.py reads and writes weights alone.
 
 One save is one atomic folder: `params`, `ema`, `optimizer` and `counters` as separate
 items, so that inference reads the EMA alone; `data`, the state of the Grain iterator;

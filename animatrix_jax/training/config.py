@@ -46,7 +46,8 @@ class SourceConfig:
       images: how many more it draws one frame each of, for text-to-image; 0: its images
         are frames of the clips.
       cached: encode each clip once, before the first step, and train from latents.
-      held_out: clips kept for the validation loss.
+      held_out: clips kept for the validation loss; of people's own at most a tenth, in
+        whole files (data/split.py).
       held_out_world: they are of the world whose characters, colours, bodies and places
         no training clip of Cel World has.
       apart: the training clips are of that world too: for an instrument, which must know

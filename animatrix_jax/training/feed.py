@@ -123,14 +123,3 @@ def _signature(batch: Params) -> Any:
     return tuple(
         (name, leaf.shape, leaf.dtype.name) for name, leaf in sorted(batch.items())
     )
-
-
-def abstract(tree: Any, shardings: Any) -> Any:
-    """The shapes of a tree in their places."""
-    return jax.tree.map(
-        lambda leaf, place: jax.ShapeDtypeStruct(
-            leaf.shape, leaf.dtype, sharding=place
-        ),
-        tree,
-        shardings,
-    )

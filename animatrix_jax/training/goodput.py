@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from animatrix_jax.files import read_lines
 from animatrix_jax.parallel import distributed
 
 STEP = "step"
@@ -52,7 +53,7 @@ class Ledger:
     def __init__(self, folder: pathlib.Path, *, began: float):
         self._path = folder / "goodput.jsonl"
         self._began = began
-        self._lines = _read(self._path) if distributed.is_first() else []
+        self._lines = read_lines(self._path) if distributed.is_first() else []
         self._attempt = 1 + max((line["attempt"] for line in self._lines), default=0)
         self._cause, self._since = "start", began
         self._seconds: dict[str, float] = {}
@@ -144,15 +145,3 @@ def summarise(lines: list[dict[str, Any]]) -> dict[str, Any]:
             if "time_to_first_step" in line
         ],
     }
-
-
-def _read(path: pathlib.Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:  # cut short by a kill
-            continue
-    return lines

@@ -10,23 +10,20 @@ again.
 
 import contextlib
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 from tqdm import tqdm
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.parallel import distributed, sharding
-from animatrix_jax.parallel import mesh as mesh_lib
+from animatrix_jax.parallel import distributed
 from animatrix_jax.training.checkpoint import Checkpoints, latest_step
 from animatrix_jax.training.faults import Session, Stopped, is_full_disk
-from animatrix_jax.training.feed import Feed, StepProgram, abstract
+from animatrix_jax.training.feed import Feed, StepProgram
 from animatrix_jax.training.goodput import Ledger
 from animatrix_jax.training.monitors import NonFiniteGuard, Profiler, log_overview
 from animatrix_jax.training.optimizer import (
@@ -35,21 +32,20 @@ from animatrix_jax.training.optimizer import (
     make_optimizer,
 )
 from animatrix_jax.training.placement import (
+    Placed,
     abstract_batch,
-    abstract_state,
-    fresh_state,
     jit_train_step,
-    shardings_of,
 )
 from animatrix_jax.training.same_run import check_same_run
-from animatrix_jax.training.stage import Batch, Params, Stage
-from animatrix_jax.training.step import TrainState, init_state
+from animatrix_jax.training.stage import Params, Stage
+from animatrix_jax.training.step import TrainState
 from animatrix_jax.training.summary import (
     Clock,
     params_digest,
     read_summary,
     write_summary,
 )
+from animatrix_jax.training.validate import Validation
 from animatrix_jax.training.writers import Writer
 
 
@@ -76,8 +72,6 @@ class LoopConfig:
     checkpoint_every: int = 250
     keep: int = 2
     max_nonfinite: int = 10
-    profile: bool = False
-    seed: int = 0
     compile_cache: bool = True
     start_seconds: int = 600
     heartbeat_seconds: int = 60
@@ -104,12 +98,26 @@ def train(
     workdir: pathlib.Path,
     mesh: Mesh,
     run_config: dict[str, Any],
+    seed: int = 0,
+    profile: bool = False,
     callbacks: Sequence[Callback] = (),
     session: Session | None = None,
 ) -> dict[str, Any]:
     """Runs a stage to its last step and returns its summary (also summary.json).
 
     With several processes, each calls this with the same arguments.
+
+    Args:
+      stage: what to train.
+      config: how long, and how often what.
+      optimizer: how its parameters move.
+      workdir: its folder is below, by its name.
+      mesh: what it is trained on.
+      run_config: all that the run is, to be saved with it and compared.
+      seed: of fresh parameters, and of the noise of each step.
+      profile: write a trace of some steps.
+      callbacks: called along the way.
+      session: the process's; it may ask the run to stop.
 
     Raises:
       UserError: if loss or gradient was not finite `max_nonfinite` times in a row, the
@@ -141,6 +149,8 @@ def train(
             folder=folder,
             mesh=mesh,
             run_config=run_config,
+            seed=seed,
+            profile=profile,
             callbacks=callbacks,
             checkpoints=checkpoints,
             session=session,
@@ -164,6 +174,8 @@ def _run(
     folder: pathlib.Path,
     mesh: Mesh,
     run_config: dict[str, Any],
+    seed: int,
+    profile: bool,
     callbacks: Sequence[Callback],
     checkpoints: Checkpoints,
     session: Session,
@@ -177,15 +189,16 @@ def _run(
         optimizer=optimizer,
         folder=folder,
         mesh=mesh,
+        seed=seed,
         checkpoints=checkpoints,
         session=session,
         ledger=ledger,
     )
     state, done = begun.state, begun.done
     rates = learning_rates(optimizer, config.steps)
-    validate = _Validation(stage, mesh, config.seed)
+    validate = Validation(stage, mesh, seed)
     guard = NonFiniteGuard(config.max_nonfinite)
-    profiler = Profiler(folder / "profile", done + 5 if config.profile else None)
+    profiler = Profiler(folder / "profile", done + 5 if profile else None)
     bar = tqdm(
         total=config.steps,
         initial=done,
@@ -279,6 +292,7 @@ def _begin(
     optimizer: OptimizerConfig,
     folder: pathlib.Path,
     mesh: Mesh,
+    seed: int,
     checkpoints: Checkpoints,
     session: Session,
     ledger: Ledger,
@@ -287,7 +301,7 @@ def _begin(
     done = checkpoints.latest or 0
     tx = make_optimizer(optimizer)
     with ledger.on("prepare"):
-        placed = _Placed(stage, tx, mesh, config.seed, optimizer)
+        placed = Placed(stage, tx, mesh, seed, optimizer)
         feed = Feed(iter(stage.batches()), placed.batch)
     step_fn = StepProgram(
         jit_train_step(stage, tx, optimizer, placed.shardings),
@@ -343,82 +357,3 @@ def _full_disk_is_told(folder: pathlib.Path) -> Iterator[None]:
 def _falls_on(step: int, every: int) -> bool:
     """Whether something that happens every so many steps (0: never) happens now."""
     return every > 0 and step % every == 0
-
-
-class _Placed:
-    """The train state on the mesh: shapes, shardings, and how to fill them."""
-
-    def __init__(
-        self, stage: Stage, tx: Any, mesh: Mesh, seed: int, optimizer: OptimizerConfig
-    ):
-        self._stage, self._mesh = stage, mesh
-        self._init = functools.partial(init_state, tx=tx, seed=seed, config=optimizer)
-        self._fresh = fresh_state(stage, tx, seed, optimizer)
-        self.abstract = abstract_state(stage, tx, mesh, seed, optimizer)
-        self.shardings = shardings_of(self.abstract)
-        self._frozen = stage.frozen()
-        self._frozen_shardings = sharding.tree_shardings(self._frozen, mesh)
-        self.abstract_frozen = abstract(self._frozen, self._frozen_shardings)
-
-    def initial_state(self) -> TrainState:
-        """The state before the first step, from `stage.initial()` or fresh."""
-        start = self._stage.initial()
-        if start is None:
-            return jax.jit(self._fresh, out_shardings=self.shardings)()
-        start = sharding.put(start, self.shardings.params)
-        return jax.jit(self._init, out_shardings=self.shardings)(start)
-
-    def frozen(self) -> Params:
-        """The frozen parameters, sharded by the same table."""
-        return sharding.put(self._frozen, self._frozen_shardings)
-
-    def batch(self, batch: Batch) -> Params:
-        """This host's slots of a batch, placed as part of the global batch."""
-        return place_batch(batch, self._mesh)
-
-
-def place_batch(batch: Batch, mesh: Mesh) -> Params:
-    """A host's part of a global batch, split over the batch axes of the mesh."""
-    place = mesh_lib.batch_sharding(mesh)
-    return {
-        name: jax.make_array_from_process_local_data(place, np.asarray(value))
-        for name, value in batch.items()
-    }
-
-
-class _Validation:
-    """The loss on fixed clips with fixed noise, so that two values compare.
-
-    `validation_loss` is the mean over the batches; where they come in several shapes, as
-    buckets do, `validation_loss_TxHxW` is that of each.
-    """
-
-    def __init__(self, stage: Stage, mesh: Mesh, seed: int):
-        held_out = stage.held_out()
-        self._batches = [
-            place_batch({k: v for k, v in batch.items() if k != "clip_id"}, mesh)
-            for batch in held_out
-        ]
-        self._shapes = [_shape_of(batch) for batch in held_out]
-        self._keys = jax.random.split(
-            jax.random.key(seed + 1), max(len(self._batches), 1)
-        )
-        self._loss = jax.jit(lambda *args: stage.loss(*args)[0])
-
-    def __call__(self, params: Params, frozen: Params) -> dict[str, float]:
-        losses = [
-            float(self._loss(params, frozen, batch, key))
-            for batch, key in zip(self._batches, self._keys)
-        ]
-        found = {"validation_loss": float(np.mean(losses))}
-        if len(shapes := sorted(set(self._shapes))) > 1:
-            for shape in shapes:
-                of_shape = [x for x, own in zip(losses, self._shapes) if own == shape]
-                found[f"validation_loss_{shape}"] = float(np.mean(of_shape))
-        return found
-
-
-def _shape_of(batch: Batch) -> str:
-    """Of a batch's clips: of its array of the most axes, without clips and channels."""
-    media = max(batch.values(), key=np.ndim)
-    return "x".join(map(str, np.shape(media)[1:-1]))

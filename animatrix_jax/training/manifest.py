@@ -14,9 +14,10 @@ sha256 runs at 1 to 2 GB/s a core; the EMA of a 14B model in fp32 is 56 GB.
 import concurrent.futures
 import hashlib
 import json
-import os
 import pathlib
 import re
+
+from animatrix_jax.files import replacing
 
 _PART = re.compile(r"manifest-(\d+)-of-(\d+)\.json")
 _THREADS = 4
@@ -35,12 +36,8 @@ def write_part(folder: pathlib.Path, *, process: int = 0, processes: int = 1) ->
     digests = _parallel(lambda name: _digest(folder / name), mine)
     entries = {name: (sizes[name], digest) for name, digest in zip(mine, digests)}
     path = folder / f"manifest-{process}-of-{processes}.json"
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(entries, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with replacing(path, sync=True) as partial:
+        partial.write_text(json.dumps(entries), encoding="utf-8")
 
 
 def is_sealed(folder: pathlib.Path) -> bool:

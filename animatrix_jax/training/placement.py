@@ -1,21 +1,24 @@
-"""The train step as it is compiled: shapes and places of all it takes, with no data.
+"""The train step as it is compiled: shapes and places of all it takes.
 
     state, frozen, batch  --shapes-->  --sharding table, batch axes-->  jax.jit
 
 The loop (loop.py) and `animatrix plan` both compile what `jit_train_step` gives, for what
 `abstract_state` and `abstract_inputs` describe, so that what is planned is what runs.
+`Placed` and `place_batch` put weights and data in those places.
 """
 
+import functools
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
 from animatrix_jax.parallel import mesh as mesh_lib
 from animatrix_jax.parallel import sharding
 from animatrix_jax.training.optimizer import OptimizerConfig
-from animatrix_jax.training.stage import Stage, StepShapes
+from animatrix_jax.training.stage import Batch, Params, Stage, StepShapes
 from animatrix_jax.training.step import TrainState, init_state, make_train_step
 
 
@@ -47,7 +50,7 @@ def abstract_state(
       ValueError: if a leaf has no rule, or does not divide by its mesh axes.
     """
     shapes = jax.eval_shape(fresh_state(stage, tx, seed, config))
-    return _placed(shapes, sharding.tree_shardings(shapes, mesh))
+    return _in_places(shapes, sharding.tree_shardings(shapes, mesh))
 
 
 def abstract_inputs(shapes: StepShapes, mesh: Mesh) -> StepShapes:
@@ -57,7 +60,7 @@ def abstract_inputs(shapes: StepShapes, mesh: Mesh) -> StepShapes:
       UserError: if the batch does not divide over the mesh's batch axes.
     """
     return StepShapes(
-        frozen=_placed(shapes.frozen, sharding.tree_shardings(shapes.frozen, mesh)),
+        frozen=_in_places(shapes.frozen, sharding.tree_shardings(shapes.frozen, mesh)),
         batch=abstract_batch(shapes.batch, mesh),
     )
 
@@ -71,7 +74,7 @@ def abstract_batch(batch: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
     for size in {leaf.shape[0] for leaf in batch.values()}:
         mesh_lib.check_batch(size, mesh)
     split = mesh_lib.batch_sharding(mesh)
-    return _placed(batch, jax.tree.map(lambda _: split, batch))
+    return _in_places(batch, jax.tree.map(lambda _: split, batch))
 
 
 def jit_train_step(
@@ -99,7 +102,48 @@ def shardings_of(abstract: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.sharding, abstract)
 
 
-def _placed(shapes: Any, places: Any) -> Any:
+class Placed:
+    """The train state on the mesh: shapes, shardings, and how to fill them."""
+
+    def __init__(
+        self, stage: Stage, tx: Any, mesh: Mesh, seed: int, optimizer: OptimizerConfig
+    ):
+        self._stage, self._mesh = stage, mesh
+        self._init = functools.partial(init_state, tx=tx, seed=seed, config=optimizer)
+        self._fresh = fresh_state(stage, tx, seed, optimizer)
+        self.abstract = abstract_state(stage, tx, mesh, seed, optimizer)
+        self.shardings = shardings_of(self.abstract)
+        self._frozen = stage.frozen()
+        self._frozen_shardings = sharding.tree_shardings(self._frozen, mesh)
+        self.abstract_frozen = _in_places(self._frozen, self._frozen_shardings)
+
+    def initial_state(self) -> TrainState:
+        """The state before the first step, from `stage.initial()` or fresh."""
+        start = self._stage.initial()
+        if start is None:
+            return jax.jit(self._fresh, out_shardings=self.shardings)()
+        start = sharding.put(start, self.shardings.params)
+        return jax.jit(self._init, out_shardings=self.shardings)(start)
+
+    def frozen(self) -> Params:
+        """The frozen parameters, sharded by the same table."""
+        return sharding.put(self._frozen, self._frozen_shardings)
+
+    def batch(self, batch: Batch) -> Params:
+        """This host's slots of a batch, placed as part of the global batch."""
+        return place_batch(batch, self._mesh)
+
+
+def place_batch(batch: Batch, mesh: Mesh) -> Params:
+    """A host's part of a global batch, split over the batch axes of the mesh."""
+    place = mesh_lib.batch_sharding(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(place, np.asarray(value))
+        for name, value in batch.items()
+    }
+
+
+def _in_places(shapes: Any, places: Any) -> Any:
     return jax.tree.map(
         lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
         shapes,

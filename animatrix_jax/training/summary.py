@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
+from animatrix_jax.files import replacing
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.goodput import Ledger
 from animatrix_jax.training.lazy import LazyArray
@@ -68,9 +69,8 @@ def write_summary(
         "goodput": ledger.report(),
         "params_digest": digest,
     }
-    temporary = folder / "summary.tmp"
-    temporary.write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    temporary.replace(folder / _NAME)
+    with replacing(folder / _NAME) as partial:
+        partial.write_text(json.dumps(summary, indent=1), encoding="utf-8")
     return summary
 
 

@@ -25,9 +25,10 @@ import numpy as np
 import safetensors.numpy
 from flax import traverse_util
 
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.tokenizer import find_tokenizer
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import replacing
 from animatrix_jax.training.lazy import loaded
 
 PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
@@ -229,10 +230,9 @@ def save_component(
         for path, value in traverse_util.flatten_dict(params).items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{name}.safetensors.tmp"
-    safetensors.numpy.save_file(flat, temporary)
-    temporary.chmod(0o644)
-    temporary.replace(folder / f"{name}.safetensors")
+    with replacing(folder / f"{name}.safetensors") as partial:
+        safetensors.numpy.save_file(flat, partial)
+        partial.chmod(0o644)
 
 
 def _formed(tree: dict[str, Any], form: Form) -> dict[str, Any]:

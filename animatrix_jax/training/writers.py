@@ -14,6 +14,7 @@ import numpy as np
 from absl import logging
 
 from animatrix_jax.data.sheets import contact_sheet
+from animatrix_jax.files import read_lines, write_lines
 from animatrix_jax.parallel import distributed
 
 _STRIP_FRAMES = 6
@@ -76,24 +77,12 @@ class Writer:
 
 def read_metrics(folder: pathlib.Path) -> list[dict[str, Any]]:
     """The lines of a stage's metrics.jsonl; none if it has not run."""
-    path = folder / "metrics.jsonl"
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [record for record in map(_parse, lines) if record is not None]
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError:  # a line cut short by a kill
-        return None
+    return read_lines(folder / "metrics.jsonl")
 
 
 def _cut_after(path: pathlib.Path, step: int) -> None:
     kept = [r for r in read_metrics(path.parent) if r["step"] <= step and step > 0]
-    text = "".join(json.dumps(record) + "\n" for record in kept)
-    path.write_text(text, encoding="utf-8")
+    write_lines(path, kept)
 
 
 def _clu_writer(folder: pathlib.Path) -> Any:

@@ -58,8 +58,7 @@ SIZES = {name: "nano" for name in ("judge", "preference", "not_still", "nano")}
 
 def main(argv: list[str]) -> None:
     """Measures the claims one after another."""
-    if len(argv) > 1:
-        raise UserError(f"unexpected argument {argv[1]!r}")
+    app.no_arguments(argv)
     if FLAGS.list:
         print("\n".join(CLAIMS))
         return

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 from absl import logging
 
+from animatrix_jax.data import seeds
 from animatrix_jax.evaluation.instruments import ProbeReader
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.knowledge.directive import say_tags
@@ -19,8 +20,6 @@ from benchmarks.claims.samples import Sampler
 
 # Noises of every prompt: what is read of a prompt is the mean over them.
 SEEDS = (0, 1)
-# Of the clips that decide which fields the probe can read: others than the prompts'.
-_GATE_SEED = 605_037
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,8 @@ class Bench:
         Raises:
           UserError: if it reads no field well enough.
         """
-        others = prompts.demanded(each=self.each, odds=ODDS, seed=_GATE_SEED)
+        # Other clips than the prompts' say which fields the probe can read.
+        others = prompts.demanded(each=self.each, odds=ODDS, seed=seeds.GATE)
         gate = accuracy(self.drawn(others), others, probe=self.probe)
         real = accuracy(self.real, self.asked, probe=self.probe)
         return Fields.of(self.asked, real=real, gate=Fields.means(others, gate))

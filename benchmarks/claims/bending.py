@@ -7,7 +7,6 @@ from benchmarks.claims import reading
 from benchmarks.claims.arms import ODDS
 from benchmarks.claims.bench import SEEDS, Bench
 from benchmarks.claims.prompts import demanded
-from benchmarks.claims.reading import rounded
 
 # What is drawn of a deformation that may be asked for in any motion.
 KINDS = ("smear", "multiples", "squash_stretch", "chibi_shift")
@@ -67,11 +66,11 @@ def curriculum(bench: Bench) -> dict:
         "target": "curriculum best and its collapse lowest, both intervals above 0",
         "reached": all(one.low > 0 for one in (*ahead.values(), *fewer.values())),
         "arms": {
-            arm: {name: rounded(one) for name, one in parts.items()}
+            arm: {name: one.rounded() for name, one in parts.items()}
             for arm, parts in means.items()
         },
-        "ahead": {arm: rounded(one) for arm, one in ahead.items()},
-        "fewer_collapsed": {arm: rounded(one) for arm, one in fewer.items()},
+        "ahead": {arm: one.rounded() for arm, one in ahead.items()},
+        "fewer_collapsed": {arm: one.rounded() for arm, one in fewer.items()},
         "real": round(
             float(np.nanmean(reading.accuracy(real, asked, probe=reader))), 4
         ),

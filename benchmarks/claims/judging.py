@@ -13,21 +13,20 @@ from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage
 from animatrix_jax.cels.staging import measure as true_measure
 from animatrix_jax.cels.unasked import unasked
+from animatrix_jax.data import seeds
 from animatrix_jax.data.measures import measure
-from animatrix_jax.evaluation.agreement import Interval, bootstrap
 from animatrix_jax.evaluation.run import encode_clips
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.models.presets import ModelPreset, preset
 from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.statistics import Interval, bootstrap
 from benchmarks.claims import reading
 from benchmarks.claims.arms import ODDS
 from benchmarks.claims.bench import SEEDS, Bench
 from benchmarks.claims.bending import KINDS
 from benchmarks.claims.prompts import demanded
-from benchmarks.claims.reading import rounded
 
 JUDGES = ("judge", "judge_tag_blind", "judge_pixel_blind")
-_SEED = 303_652
 # Of sound real clips, the share that the examiner may call defective.
 _FALSE_ALARMS = 0.05
 # An examiner that tells art from failure worse than this cannot count failures.
@@ -65,7 +64,7 @@ def trial(*, each: int, frames: int) -> Trial:
         for index in range(place * each, (place + 1) * each):
             spec = _spec(kind, index, frames)
             intended.append(spec)
-            draws = Draws(_SEED, "trial", kind, index)
+            draws = Draws(seeds.TRIALS, "trial", kind, index)
             defects = draw_defects(draws.child("defects"), frames=frames, clean=0.0)
             defective.append(dataclasses.replace(spec, defects=defects))
             misasked.append(unasked(spec, draws.child("unasked"), asked=other))
@@ -79,7 +78,12 @@ def _spec(kind: str, index: int, frames: int) -> ClipSpec:
         "style.proportion=standard",
     )
     return draw_spec(
-        seed=_SEED, index=index, split="test", frames=frames, tags=tags, odds=ODDS
+        seed=seeds.TRIALS,
+        index=index,
+        split="test",
+        frames=frames,
+        tags=tags,
+        odds=ODDS,
     )
 
 
@@ -151,8 +155,8 @@ def judge(bench: Bench) -> dict:
         and less.value >= 0.1
         and less.low > 0
         and abs(pixels.value - 0.5) <= 0.05,
-        "arms": {arm: rounded(one) for arm, one in aucs.items()},
-        "aware_less_blind": rounded(less),
+        "arms": {arm: one.rounded() for arm, one in aucs.items()},
+        "aware_less_blind": less.rounded(),
         "against": parts,
         "matched": round(float(judged.matched(_BAD).mean()), 4),
         "d": {
@@ -218,15 +222,15 @@ def preference(bench: Bench) -> dict:
         and abs(kept.value - 1) <= 0.05
         and sure.value >= _LEAST_AUC,
         "defective": {
-            name: rounded(reading.mean(parts["bad"])) for name, parts in found.items()
+            name: reading.mean(parts["bad"]).rounded() for name, parts in found.items()
         },
-        "left": rounded(left),
+        "left": left.rounded(),
         "threshold": round(threshold, 3),
         "false_alarms": _FALSE_ALARMS,
-        "examiner_auc": rounded(sure),
-        "d_kept": rounded(kept),
+        "examiner_auc": sure.rounded(),
+        "d_kept": kept.rounded(),
         "accuracy": {
-            name: rounded(bench.fields.mean(parts["right"]))
+            name: bench.fields.mean(parts["right"]).rounded()
             for name, parts in found.items()
         },
         "prompts": len(asked),
@@ -256,8 +260,8 @@ def not_still(bench: Bench) -> dict:
         "unit": "% change of m(x)",
         "target": "within 5%",
         "reached": abs(kept.value - 1.0) <= 0.05,
-        "kept": rounded(kept),
-        "motion": {name: rounded(reading.mean(some)) for name, some in m.items()},
+        "kept": kept.rounded(),
+        "motion": {name: reading.mean(some).rounded() for name, some in m.items()},
         "real": round(
             float(np.mean([measure(v).motion for v in bench.drawn(asked)])), 5
         ),

@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from animatrix_jax.sampling.guidance import GuidanceConfig
+from animatrix_jax.sampling.guidance import DEPLOYED, GuidanceConfig
 from benchmarks.claims import reading
 from benchmarks.claims.bench import SEEDS, Bench
 from benchmarks.claims.prompts import contradicted, unsaid
-from benchmarks.claims.reading import rounded
-from benchmarks.claims.samples import DEPLOYED
 
 PATHS = ("both", "cross_attention", "adaln", "words")
 # One scale for all arms: a model without a tag path has the text's alone. The paper's two
@@ -33,11 +31,11 @@ def dual_path(bench: Bench) -> dict:
     }
     best = all(gain.low > 0 for gain in gains.values())
     means = {
-        name: {arm: rounded(fields.mean(v, only=only)) for arm, v in found.items()}
+        name: {arm: fields.mean(v, only=only).rounded() for arm, v in found.items()}
         for name, only in (("all", None), ("unsaid", silent), ("read_whole", told))
     }
     deployed = {
-        arm: rounded(fields.mean(bench.accuracy(arm, DEPLOYED))) for arm in PATHS
+        arm: fields.mean(bench.accuracy(arm, DEPLOYED)).rounded() for arm in PATHS
     }
     return {
         "figure": round(100 * gains["words"].value, 1),
@@ -49,7 +47,7 @@ def dual_path(bench: Bench) -> dict:
         "arms_unsaid": means["unsaid"],
         "arms_read_whole": means["read_whole"],
         "arms_deployed": deployed,
-        "both_less_arm": {arm: rounded(one) for arm, one in gains.items()},
+        "both_less_arm": {arm: one.rounded() for arm, one in gains.items()},
         "unsaid": round(float(silent.mean()), 4),
         "read_whole": round(float(told.mean()), 4),
         "real": round(float(np.mean([fields.real[k] for k in fields.read])), 4),
@@ -97,8 +95,8 @@ def not_diluted(bench: Bench) -> dict:
         "reached": means[best].value >= 0.9
         and ahead.value >= 0.2
         and decided[best] >= _LEAST_DECIDED,
-        "arms": {name: rounded(one) for name, one in means.items()},
-        "ahead": rounded(ahead),
+        "arms": {name: one.rounded() for name, one in means.items()},
+        "ahead": ahead.rounded(),
         "decided": {name: round(share, 4) for name, share in decided.items()},
         "best": best,
         "left_out": round(float(1 - told.mean()), 4),
@@ -116,7 +114,7 @@ def dual_guidance(bench: Bench) -> dict:
             videos = sampler(bench.asked, GuidanceConfig(text=text, tag=tag))
             values[text, tag] = reading.accuracy(videos, bench.asked, probe=bench.probe)
             grid[f"{text:g} {tag:g}"] = {
-                "accuracy": rounded(fields.mean(values[text, tag])),
+                "accuracy": fields.mean(values[text, tag]).rounded(),
                 "sharpness": round(float(reading.sharpness(videos).mean() / real), 4),
             }
     # The slope of a line through all of a prompt's accuracies, over the octaves of w_tag.
@@ -132,10 +130,10 @@ def dual_guidance(bench: Bench) -> dict:
         "unit": "points of accuracy an octave of w_tag",
         "target": "rises with w_tag, its 95% interval above 0",
         "reached": rise.low > 0,
-        "rise": rounded(rise),
+        "rise": rise.rounded(),
         "grid": grid,
         "sweet_spot": f"{sweet[0]:g} {sweet[1]:g}",
-        "sweet_accuracy": rounded(fields.mean(values[sweet], only=~even)),
+        "sweet_accuracy": fields.mean(values[sweet], only=~even).rounded(),
         "prompts": len(bench.asked),
     }
 
@@ -153,7 +151,7 @@ def shipped(bench: Bench) -> dict:
         "unit": "% of the probe's own accuracy on real clips",
         "target": "85% or more",
         "reached": share >= 0.85,
-        "accuracy": rounded(found),
+        "accuracy": found.rounded(),
         "real": round(real, 4),
         "fields_counted": list(fields.read),
         "by_field": {

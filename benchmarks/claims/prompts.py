@@ -12,6 +12,7 @@ from jaxtyping import Bool, UInt8
 
 from animatrix_jax.cels.odds import COMMON
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data import seeds
 from animatrix_jax.knowledge.corruption import contradict
 from animatrix_jax.knowledge.mentions import find_mentions
 from animatrix_jax.knowledge.tags import Tag
@@ -30,8 +31,6 @@ FIELDS = (
     "vfx.lines",
     "vfx.elemental",
 )
-# Of clips that no stage draws, in a split that no stage trains on.
-_SEED = 605_036
 # Tries at a text that claims a value which Cel World draws.
 _TURNS = 32
 
@@ -61,7 +60,7 @@ class Asked:
 
 
 def demanded(
-    fields: tuple[str, ...] = FIELDS, *, each: int, odds: str, seed: int = _SEED
+    fields: tuple[str, ...] = FIELDS, *, each: int, odds: str, seed: int = seeds.CLAIMS
 ) -> list[Asked]:
     """`each` prompts for every value that Cel World draws commonly, field by field."""
     found: list[Asked] = []
@@ -74,7 +73,7 @@ def demanded(
     return found
 
 
-def contradicted(asked: list[Asked], *, seed: int = _SEED) -> list[Asked]:
+def contradicted(asked: list[Asked], *, seed: int = seeds.CLAIMS) -> list[Asked]:
     """The prompts with a text that claims another value of the demanded tag's field.
 
     One that Cel World draws; prompts whose text cannot are left out.
@@ -101,7 +100,7 @@ def unsaid(asked: list[Asked]) -> Bool[np.ndarray, " n"]:
 
 
 def real_clips(
-    asked: list[Asked], *, odds: str, frames: int, size: int, seed: int = _SEED
+    asked: list[Asked], *, odds: str, frames: int, size: int, seed: int = seeds.CLAIMS
 ) -> UInt8[np.ndarray, "n t h w 3"]:
     """The clips that the prompts describe."""
     return np.stack(

@@ -20,13 +20,13 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.evaluation.agreement import Interval, bootstrap
 from animatrix_jax.evaluation.instruments import (
     ProbeReader,
     agreement_with,
     truth_of,
 )
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
+from animatrix_jax.statistics import Interval, bootstrap
 from benchmarks.claims.prompts import Asked
 
 # What a probe must gain on chance, on real clips, for a field to count in a mean.
@@ -196,8 +196,3 @@ def ratio(after: Float[np.ndarray, " n"], before: Float[np.ndarray, " n"]) -> In
         lambda rows: float(after[rows].mean() / max(before[rows].mean(), 1e-9)),
         size=len(after),
     )
-
-
-def rounded(interval: Interval) -> dict[str, float]:
-    """For JSON."""
-    return {k: round(v, 4) for k, v in dataclasses.asdict(interval).items()}

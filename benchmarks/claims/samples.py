@@ -8,15 +8,15 @@ import pathlib
 import numpy as np
 from jaxtyping import UInt8
 
-from animatrix_jax.data.latents import fingerprint
-from animatrix_jax.sampling.guidance import GuidanceConfig
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.data.fingerprint import fingerprint
+from animatrix_jax.files import replacing
+from animatrix_jax.sampling.guidance import DEPLOYED, GuidanceConfig
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.sampling.sampler import SamplerConfig
 from benchmarks.claims.prompts import Asked
 
 _BATCH = 26
-# The paper's.
-DEPLOYED = GuidanceConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,15 +58,9 @@ class Sampler:
           guidance: how hard text and tags pull; None for the model's own.
           seed: of the noise.
         """
-        request = GenerateRequest(steps=self.steps)
+        config = self.pipeline.sampler_config(GenerateRequest(steps=self.steps))
         if guidance is not None:
-            request = dataclasses.replace(
-                request,
-                guidance_text=guidance.text,
-                guidance_tag=guidance.tag,
-                order=guidance.order,
-            )
-        config = self.pipeline.sampler_config(request)
+            config = dataclasses.replace(config, guidance=guidance)
         path = self.folder / f"{self._name(asked, config, seed)}.npz"
         if path.exists():
             with np.load(path, allow_pickle=False) as file:
@@ -79,9 +73,8 @@ class Sampler:
         )
         video = self.pipeline.decode(latents)
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        np.savez_compressed(partial, video=video)
-        partial.replace(path)
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, video=video)
         return video
 
     def _name(self, asked: list[Asked], config: SamplerConfig, seed: int) -> str:

@@ -13,6 +13,7 @@ from animatrix_jax.cels.staging import make_stage, measure
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.tags import parse_tags
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
+from animatrix_jax.sampling.guidance import GuidanceConfig
 from animatrix_jax.sampling.sampler import SamplerConfig
 from benchmarks.claims import (
     arms,
@@ -138,7 +139,7 @@ def test_samples_are_kept_by_all_that_they_depend_on(tmp_path):
         ("a", 3.0, 1),
     ):
         sampler = samples.Sampler(pipeline=None, mark=mark, folder=tmp_path, steps=2)
-        config = SamplerConfig(steps=2, shift=3.0, guidance_text=scale)
+        config = SamplerConfig(steps=2, shift=3.0, guidance=GuidanceConfig(text=scale))
         marks.append(sampler._name(ASKED, config, seed))
     assert len(set(marks)) == 4
 

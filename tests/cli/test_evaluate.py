@@ -88,10 +88,10 @@ def test_a_probe_of_another_size_is_refused_before_anything_is_sampled(
     from animatrix_jax.errors import UserError
     from animatrix_jax.evaluation import run
 
-    def sample(*args):
+    def sample(*args, **kwargs):
         raise AssertionError("sampled before the probe was looked at")
 
-    monkeypatch.setattr(run, "_sample", sample)
+    monkeypatch.setattr(run.Pipeline, "sample_latents_for", sample)
     request = run.EvaluationRequest(
         checkpoint=str(write_model(tmp_path)), prompts=2, out=tmp_path / "out"
     )

@@ -14,7 +14,8 @@ from diffusers import WanPipeline, WanTransformer3DModel
 from animatrix_jax.cli import sample, stages
 from animatrix_jax.convert import files, to_diffusers, to_orbax
 from animatrix_jax.errors import UserError
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.training.config import base_config
 from animatrix_jax.training.weights import load_component
 from benchmarks import references
@@ -108,7 +109,7 @@ def test_equal_to_wan_pipeline(folder):
         prompt="a girl runs", negative_prompt="rain", steps=6, solver="unipc"
     )
     config = pipeline.sampler_config(request)
-    assert (config.guidance_high, config.guidance_text) == (4.0, 5.0)
+    assert (config.guidance_high, config.guidance.text) == (4.0, 5.0)
     seen = []
     for name in ("transformer", "transformer_2"):
         module = getattr(reference, name)

@@ -18,7 +18,8 @@ from diffusers import WanImageToVideoPipeline
 from animatrix_jax.cli import sample, stages
 from animatrix_jax.convert import configs, files, to_diffusers, to_orbax
 from animatrix_jax.errors import UserError
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.training.config import base_config
 from animatrix_jax.training.stages.flow import FlowStage
 from animatrix_jax.training.stages.towers import Towers
@@ -64,7 +65,7 @@ def errors(folder, *, last=None, guidance=(5.0, 5.0)):
     first = picture(model)
     given = pipeline.given(first[None], None if last is None else last[None])
     config = pipeline.sampler_config(GenerateRequest(steps=5, solver="unipc"))
-    low, high = config.guidance_text, config.guidance_high or config.guidance_text
+    low, high = config.guidance.text, config.guidance_high or config.guidance.text
     assert (low, high) == guidance
     latents = pipeline.sample_latents_for(
         [()], [PROMPT], seed=3, config=config, given=given, negative_prompt=NEGATIVE

@@ -8,7 +8,7 @@ from absl.testing import flagsaver
 from animatrix_jax.cli import sample
 from animatrix_jax.parallel import sharding
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
-from animatrix_jax.sampling.pipeline import GenerateRequest
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.training.config import base_config
 from animatrix_jax.training.stages.towers import Towers
 from animatrix_jax.training.weights import load_component

@@ -8,6 +8,7 @@ from animatrix_jax.curation import cached
 from animatrix_jax.curation.prepare import prepare
 from animatrix_jax.data import prepared, video
 from animatrix_jax.data.batches import Batcher, DataConfig
+from animatrix_jax.data.split import file_code
 from animatrix_jax.errors import UserError
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
@@ -92,6 +93,35 @@ def test_clips_with_too_many_tags_are_set_aside(dataset):
     assert list(source.set_aside.values()) == ["4 tags, at most 3 fit"]
     with pytest.raises(UserError, match="tags or fewer"):
         _source(dataset, max_tags=0)
+
+
+def test_some_of_the_clips_are_the_same_clips_with_their_files(dataset):
+    source = _source(dataset)
+    part = source.only([1])
+    assert len(part) == len(part.tables()) == 1
+    rng = np.random.default_rng(0)
+    ours, theirs = part.record(0, rng), source.record(1, rng)
+    np.testing.assert_array_equal(ours["latents"], theirs["latents"])
+    assert (part.tables().motion == source.tables().motion[1:]).all()
+    assert part.file_codes == source.file_codes[1:]
+    assert set(source.file_codes.tolist()) == {file_code("a.mp4"), file_code("b.mp4")}
+
+
+def test_a_dataset_of_before_files_were_noted_is_taken_clip_by_clip(
+    dataset, encoders, monkeypatch
+):
+    path = dataset / "columns.npz"
+    data = path.read_bytes()
+    with np.load(path) as file:
+        before = {name: file[name] for name in file.files if name != "source"}
+    np.savez(path, **before)
+    monkeypatch.setattr(cached, "Encoders", lambda checkpoint: encoders)
+    # Its columns are others, its shards are not: nothing is encoded again.
+    assert cached.cache(dataset, "pico")["encoded_shards"] == 0
+    assert len(set(_source(dataset).file_codes.tolist())) == 2
+    path.write_bytes(data)
+    assert cached.cache(dataset, "pico")["encoded_shards"] == 0
+    assert len(_source(dataset)) == 2
 
 
 def test_other_encoders_and_another_dataset_are_refused(dataset, encoders, tmp_path):

@@ -22,6 +22,7 @@ from animatrix_jax.curation.prepare import prepare
 from animatrix_jax.curation.settings import Looking
 from animatrix_jax.curation.shots import cut_film
 from animatrix_jax.data.dataset import DatasetSource, open_rows, read_columns
+from animatrix_jax.data.split import file_code
 from animatrix_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -282,6 +283,9 @@ def test_training_reads_windows_of_a_tier_without_tensorflow(made):
     assert len(source) == made[1]["tiers"]["A"] > 0
     assert len(source.tables()) == len(source)
     columns = read_columns(made[0])
+    named = [row["source"].decode() for row in open_rows(made[0])]
+    assert columns["source"].tolist() == [file_code(name) for name in named]
+    assert set(source.file_codes.tolist()) <= set(columns["source"].tolist())
     rng = np.random.default_rng(0)
     for place, clip in enumerate(source.index):
         record = source.record(place, rng)

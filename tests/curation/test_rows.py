@@ -1,9 +1,11 @@
 """Who is heard of a field, and how sure the row then is of it."""
 
+import numpy as np
 import pytest
 
 from animatrix_jax.curation.labels import Line
-from animatrix_jax.curation.rows import tell
+from animatrix_jax.curation.rows import columns, tell
+from animatrix_jax.data.split import file_code
 from animatrix_jax.knowledge.labels import Label
 
 MEASURED = ["motion.amplitude=small", "motion.timing=twos", "camera.camera_motion=fix"]
@@ -50,3 +52,13 @@ def test_where_a_labeller_was_not_sure_the_measures_may_speak():
     line = Label(tags=(), unknown=("motion.timing",), confidence={"motion.timing": 0.3})
     for told in (_told(line), _told(None, ([], {"motion.timing": 0.3}))):
         assert any(tag.startswith("motion.timing=") for tag in told.tags)
+
+
+def test_columns_say_which_file_a_clip_is_of():
+    """In 64 bits of its name, whatever bytes that has, and in the order of the rows."""
+    names = ["a.mp4", "deep/b.mp4", "a.mp4", "not \udcff UTF-8.mp4"]
+    clip = {"motion": 0.1, "deformation": 0.2, "start": 1.0, "end": 3.0, "aspect": 1.5}
+    clip |= {"tier": "B", "tags": ["motion.timing=twos"], "style_cluster": ""}
+    found = columns({"source": name} | clip for name in names)["source"]
+    assert found.dtype == np.uint64
+    assert found.tolist() == [file_code(name) for name in names]

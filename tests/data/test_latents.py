@@ -10,12 +10,7 @@ import pytest
 from animatrix_jax.data.curriculum import CurriculumConfig, clip_generator
 from animatrix_jax.data.drawing import draw_records
 from animatrix_jax.data.folder import FolderSource
-from animatrix_jax.data.latents import (
-    LatentSource,
-    fingerprint,
-    read_metadata,
-    write_latents,
-)
+from animatrix_jax.data.latents import LatentSource, read_metadata, write_latents
 from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
 from animatrix_jax.errors import UserError
 
@@ -196,17 +191,3 @@ def test_real_videos_are_measured_when_cached(videos, tmp_path, tokenizer):
         config = DataConfig(batch_size=2, steps=1, fields=("scores",))
         Batcher(source, config)(0)
     assert "scores" not in source.record(0, clip_generator(seed=0, step=0, slot=0))
-
-
-def test_a_fingerprint_names_weights_and_config():
-    params = {"a": {"w": np.ones((2, 3), np.float32)}, "b": np.zeros(2)}
-    same = {"b": np.zeros(2), "a": {"w": np.ones((2, 3), np.float32)}}
-    assert fingerprint(params, {"x": 1}) == fingerprint(same, {"x": 1})
-    others = [
-        fingerprint(params, {"x": 2}),
-        fingerprint(params | {"b": np.ones(2)}, {"x": 1}),
-        fingerprint(params | {"b": np.zeros((2, 1))}, {"x": 1}),
-        fingerprint(params | {"b": np.zeros(2, np.float32)}, {"x": 1}),
-        fingerprint({"a": params["a"], "c": params["b"]}, {"x": 1}),
-    ]
-    assert len({fingerprint(params, {"x": 1}), *others}) == 6

@@ -9,7 +9,15 @@ import pytest
 
 from animatrix_jax.data.batches import draw_choice
 from animatrix_jax.data.curriculum import CurriculumConfig
-from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
+from animatrix_jax.data.pipeline import (
+    Batcher,
+    DataConfig,
+    epoch_rows,
+    held_out_rows,
+    host_slots,
+    make_batches,
+)
+from animatrix_jax.data.turns import batched, full_turns
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.encoding import encode_tags
 
@@ -212,3 +220,40 @@ def test_mistakes_name_what_was_expected(source, tokenizer):
         dataclasses.replace(CONFIG, tasks=(("t2i", (0.0, 1.0)), ("t2v", 0.0)))
     with pytest.raises(ValueError, match="expected a tokenizer"):
         Batcher(source, CONFIG)
+
+
+def test_every_epoch_takes_each_row_once_in_an_order_of_its_own():
+    taken = epoch_rows(5, np.arange(15), seed=3)
+    assert taken.epochs.tolist() == [0] * 5 + [1] * 5 + [2] * 5
+    orders = taken.rows.reshape(3, 5).tolist()
+    assert [sorted(order) for order in orders] == [[0, 1, 2, 3, 4]] * 3
+    assert len(set(map(tuple, orders))) > 1
+    # Whatever the slots are asked with.
+    some = epoch_rows(5, np.array([13, 2]), seed=3)
+    assert some.rows.tolist() == taken.rows[[13, 2]].tolist()
+
+
+def test_hosts_share_the_slots_of_all_steps():
+    steps = [
+        host_slots(step, size=6, host=host, hosts=3)
+        for step in range(4)
+        for host in range(3)
+    ]
+    assert np.concatenate(steps).tolist() == list(range(24))
+
+
+@pytest.mark.parametrize("count", [3, 4, 11])
+def test_hosts_share_the_held_out_rows(count):
+    whole = held_out_rows(count, size=4)
+    assert len(whole) == max(count // 4, 1) and whole[0].tolist()[:3] == [0, 1, 2]
+    shares = [held_out_rows(count, size=4, host=host, hosts=2) for host in range(2)]
+    for batch, *own in zip(whole, *shares, strict=True):
+        assert np.concatenate(own).tolist() == batch.tolist()
+
+
+def test_turns_are_of_one_size_and_take_each_item():
+    turns = full_turns(7, 3)
+    assert [len(rows) for rows in turns] == [3, 3, 3]
+    assert np.concatenate(turns)[:7].tolist() == list(range(7))
+    assert full_turns(0, 3) == []
+    assert list(batched(iter("abcde"), 2)) == [["a", "b"], ["c", "d"], ["e"]]

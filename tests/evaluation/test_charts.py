@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from animatrix_jax.evaluation.agreement import Interval
 from animatrix_jax.evaluation.charts import (
     Series,
     agreement_bar,
@@ -16,6 +15,7 @@ from animatrix_jax.evaluation.charts import (
     smooth,
     ticks,
 )
+from animatrix_jax.statistics import Interval
 
 SERIES = {
     "falling": [2.0, 1.5, 1.2, 1.1],

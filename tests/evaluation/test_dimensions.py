@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from animatrix_jax.evaluation import dimensions
 from animatrix_jax.evaluation.dimensions import (
     LABELS,
     Evidence,
@@ -25,7 +24,7 @@ def reading(*, right, seed, noise=0.3, still=False):
     truth, rng = np.random.default_rng(0), np.random.default_rng(seed)
     features = truth.normal(size=(COUNT, 8))
     motion, cadence = truth.normal(-4, 1, COUNT), truth.uniform(0, 1, COUNT)
-    surface = truth.uniform(0, 1, (COUNT, 3))
+    finish = truth.uniform(0, 1, (COUNT, 3))
     agreement = (rng.random((COUNT, len(FIELDS))) < right).astype(float)
     agreement[0, 0] = np.nan
     noisy = [
@@ -34,7 +33,7 @@ def reading(*, right, seed, noise=0.3, still=False):
             (features, 1.0),
             (motion, 1.0),
             (cadence, 0.3),
-            (surface, 0.3),
+            (finish, 0.3),
         )
     ]
     return Reading(
@@ -42,7 +41,7 @@ def reading(*, right, seed, noise=0.3, still=False):
         features=noisy[0],
         motion=np.full(COUNT, -9.0) if still else noisy[1],
         cadence=np.ones(COUNT) if still else noisy[2],
-        surface=noisy[3],
+        finish=noisy[3],
     )
 
 
@@ -138,26 +137,3 @@ def test_frechet_distance():
     assert frechet_distance(a, a) == 0.0
     moved = frechet_distance(a, a * [1, 1, 2] + [3, 0, 0])
     assert moved == pytest.approx(9.0 + 1.0, abs=0.2)
-
-
-def test_blur_takes_the_drawing_and_leaves_the_colour():
-    rng = np.random.default_rng(0)
-    video = np.repeat(rng.integers(0, 255, (1, 1, 8, 8, 3), np.uint8), 4, axis=2)
-    video = np.repeat(video, 4, axis=3)
-    video[..., ::3, :, :] = 0
-    soft = dimensions.blur(video)
-    assert soft.shape == video.shape and soft.dtype == np.uint8
-    assert abs(float(soft.mean()) - float(video.mean())) < 3
-    sharp = dimensions.read_surface(video[0])
-    assert dimensions.read_surface(soft[0])[1] < 0.5 * sharp[1]
-
-
-def test_surface_of_a_flat_frame_with_one_line():
-    video = np.full((3, 32, 32, 3), 230, np.uint8)
-    flat = dimensions.read_surface(video)
-    np.testing.assert_allclose(flat, [1.0, 0.0, 0.0])
-    video[:, :, 16] = 10
-    lined = dimensions.read_surface(video)
-    assert lined[0] < 1.0
-    video[..., 0] = 0
-    assert dimensions.read_surface(video)[2] > 0.5

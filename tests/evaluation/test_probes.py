@@ -6,12 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from animatrix_jax.evaluation.instruments import agreement_with, truth_of
+from animatrix_jax.evaluation.instruments import agreement_with, drawn_fields, truth_of
 from animatrix_jax.evaluation.probes import Probe, ProbeConfig
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models.functional import bind, init_params
 from animatrix_jax.objectives.fields import (
-    FieldTable,
     field_agreement,
     field_loss,
     predict,
@@ -20,7 +19,7 @@ from animatrix_jax.objectives.fields import (
 )
 
 TAXONOMY = load_taxonomy()
-TABLE = FieldTable.drawn()
+TABLE = drawn_fields()
 TAGS = (
     ("camera.camera_motion=pan_left", "camera.camera_motion=shake"),
     ("camera.camera_motion=fix", "motion.timing=twos", "vfx.impact=none"),

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from animatrix_jax.evaluation.agreement import Interval
 from animatrix_jax.evaluation.dimensions import LABELS, Dimension
 from animatrix_jax.evaluation.report import (
     ClipCard,
@@ -19,6 +18,7 @@ from animatrix_jax.evaluation.report import (
     animation,
     write_report,
 )
+from animatrix_jax.statistics import Interval
 
 NASTY = '<script>alert("x")</script> {{css}} & 走る'
 

@@ -25,12 +25,12 @@ from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.training import faults
 from animatrix_jax.training.loop import LoopConfig, train
 from animatrix_jax.training.optimizer import OptimizerConfig
-from animatrix_jax.training.stage import StepShapes
+from animatrix_jax.training.stage import Stage, StepShapes
 
 WIDTH, LAYERS, ROWS = 16, 2, 8
 
 
-class Residual:
+class Residual(Stage):
     """Learns to turn its input round through a stack of residual blocks."""
 
     name = "toy"

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.judge.answers import read_answers, wilson, with_answers
+from animatrix_jax.judge.answers import read_answers, with_answers
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
+    PairLines,
     PairSet,
-    Told,
     rank_pairs,
     split_held_out,
 )
 
 SCORES = np.repeat(np.arange(2.0, 5.0)[None, :, None], 4, axis=2)  # [1 3 4]
-TOLD = Told(texts=["走る"], tags=[("a.b=c",)], name=lambda p, c: f"{p}-{c}.mp4")
+LINES = PairLines(texts=["走る"], tags=[("a.b=c",)], name=lambda p, c: f"{p}-{c}.mp4")
 
 
 def answer(a, b, prefers, **more):
@@ -42,18 +42,33 @@ def test_most_votes_decide(path):
         *(answer(1, 2, 1), answer(2, 1, 0), answer(1, 2, 0), answer(1, 2, None)),
         *(answer(0, 2, 0), answer(0, 2, 1)),  # even
     )
-    found = read_answers(path, told=TOLD, scores=SCORES)
+    found = read_answers(path, lines=LINES, scores=SCORES)
     assert list(found.table.rows()) == [(0, 0, 1, -1.0), (0, 2, 1, 1.0)]
     assert (found.answers, found.undecided, found.agreed) == (7, 1, 1)
     assert str(found) == (
         "7 answers of people decide 2 pairs and leave 1 open; the judge agrees on 1 of "
-        "2, 50% (95% interval 9% to 91%)"
+        "2, 50% (95% interval 9% to 91%); people among themselves: Krippendorff's alpha "
+        "-0.44"
     )
     assert found.report()["agreement"] == {"value": 0.5, "low": 0.0945, "high": 0.9055}
 
 
+def test_how_far_people_agree_among_themselves(path):
+    """Whichever way round the clips of a pair are named; one vote alone says nothing."""
+    agreed = [answer(0, 1, 0), answer(1, 0, 1), answer(2, 1, 1), answer(1, 2, 0)]
+    once = [answer(0, 2, 0), answer(0, 2, None)]
+    found = read_answers(write(path, *agreed, *once), lines=LINES, scores=SCORES)
+    assert found.alpha == pytest.approx(1.0) and found.report()["people_alpha"] == 1.0
+    # Of two pairs one is split, and of 8 ratings 4 are for either: D_o 1/2, D_e 4/7.
+    split = [answer(0, 1, 0), answer(0, 1, 1), answer(1, 2, 0), answer(1, 2, 0)]
+    found = read_answers(write(path, *split), lines=LINES, scores=SCORES)
+    assert found.alpha == pytest.approx(1 - 0.5 * 7 / 4)
+    found = read_answers(write(path, *once), lines=LINES, scores=SCORES)
+    assert found.alpha is None and found.report()["people_alpha"] is None
+
+
 def test_nobody_could_say(path):
-    found = read_answers(write(path, answer(0, 1, None)), told=TOLD, scores=SCORES)
+    found = read_answers(write(path, answer(0, 1, None)), lines=LINES, scores=SCORES)
     assert len(found.table) == 0 and found.agreement is None
     assert str(found) == "1 answers of people decide 0 pairs and leave 1 open"
 
@@ -77,30 +92,18 @@ def test_nobody_could_say(path):
 def test_a_line_that_is_no_answer_is_named(path, line, message):
     text = line if isinstance(line, str) else json.dumps(line)
     path.write_text(json.dumps(answer(0, 1, 0)) + "\n" + text)
-    told = Told(texts=["走る"] * 2, tags=[("a.b=c",)] * 2, name=TOLD.name)
+    lines = PairLines(texts=["走る"] * 2, tags=[("a.b=c",)] * 2, name=LINES.name)
     with pytest.raises(UserError, match=message) as caught:
-        read_answers(path, told=told, scores=np.concatenate([SCORES] * 2))
+        read_answers(path, lines=lines, scores=np.concatenate([SCORES] * 2))
     assert f"{path}:2: " in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_no_answers_at_all(path):
     with pytest.raises(UserError, match="cannot read answers: .*No such file"):
-        read_answers(path, told=TOLD, scores=SCORES)
+        read_answers(path, lines=LINES, scores=SCORES)
     path.write_text("\n")
     with pytest.raises(UserError, match="has no answers"):
-        read_answers(path, told=TOLD, scores=SCORES)
-
-
-def test_wilson_is_the_score_interval():
-    """The bounds are where the share lies 1.96 standard deviations of theirs away."""
-    for hits, count in ((0, 5), (3, 7), (50, 60), (9, 9)):
-        share = wilson(hits, count)
-        assert share.value == hits / count
-        assert 0 <= share.low <= share.value <= share.high <= 1
-        for bound in (share.low, share.high):
-            if 0 < bound < 1:
-                deviation = np.sqrt(bound * (1 - bound) / count)
-                assert abs(bound - share.value) / deviation == pytest.approx(1.96, 1e-4)
+        read_answers(path, lines=LINES, scores=SCORES)
 
 
 @pytest.fixture

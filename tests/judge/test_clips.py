@@ -150,7 +150,7 @@ def test_only_clips_of_one_prompt_make_pairs():
         *(clip("g", 5, tags=()), clip("h", 1, tags=())),  # nothing was asked of them
     ]
     found = ClipPairs.of(clips, config=CandidateConfig(aside=0.0))
-    lines = list(found.told.decided(found.ranked.train))
+    lines = list(found.lines.decided(found.ranked.train))
     assert {(x["winner"], x["loser"]) for x in lines} == {
         *(("a", "b"), ("c", "d"), ("c", "e"), ("e", "d"))
     }
@@ -174,8 +174,8 @@ def test_the_guards_and_the_closest_pairs():
         "winner_rejected": 2,  # against plain and close
         "winner_stiller": 3,  # against broken, plain and close
     }
-    decided = list(found.told.decided(found.ranked.train))
-    aside = list(found.told.aside(found.ranked.aside))
+    decided = list(found.lines.decided(found.ranked.train))
+    aside = list(found.lines.aside(found.ranked.aside))
     assert len(decided) + len(aside) == 5 and len(aside) == round(0.3 * 5)
     assert {tuple(x["clips"]) for x in aside} == {
         *(("plain", "close"), ("best", "still"))

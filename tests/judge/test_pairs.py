@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import write_lines
 from animatrix_jax.judge.pairs import (
     CandidateConfig,
+    PairLines,
     PairSet,
-    Told,
     rank_pairs,
     split_held_out,
-    write_lines,
 )
 from animatrix_jax.judge.scoring import composite
 
@@ -139,9 +139,11 @@ def test_prompts_may_have_different_numbers_of_candidates():
 
 def test_lines_of_pairs(tmp_path):
     table = rank_pairs(uniform(3.0, 5.0), np.ones((1, 2)), config=CONFIG).train
-    told = Told(texts=["走る"], tags=[("a.b=c",)], name=lambda p, c: f"{p}-{c}.mp4")
+    said = PairLines(
+        texts=["走る"], tags=[("a.b=c",)], name=lambda p, c: f"{p}-{c}.mp4"
+    )
     path = tmp_path / "x" / "pairs.jsonl"
-    write_lines(path, [*told.decided(table), *told.aside(table)])
+    write_lines(path, [*said.decided(table), *said.aside(table)])
     decided, aside = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     asked = {"prompt": "走る", "tags": ["a.b=c"], "gap": 2.0}
     assert decided == asked | {"winner": "0-1.mp4", "loser": "0-0.mp4"}

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data import seeds
 from animatrix_jax.data.sources import CelSource
 from animatrix_jax.data.writing import write_video
 from animatrix_jax.errors import UserError
 from animatrix_jax.judge.pairs import PairSet
 from animatrix_jax.judge.preference import PreferenceStage
-from animatrix_jax.judge.prompts import WORLD_SEED, source_prompts
+from animatrix_jax.judge.prompts import source_prompts
 from animatrix_jax.judge.stages import JudgeStage
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.training.weights import load_component
@@ -175,7 +176,7 @@ def test_pairs_are_kept_and_used_again(preference_stage, stage_config, latent_sh
 
 def test_prompts_are_of_the_world_that_the_generator_saw(preference_stage):
     pairs = preference_stage.pairs
-    of = {"seed": WORLD_SEED, "size": 3, "frames": 5}
+    of = {"seed": seeds.CANDIDATES, "size": 3, "frames": 5}
     plain, broad = CelWorld(odds="plain", **of), CelWorld(odds="broad", **of)
     assert list(pairs.tags) == [plain.spec(i).tags for i in range(3)]
     assert list(pairs.texts) == [plain.narrative(i).summary for i in range(3)]

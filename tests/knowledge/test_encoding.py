@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.knowledge.encoding import MAX_TAGS, decode_tags, encode_tags
+from animatrix_jax.knowledge.encoding import MAX_TAGS, encode_tags
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 TAGS = ("style.line=tapered", "motion.timing=twos", "vfx.lines=speed_lines")
+
+
+def decode_tags(ids):
+    """The tags that `ids` stand for, in their order."""
+    by_index = load_taxonomy().by_index
+    return tuple(by_index[int(i)].tag for i in ids.values[ids.mask])
 
 
 def test_ids_and_padding():

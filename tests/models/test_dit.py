@@ -15,7 +15,8 @@ from animatrix_jax.models import dit as dit_lib
 from animatrix_jax.models.config import DiTConfig
 from animatrix_jax.models.dit import DiT, patch, unpatch
 from animatrix_jax.models.functional import bind, init_params
-from animatrix_jax.models.layers import MLP, gelu_tanh, scan_layers, stack
+from animatrix_jax.models.layers import MLP, gelu_tanh
+from animatrix_jax.models.stacking import scan_layers, stack
 from benchmarks import references
 from benchmarks.references import relative_error
 

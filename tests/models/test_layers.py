@@ -6,7 +6,8 @@ import pytest
 from flax import nnx
 from jax import numpy as jnp
 
-from animatrix_jax.models.layers import Linear, RMSNorm, spread
+from animatrix_jax.models.cpu_gradients import spread
+from animatrix_jax.models.layers import Linear, RMSNorm
 
 
 @pytest.mark.parametrize("batch,tokens", [(1, 1), (2, 1), (1, 5)])

@@ -10,11 +10,10 @@ import pytest
 from animatrix_jax.objectives.captioning import (
     CaptioningConfig,
     caption_preference_loss,
-    field_log_probs,
     shown_loss,
     token_log_probs,
 )
-from animatrix_jax.objectives.fields import FieldTable
+from animatrix_jax.objectives.fields import FieldTable, field_log_probs, field_loss
 
 TABLE = FieldTable(
     fields=("a.one", "a.several"),
@@ -40,6 +39,18 @@ def test_probabilities_of_a_field_add_up_to_one():
 
 def test_a_field_that_is_not_stated_has_no_log_probability():
     assert field_log_probs(LOGITS, tags(1), table=TABLE)[0, 1] == 0.0
+
+
+def test_the_loss_is_the_mean_over_stated_fields_of_all_clips():
+    logits = jnp.concatenate([LOGITS, -LOGITS])
+    truth = jnp.concatenate([tags(2, 4), tags(0)])  # three fields are stated
+    found = field_log_probs(logits, truth, table=TABLE)
+    log_p = jax.nn.log_softmax(logits[:, :3])[[0, 1], [2, 0]]
+    sigmoid = jax.nn.sigmoid(LOGITS[0, 3:])
+    several = jnp.log((1 - sigmoid[0]) * sigmoid[1])
+    loss = field_loss(logits, truth, table=TABLE).loss
+    assert float(loss) == pytest.approx(-float(found.sum()) / 3, rel=1e-6)
+    assert float(loss) == pytest.approx(-float(log_p.sum() + several) / 3, rel=1e-5)
 
 
 def test_padding_has_no_log_probability():

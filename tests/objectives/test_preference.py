@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from animatrix_jax.objectives.flow_matching import free_mean
 from animatrix_jax.objectives.preference import (
     PreferenceConfig,
-    free_mean,
     pair_errors,
     preference_loss,
 )

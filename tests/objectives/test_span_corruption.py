@@ -11,7 +11,6 @@ from animatrix_jax.objectives.span_corruption import (
     corrupt_batch,
     corrupt_spans,
     hidden_mask,
-    restore_spans,
     span_corruption_loss,
     targets_length,
 )
@@ -21,6 +20,22 @@ CONFIG = SpanCorruptionConfig(first_sentinel=99, num_sentinels=8)
 
 def text(length: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(3, 90, length).astype(np.int32)
+
+
+def restore_spans(spans, config):
+    """The text that `corrupt_spans` was given: `targets` laid into `inputs`."""
+    lowest = config.first_sentinel - config.num_sentinels
+    inputs = [int(token) for token in spans.inputs[:-1]]
+    said: dict[int, list[int]] = {}
+    sentinel = None
+    for token in map(int, spans.targets[:-1]):
+        if lowest < token <= config.first_sentinel:
+            sentinel = token
+            said[sentinel] = []
+        elif sentinel is not None:
+            said[sentinel].append(token)
+    restored = [part for token in inputs for part in said.get(token, [token])]
+    return np.array(restored, np.int32)
 
 
 @settings(max_examples=100, deadline=None)

@@ -23,8 +23,8 @@ import numpy as np
 from animatrix_jax.parallel import sharding
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.training import checkpoint
-from animatrix_jax.training.loop import place_batch
 from animatrix_jax.training.optimizer import OptimizerConfig, make_optimizer
+from animatrix_jax.training.placement import place_batch
 from animatrix_jax.training.step import init_state, make_train_step
 from animatrix_jax.training.weights import load_component
 

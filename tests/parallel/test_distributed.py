@@ -67,7 +67,7 @@ import numpy as np
 from animatrix_jax.errors import UserError
 from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
-from animatrix_jax.training.loop import place_batch
+from animatrix_jax.training.placement import place_batch
 import json, pathlib
 distributed.initialize(start_seconds=120)
 mesh = make_mesh(MeshConfig(data=2, fsdp=1, sequence=2, tensor=2))

@@ -17,7 +17,8 @@ import jax
 import numpy as np
 
 from animatrix_jax.errors import UserError
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.pipeline import Pipeline
+from animatrix_jax.sampling.request import GenerateRequest
 
 
 def main() -> None:

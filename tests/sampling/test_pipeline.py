@@ -16,8 +16,10 @@ from tiny_model import write_model
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.functional import bind
 from animatrix_jax.models.vae import VAE
-from animatrix_jax.sampling.pipeline import GenerateRequest, Pipeline
+from animatrix_jax.sampling.guidance import GuidanceConfig
+from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.programs import Program
+from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.sampling.sampler import SamplerConfig
 
 RUN = ("motion.motion_style=run", "camera.camera_motion=pan_left")
@@ -41,15 +43,17 @@ def test_generates_clips_of_the_models_size(pipeline):
 
 
 def test_a_clip_depends_on_seed_and_index_not_on_its_company(pipeline):
+    asked = {"tags": [RUN, WALK, RUN], "texts": ["a girl runs", "rain", "a girl runs"]}
     # Two turns of two; the second is filled up with its own last clip.
+    made = []
     in_turns = dataclasses.replace(pipeline, max_batch=2).sample_latents_for(
-        [RUN] * 3, ["a girl runs"] * 3, seed=5
+        **asked, seed=5, progress=made.append
     )
-    assert in_turns.shape == (3, 3, 8, 8, 4)
-    for i in range(3):
-        alone = _latents(pipeline, seed=5, first_index=i)
-        np.testing.assert_allclose(in_turns[i], alone[0], atol=2e-3)
-    assert _differ(in_turns[0], in_turns[1])
+    assert in_turns.shape == (3, 3, 8, 8, 4) and made == [2, 1]
+    at_once = pipeline.sample_latents_for(**asked, seed=5)
+    np.testing.assert_allclose(in_turns, at_once, atol=2e-3)
+    np.testing.assert_allclose(in_turns[:1], _latents(pipeline, seed=5), atol=2e-3)
+    assert _differ(in_turns[0], in_turns[2])
     assert _differ(_latents(pipeline, seed=6), in_turns[:1])
 
 
@@ -73,8 +77,8 @@ def test_negative_prompt_counts_and_an_empty_one_is_null_text(pipeline):
 
 
 def test_without_guidance_no_text_no_tags_is_the_null_branch(pipeline):
-    plain = SamplerConfig(steps=3, guidance_text=1.0, guidance_tag=1.0)
-    null = SamplerConfig(steps=3, guidance_text=0.0, guidance_tag=0.0)
+    plain = SamplerConfig(steps=3, guidance=GuidanceConfig(text=1.0, tag=1.0))
+    null = SamplerConfig(steps=3, guidance=GuidanceConfig(text=0.0, tag=0.0))
     np.testing.assert_allclose(
         _latents(pipeline, tags=(), text="", config=plain),
         _latents(pipeline, config=null),

@@ -10,6 +10,7 @@ import pytest
 from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.presets import Experts
 from animatrix_jax.sampling.conditioning import first_frame
+from animatrix_jax.sampling.guidance import GuidanceConfig
 from animatrix_jax.sampling.sampler import SamplerConfig, begin, sample_latents, turns
 from animatrix_jax.sampling.solvers import get_solver
 
@@ -22,7 +23,7 @@ EMPTY = Conditioning(
     tag_values=jnp.zeros((SHAPE[0], 1), jnp.int32),
     tag_mask=jnp.zeros((SHAPE[0], 1), bool),
 )
-UNGUIDED = {"guidance_text": 1.0, "guidance_tag": 1.0}
+UNGUIDED = {"guidance": GuidanceConfig(text=1.0, tag=1.0)}
 
 
 def gaussian_velocity(xt, sigma, conditioning):
@@ -115,7 +116,11 @@ def test_a_trajectory_in_two_parts_is_the_whole_one(solver, first):
 
 def test_experts_share_the_steps_by_noise_level():
     config = SamplerConfig(
-        steps=40, shift=12.0, guidance_text=3.0, guidance_high=4.0, solver="unipc"
+        steps=40,
+        shift=12.0,
+        guidance=GuidanceConfig(text=3.0),
+        guidance_high=4.0,
+        solver="unipc",
     )
     high, low = turns(config, Experts(boundary=0.875, guidance_high=4.0))
     told = get_solver("unipc").told(40, 12.0)

@@ -8,8 +8,8 @@ import pytest
 from animatrix_jax.data.video import probe
 from animatrix_jax.sampling.validation import (
     Prompt,
+    ValidationSamples,
     side_by_side,
-    validation_callback,
 )
 
 PROMPTS = (
@@ -31,7 +31,9 @@ class Writer:
 def run(pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stage")
     pipeline = dataclasses.replace(pipeline, max_batch=2)
-    callback = validation_callback(pipeline, PROMPTS, folder=folder, seed=7)
+    callback = ValidationSamples(
+        pipeline=pipeline, prompts=PROMPTS, folder=folder, seed=7
+    )
     writer = Writer()
     for step in (10, 20):
         callback(step, {"generator": pipeline.params["generator"]}, writer)

@@ -14,7 +14,16 @@ OPTIMIZER = OptimizerConfig(
 )
 
 
-def run(workdir, stage=None, *, learning_rate=0.1, ema_decay=0.9, callbacks=(), **loop):
+def run(
+    workdir,
+    stage=None,
+    *,
+    learning_rate=0.1,
+    ema_decay=0.9,
+    callbacks=(),
+    profile=False,
+    **loop,
+):
     options = {"steps": 60, "log_every": 5, "checkpoint_every": 10} | loop
     config = LoopConfig(**options)
     return train(
@@ -30,6 +39,7 @@ def run(workdir, stage=None, *, learning_rate=0.1, ema_decay=0.9, callbacks=(), 
             "loop": options,
         },
         callbacks=callbacks,
+        profile=profile,
     )
 
 

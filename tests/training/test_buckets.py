@@ -13,14 +13,14 @@ from animatrix_jax.data.buckets import budget_of, make_buckets
 from animatrix_jax.data.pipeline import Batcher, DataConfig, make_batches
 from animatrix_jax.data.sources import CelSource
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
-from animatrix_jax.training import loop
-from animatrix_jax.training.stage import StepShapes
+from animatrix_jax.training.stage import Stage, StepShapes
+from animatrix_jax.training.validate import Validation
 
 CUT = {"stride": (1, 4, 4), "patch": (1, 1, 1)}
 ENTRIES = ((3, 16, 16), (2, 16, 32), (1, 16, 16))
 
 
-class Brightness:
+class Brightness(Stage):
     """How bright a clip is, from its first pixels: the data is real, the model is not."""
 
     name = "toy"
@@ -151,7 +151,7 @@ def test_each_shape_has_a_validation_loss_of_its_own():
         by_shape.setdefault(batch["video"].shape, batch)
     stage.held_out = lambda: list(by_shape.values())
     params = stage.init(jax.random.key(0))
-    found = loop._Validation(stage, make_mesh(MeshConfig()), 0)(params, {})
+    found = Validation(stage, make_mesh(MeshConfig()), 0)(params, {})
     shapes = {"3x16x16", "2x16x32", "1x16x16"}
     assert found.keys() == {"validation_loss"} | {
         f"validation_loss_{shape}" for shape in shapes

@@ -14,8 +14,8 @@ from animatrix_jax.cli import stages
 from animatrix_jax.errors import UserError
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.training import placement
-from animatrix_jax.training.loop import place_batch
 from animatrix_jax.training.optimizer import OptimizerConfig, make_optimizer
+from animatrix_jax.training.validate import Validation
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 
@@ -42,7 +42,9 @@ def test_the_step_compiled_from_shapes_takes_the_batches_that_come(mesh):
     del batch["clip_id"]
     fresh = placement.fresh_state(stage, tx, 0)
     start = jax.jit(fresh, out_shardings=places)()
-    after, _ = compiled(start, {}, place_batch(batch, mesh), jnp.float32(1e-3))
+    after, _ = compiled(
+        start, {}, placement.place_batch(batch, mesh), jnp.float32(1e-3)
+    )
     assert int(after.step) == 1
 
 
@@ -51,6 +53,8 @@ def test_a_batch_that_does_not_divide_names_the_nearest_that_do():
     wide = Mesh(np.arange(6).reshape(2, 3, 1, 1), axes)
     with pytest.raises(UserError, match="batch.size 8 does not divide by 6 .*: 6, 12"):
         placement.abstract_inputs(LeastSquares(steps=1).step_shapes(), wide)
+    with pytest.raises(UserError, match="held-out batch of 8 does not divide by 6 "):
+        Validation(LeastSquares(steps=1), wide, 0)
 
 
 @pytest.mark.parametrize("name,stage", [("pico", "vae"), ("pico", "probe")])

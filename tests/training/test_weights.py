@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy_stage import LeastSquares
 
-from animatrix_jax.data.latents import fingerprint
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.errors import UserError
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.training import weights

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from animatrix_jax.training.stage import StepShapes
+from animatrix_jax.training.stage import Stage, StepShapes
 
 TRUTH = np.array([[1.0], [-2.0], [0.5]], np.float32)
 
@@ -21,7 +21,7 @@ def make_batch(step: int, poison: range = range(0)) -> dict[str, np.ndarray]:
     return {"x": x, "y": x @ TRUTH, "clip_id": ids}
 
 
-class LeastSquares:
+class LeastSquares(Stage):
     name = "toy"
 
     def __init__(self, steps: int, poison: range = range(0)):

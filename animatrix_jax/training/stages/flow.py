@@ -24,12 +24,12 @@ from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.functional import Params, bind, init_params
 from animatrix_jax.objectives import flow_matching
 from animatrix_jax.training.config import TaskMix, section
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
 
-class FlowStage:
+class FlowStage(Stage):
     """Flow matching of the generator on clips with their conditioning."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
@@ -96,6 +96,9 @@ class FlowStage:
 
     def counts(self) -> dict[str, int]:
         return self._clips.counts()
+
+    def sampled(self) -> str | None:
+        return self._trained
 
     def finish(self, params: Params, folder: pathlib.Path) -> None:
         """Nothing: the generator's config is the run's."""

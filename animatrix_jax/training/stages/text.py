@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from animatrix_jax.cels.narrative import narrate
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.data import seeds
 from animatrix_jax.data.pipeline import batches_of_steps
 from animatrix_jax.data.tokenizer import NUM_SENTINELS, Tokenizer, train_tokenizer
 from animatrix_jax.knowledge.directive import say_tags
@@ -33,13 +34,13 @@ from animatrix_jax.objectives.span_corruption import (
     targets_length,
 )
 from animatrix_jax.parallel import distributed
+from animatrix_jax.parallel.mesh import batch_parts
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
+from animatrix_jax.training.stages.batch_shapes import held_out_size
 
-_HELD_OUT_SEED = 7919
 
-
-class TextStage:
+class TextStage(Stage):
     """T5 on narratives with spans hidden."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):
@@ -104,9 +105,12 @@ class TextStage:
         return batches_of_steps(make, self._steps)
 
     def held_out(self) -> list[Batch]:
-        texts = self._texts("test", self._data.held_out, _HELD_OUT_SEED)
+        texts = self._texts("test", self._data.held_out, seeds.HELD_OUT)
+        multiples = (distributed.batch_share()[1], batch_parts())
+        size = held_out_size(len(texts), len(texts), multiples_of=multiples)
+        texts = [texts[i % len(texts)] for i in range(size)]
         tokenizer = Tokenizer.from_file(self._folder / "tokenizer.json")
-        rng = np.random.default_rng(_HELD_OUT_SEED)
+        rng = np.random.default_rng(seeds.HELD_OUT)
         return [_own_rows(self._batch(texts, tokenizer, rng))]
 
     def counts(self) -> dict[str, int]:

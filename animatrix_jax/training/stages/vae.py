@@ -31,7 +31,7 @@ from animatrix_jax.objectives.autoencoding import (
 )
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import section
-from animatrix_jax.training.stage import Batch, Metrics, StepShapes
+from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
 
@@ -40,7 +40,7 @@ _FIRST_LOGVAR = -6.0
 _REACH_CLIPS, _REACH_NOISE, _LEAST_REACH = 16, 0.3, 0.05
 
 
-class VAEStage:
+class VAEStage(Stage):
     """The autoencoder on clips without their conditioning."""
 
     def __init__(self, config: Any, *, workdir: pathlib.Path):

@@ -6,12 +6,7 @@ import krippendorff
 import numpy as np
 import pytest
 
-from animatrix_jax.evaluation.agreement import (
-    bootstrap,
-    krippendorff_alpha,
-    mean_interval,
-    weighted_agreement,
-)
+from animatrix_jax.statistics import bootstrap, krippendorff_alpha, wilson
 
 NAN = np.nan
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section C.
@@ -59,15 +54,6 @@ def test_what_cannot_be_computed():
         krippendorff_alpha(np.array([[1.0, NAN], [NAN, 2.0]]))
     with pytest.raises(ValueError, match="all ratings are the same"):
         krippendorff_alpha(np.ones((2, 5)))
-    with pytest.raises(ValueError, match="two ratings"):
-        weighted_agreement(np.array([[1.0], [NAN]]))
-
-
-def test_weighted_agreement():
-    assert weighted_agreement(np.array([[1.0, 5.0], [1.0, 5.0]])) == 1.0
-    assert weighted_agreement(np.array([[1.0, 1.0], [5.0, 5.0]])) == 0.0
-    assert weighted_agreement(np.array([[1.0], [3.0]])) == pytest.approx(0.75)
-    assert weighted_agreement(np.array([[1.0], [3.0]]), power=1) == pytest.approx(0.5)
 
 
 def mean_of(values, index):
@@ -85,8 +71,22 @@ def test_interval_covers_the_mean_as_often_as_it_says():
     assert 0.88 <= covered / 200 <= 0.99
 
 
-def test_mean_interval_is_ordered_and_repeatable():
-    values = [1.0, 2.0, 4.0, 5.0]
-    interval = mean_interval(values, seed=3)
+def test_an_interval_is_ordered_and_repeatable():
+    values = np.array([1.0, 2.0, 4.0, 5.0])
+    statistic = functools.partial(mean_of, values)
+    interval = bootstrap(statistic, size=4, seed=3)
     assert interval.low <= interval.value == 3.0 <= interval.high
-    assert interval == mean_interval(values, seed=3)
+    assert interval == bootstrap(statistic, size=4, seed=3)
+    assert list(interval.rounded(1)) == ["value", "low", "high"]
+
+
+def test_wilson_is_the_score_interval():
+    """The bounds are where the share lies 1.96 standard deviations of theirs away."""
+    for hits, count in ((0, 5), (3, 7), (50, 60), (9, 9)):
+        share = wilson(hits, count)
+        assert share.value == hits / count
+        assert 0 <= share.low <= share.value <= share.high <= 1
+        for bound in (share.low, share.high):
+            if 0 < bound < 1:
+                deviation = np.sqrt(bound * (1 - bound) / count)
+                assert abs(bound - share.value) / deviation == pytest.approx(1.96, 1e-4)

@@ -1,0 +1,38 @@
+"""What a run may be gone on with: a config of before too, where it means the same."""
+
+import json
+
+import pytest
+
+from animatrix_jax.cli.schema import base_config
+from animatrix_jax.errors import UserError
+from animatrix_jax.training.same_run import check_same_run
+
+
+@pytest.fixture
+def now():
+    """A whole config, as a run saves it."""
+    return json.loads(base_config("pico", "ct", stages={"ct": {}}).to_json())
+
+
+def test_a_run_goes_on_that_saved_fields_which_are_gone(now, tmp_path):
+    """The loop had the run's seed and profile among its own fields."""
+    assert not {"seed", "profile"} & now["loop"].keys()
+    before = now | {"loop": now["loop"] | {"seed": 0, "profile": False}}
+    check_same_run(before, now, folder=tmp_path)
+    check_same_run(before, now | {"profile": True}, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 4}, "seed was 0, now 4"),
+        ({"digests": {"vae": "1f"}}, "digests.vae was None, now '1f'"),
+        ({"stage": "sft"}, "stage was 'ct', now 'sft'"),
+    ],
+)
+def test_another_is_refused_in_a_line_that_names_what_changed(
+    now, tmp_path, change, said
+):
+    with pytest.raises(UserError, match=said):
+        check_same_run(now, now | change, folder=tmp_path)
