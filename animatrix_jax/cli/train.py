@@ -7,6 +7,7 @@ Each stage writes to WORKDIR/STAGE: checkpoints, metrics.jsonl, tensorboard, sam
 summary.json. The same command again resumes the run, or says that it is done. SIGTERM or
 Ctrl-C saves first and exits with code 75. The same command on several hosts, with one
 WORKDIR that all of them share, trains on them together: docs/launch.md, docs/faults.md.
+docs/config.md lists every field of a config.
 """
 
 import json

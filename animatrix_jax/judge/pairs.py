@@ -31,7 +31,8 @@ class CandidateConfig:
     """How candidates are made and paired.
 
     Attributes:
-      prompts: prompts, each with `candidates` clips of its own noise.
+      prompts: how many.
+      candidates: clips of a prompt, each of its own noise.
       steps: solver steps of a candidate; 0 for the model's default.
       reject_below: a candidate whose worst head is under this never wins.
       keep_deformation: least d(winner) / d(loser).

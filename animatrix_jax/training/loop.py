@@ -19,7 +19,7 @@ from absl import logging
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from animatrix_jax.errors import UserError
+from animatrix_jax.errors import UserError, check_range
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.checkpoint import Checkpoints, latest_step
 from animatrix_jax.training.faults import Session, Stopped, is_full_disk
@@ -78,9 +78,11 @@ class LoopConfig:
     hang_seconds: float = 1800.0
 
     def __post_init__(self):
-        for name in ("steps", "keep", "start_seconds", "heartbeat_seconds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"loop.{name} must be 1 or more")
+        at_least_one = ("steps", "keep", "max_nonfinite", "start_seconds")
+        check_range(self, *at_least_one, "heartbeat_seconds", low=1, section="loop")
+        often = ("log_every", "validate_every", "sample_every", "checkpoint_every")
+        check_range(self, *often, low=0, section="loop")
+        check_range(self, "hang_seconds", low=0, above=True, section="loop")
 
 
 @runtime_checkable

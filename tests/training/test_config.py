@@ -14,6 +14,7 @@ from animatrix_jax.training.config import (
     section,
     smoke,
 )
+from animatrix_jax.training.loop import LoopConfig
 from animatrix_jax.training.optimizer import OptimizerConfig
 
 
@@ -29,6 +30,8 @@ from animatrix_jax.training.optimizer import OptimizerConfig
         (CandidateConfig, {"candidates": 1}, "candidates is 1; expected 2 or more"),
         (CandidateConfig, {"aside": 1.1}, "candidates.aside is 1.1; expected 0 to 1"),
         (JudgeConfig, {"sigma": 2.0}, "judge.sigma is 2; expected 0 to 1"),
+        (LoopConfig, {"max_nonfinite": 0}, "loop.max_nonfinite is 0; expected 1"),
+        (LoopConfig, {"log_every": -1}, "loop.log_every is -1; expected 0 or more"),
         (BatchConfig, {"sizes": 3}, "sizes"),
     ],
 )
