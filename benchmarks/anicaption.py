@@ -171,7 +171,7 @@ def prose(labeller: AniCaptionLabeller, clips: Clips, count: int) -> dict[str, f
     """How the writer's mentions agree with its own tags, and with the clips'."""
     taxonomy = load_taxonomy()
     every = set(taxonomy.values_by_tag)
-    own = agree = total = 0
+    own = agree = total = unclaimed = 0
     for start in range(0, min(count, len(clips.tags)), _BATCH):
         rows = np.arange(start, min(start + _BATCH, len(clips.tags)))
         sights = {k: v[rows] for k, v in clips.sights["clean"].items()}
@@ -187,6 +187,7 @@ def prose(labeller: AniCaptionLabeller, clips: Clips, count: int) -> dict[str, f
                 field = mention.tag.partition("=")[0]
                 told = {t for t in claims[i] if t.partition("=")[0] == field}
                 truth = {t for t in clips.tags[row] if t.partition("=")[0] == field}
+                unclaimed += not told
                 if not told or not truth:
                     continue
                 total += 1
@@ -194,6 +195,7 @@ def prose(labeller: AniCaptionLabeller, clips: Clips, count: int) -> dict[str, f
                 agree += mention.tag in truth
     return {
         "mentions": total,
+        "mentions_unclaimed": unclaimed,
         "own_tags": own / max(total, 1),
         "true": agree / max(total, 1),
     }
