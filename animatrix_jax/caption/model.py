@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from animatrix_jax.caption.sight import SightConfig
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
+from animatrix_jax.models.attention import attention
 from animatrix_jax.models.config import T5Config
 from animatrix_jax.models.t5 import T5Decoder
 
@@ -321,8 +322,7 @@ class Block(nnx.Module):
         b, n, d = x.shape
         query = self.query(h).reshape(b, n, self.num_heads, -1)
         both = self.key_value(source).reshape(b, source.shape[1], 2, self.num_heads, -1)
-        mask = None if mask is None else mask[:, None, None]
-        y = jax.nn.dot_product_attention(query, both[:, :, 0], both[:, :, 1], mask=mask)
+        y = attention(query, both[:, :, 0], both[:, :, 1], mask=mask)
         x = x + self.out(y.reshape(b, n, d))
         return x + self.down(nnx.gelu(self.up(self.norm_mlp(x))))
 

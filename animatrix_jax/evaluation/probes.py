@@ -20,6 +20,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
+from animatrix_jax.models.attention import attention
+
 _SHARPNESS = 4.0
 
 
@@ -139,5 +141,5 @@ class _Attention(nnx.Module):
     def __call__(self, x: Float[Array, "b m n d"]) -> Float[Array, "b m n d"]:
         b, m, n, d = x.shape
         qkv = self.qkv(self.norm(x)).reshape(b * m, n, 3, self.num_heads, -1)
-        y = jax.nn.dot_product_attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
+        y = attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2])
         return self.out(y.reshape(b, m, n, d))

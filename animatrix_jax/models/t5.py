@@ -3,7 +3,8 @@
     x = x + Attention(RMS(x));   x = x + W_out (gelu(W_gate RMS(x)) * (W_up RMS(x)))
     Attention: softmax(q k + b[bucket(j - i)]) v,  with no scaling of the scores
 
-(Raffel et al. 2020, arXiv:1910.10683; Shazeer 2020, arXiv:2002.05202.) The position bias
+(Raffel et al. 2020, arXiv:1910.10683; Shazeer 2020, arXiv:2002.05202.) The bias is why its
+attention is here and not `attention.py`'s, whose kernels take none. The position bias
 `b` is the first layer's for all in T5 1.1, and each layer's own in umT5. The encoder's
 parameters are under "encoder", the token embedding with them, so that `T5`'s encoder is a
 `T5Encoder` as it stands. Activations take the dtype of the embedding; softmax and norms
