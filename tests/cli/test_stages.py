@@ -4,6 +4,7 @@ import json
 
 from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.cli import stages
+from animatrix_jax.data import seeds
 from animatrix_jax.training.stage import Stage
 
 
@@ -15,7 +16,7 @@ def test_validation_prompts_are_of_the_world_that_the_stage_sees(tmp_path):
     samples = stages._samples(
         "generator", config, json.loads(config.to_json()), workdir=tmp_path
     )
-    of = {"seed": stages._PROMPT_SEED, "size": stages._PROMPTS, "split": "test"}
+    of = {"seed": seeds.SHOWN, "size": stages._PROMPTS, "split": "test"}
     plain, broad = CelWorld(odds="plain", **of), CelWorld(odds="broad", **of)
     tags = [prompt.tags for prompt in samples.prompts]
     assert tags == [plain.spec(i).tags for i in range(len(plain))]
