@@ -107,20 +107,17 @@ def test_some_of_the_clips_are_the_same_clips_with_their_files(dataset):
     assert set(source.file_codes.tolist()) == {file_code("a.mp4"), file_code("b.mp4")}
 
 
-def test_a_dataset_of_before_files_were_noted_is_taken_clip_by_clip(
-    dataset, encoders, monkeypatch
-):
+def test_a_dataset_of_before_files_were_noted_is_taken_clip_by_clip(dataset, encoders):
     path = dataset / "columns.npz"
     data = path.read_bytes()
     with np.load(path) as file:
         before = {name: file[name] for name in file.files if name != "source"}
     np.savez(path, **before)
-    monkeypatch.setattr(cached, "Encoders", lambda checkpoint: encoders)
     # Its columns are others, its shards are not: nothing is encoded again.
-    assert cached.cache(dataset, "pico")["encoded_shards"] == 0
+    assert cached.cache(dataset, encoders)["encoded_shards"] == 0
     assert len(set(_source(dataset).file_codes.tolist())) == 2
     path.write_bytes(data)
-    assert cached.cache(dataset, "pico")["encoded_shards"] == 0
+    assert cached.cache(dataset, encoders)["encoded_shards"] == 0
     assert len(_source(dataset)) == 2
 
 

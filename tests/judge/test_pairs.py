@@ -73,7 +73,9 @@ def test_ranking_properties(seed, aside):
 
 
 def test_one_candidate_is_refused():
-    with pytest.raises(ValueError, match="2 candidates, got 1"):
+    with pytest.raises(
+        ValueError, match="candidates.candidates is 1; expected 2 or more"
+    ):
         CandidateConfig(candidates=1)
 
 
