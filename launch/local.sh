@@ -1,25 +1,40 @@
 #!/usr/bin/env bash
-# The whole programme at pico size, on this machine:
-#   launch/local.sh [--smoke] [--dry-run]
+# The whole programme, on this machine:
+#   launch/local.sh [--size=pico] [--smoke] [--dry-run]
 # Installs into .venv, trains ct, sft, qt, judge and preference, samples, evaluates, and
-# leaves runs/local/report.html. Stop it whenever you like: the same command goes on
-# where it was. --smoke does the same, tiny, into runs/smoke. --dry-run prints the
-# commands, and runs and installs nothing.
+# leaves runs/local/report.html: at pico size, in some 20 minutes of two cores. --size=nano
+# is the model that is to ship, from nothing: its text tower, the same stages, its probe
+# and AniCaption, in hours, into runs/nano. Stop it whenever you like: the same command
+# goes on where it was. --smoke does the same, tiny, into runs/smoke (or
+# runs/smoke_nano). --dry-run prints the commands, and runs and installs nothing.
 set -euo pipefail
 
 here=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=launch/lib.sh
 source "$here/lib.sh"
-smoke=""
-parse_flags "" "smoke dry-run" "$@"
+smoke="" size=pico
+parse_flags "size" "smoke dry-run" "$@"
 [ "${#words[@]}${#rest[@]}" = 00 ] ||
-  die "unexpected argument ${words[0]:-${rest[0]:-}}; there are --smoke and --dry-run"
-workdir="runs/local"
+  die "unexpected argument ${words[0]:-${rest[0]:-}}; --help explains"
+programme=(ct sft qt judge preference)
+case "$size" in
+  pico)
+    stages=("${programme[@]/#/pico.py:stage=}")
+    workdir="runs/local"
+    ;;
+  nano)
+    stages=(text "${programme[@]}" probe)
+    captioner=(caption_experts caption caption_preference)
+    stages=("${stages[@]/#/nano.py:stage=}" "${captioner[@]/#/caption.py:stage=}")
+    workdir="runs/nano"
+    ;;
+  *) die "--size=$size is neither pico nor nano" ;;
+esac
 prompts=48
 steps=20
 if [ -n "$smoke" ]; then
   smoke=",smoke=True"
-  workdir="runs/smoke"
+  [ "$size" = pico ] && workdir="runs/smoke" || workdir="runs/smoke_$size"
   prompts=4
   steps=4
 fi
@@ -41,9 +56,8 @@ export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
 export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$root/runs/.compiled}"
 animatrix=("$PYTHON" -m animatrix_jax.cli.main)
 
-for stage in ct sft qt judge preference; do
-  run "${animatrix[@]}" train --config="configs/pico.py:stage=$stage$smoke" \
-    --workdir="$workdir"
+for stage in "${stages[@]}"; do
+  run "${animatrix[@]}" train --config="configs/$stage$smoke" --workdir="$workdir"
 done
 run "${animatrix[@]}" sample --checkpoint="$workdir" --out="$workdir/sample.mp4" \
   --steps="$steps" --scale=8 \

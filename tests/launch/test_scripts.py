@@ -56,18 +56,36 @@ def test_a_flag_without_its_value_and_a_switch_with_one(shell):
     fails(shell.run("tpu_pod.sh", "--keep=1"), "--keep takes no value")
 
 
-def test_local_dry_run_is_the_whole_programme(shell):
-    result = shell.run("local.sh", "--dry-run", "--smoke")
+PROGRAMME = ("ct", "sft", "qt", "judge", "preference")
+CAPTIONER = ("caption_experts", "caption", "caption_preference")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected", "workdir"),
+    [
+        ((), PROGRAMME, "runs/smoke"),
+        (
+            ("--size=nano",),
+            ("text", *PROGRAMME, "probe", *CAPTIONER),
+            "runs/smoke_nano",
+        ),
+    ],
+)
+def test_local_dry_run_is_the_whole_programme(shell, flags, expected, workdir):
+    result = shell.run("local.sh", "--dry-run", "--smoke", *flags)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == "launch/setup.sh train"
     stages = [line for line in lines if " train --config" in line]
-    assert [line.split("stage=")[1].split(",")[0] for line in stages] == [
-        *("ct", "sft", "qt", "judge", "preference")
-    ]
-    assert all("smoke=True --workdir=runs/smoke" in line for line in stages)
+    told = [line.split("stage=")[1].split(",")[0] for line in stages]
+    assert told == list(expected)
+    assert all(line.endswith(f"smoke=True --workdir={workdir}") for line in stages)
     assert sum(" sample " in line for line in lines) == 1
     assert sum(" evaluate " in line for line in lines) == 1
+
+
+def test_local_knows_two_sizes(shell):
+    fails(shell.run("local.sh", "--dry-run", "--size=wan"), "neither pico nor nano")
 
 
 @pytest.mark.parametrize(
