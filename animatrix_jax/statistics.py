@@ -88,7 +88,6 @@ def bootstrap(
     *,
     size: int,
     draws: int = 1000,
-    level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
     """A percentile interval of `statistic(indices)`, resampling `size` units.
@@ -97,14 +96,12 @@ def bootstrap(
       statistic: the figure computed on the units that the indices name.
       size: number of units (prompts); units, not frames, are independent.
       draws: resamples.
-      level: coverage.
       seed: of the resampling.
     """
     rng = np.random.default_rng(seed)
     value = statistic(np.arange(size))
     resampled = [statistic(rng.integers(0, size, size)) for _ in range(draws)]
-    tail = 50.0 * (1.0 - level)
-    low, high = np.nanpercentile(resampled, [tail, 100.0 - tail])
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return Interval(value=float(value), low=float(low), high=float(high))
 
 

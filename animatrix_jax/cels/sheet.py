@@ -1,7 +1,7 @@
 """Sheets of Cel World, lying and moving, and how fast it draws.
 
     python -m animatrix_jax.cels.sheet --out=docs/images/cel_world.webp
-    python -m animatrix_jax.cels.sheet --out=docs/images/cel_world.png
+    python -m animatrix_jax.cels.sheet --out=sheet.png
     python -m animatrix_jax.cels.sheet --speed
 
 A .webp moves: all clips at once, each over what it shows. A .png has a row a clip: its key

@@ -196,7 +196,7 @@ def _windows(
     dataset: pathlib.Path, shard: int, encoders: Encoders
 ) -> Iterator[tuple[int, dict[str, Any], np.ndarray]]:
     """The place in the shard, the record and the pixels of clips that are long enough."""
-    needed = (encoders.shape["frames"] - 1) / encoders.fps + 2 * video.CLOCK_SLACK
+    needed = video.seconds_needed(encoders.shape["frames"], encoders.fps)
     for place, row in enumerate(shards.read_rows(dataset, shard)):
         slack = row["frames"] / row["fps"] - needed
         if slack < 0:

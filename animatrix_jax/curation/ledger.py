@@ -15,6 +15,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
+from animatrix_jax.curation.labels import Labels
+
 PLACES = ("kept", "filtered", "set aside", "duplicate")
 KINDS = ("file", "clip", "label")
 
@@ -86,3 +88,32 @@ def whole_label(clips: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     if first["place"] == "duplicate":
         return {"place": "duplicate", "of": first["of"]}
     return {"place": first["place"], "why": f"{first['name']}: {first['why']}"}
+
+
+def put_labels(
+    ledger: Ledger,
+    labels: Labels,
+    films: dict[str, dict[str, Any]],
+    clips: dict[str, list[dict[str, Any]]],
+) -> None:
+    """Enters every label: it went where the clips went that it speaks of.
+
+    Args:
+      ledger: where.
+      labels: all that were read.
+      films: by the name of the video.
+      clips: the ledger's entries of a label's clips, by its name.
+    """
+    for name, why in labels.set_aside.items():
+        ledger.put("label", name, "set aside", why=why)
+    for video, lines in labels.lines.items():
+        film = films.get(video, {"failed": "its video is set aside or a copy"})
+        for line in lines:
+            if "failed" in film:
+                why = f"{video}: {film['failed']}"
+                ledger.put("label", line.name, "set aside", why=why)
+            elif line.start >= film["seconds"]:
+                why = f"it starts after the end of {video}, {film['seconds']:.2f} s"
+                ledger.put("label", line.name, "set aside", why=why)
+            else:
+                ledger.put("label", line.name, **whole_label(clips.get(line.name, [])))

@@ -33,7 +33,7 @@ from animatrix_jax.curation.findings import File, Findings
 from animatrix_jax.curation.inputs import find_inputs, sha256
 from animatrix_jax.curation.journal import Journal, Path
 from animatrix_jax.curation.labels import Labels, read_labels
-from animatrix_jax.curation.ledger import Ledger, whole_file, whole_label
+from animatrix_jax.curation.ledger import Ledger, put_labels, whole_file
 from animatrix_jax.curation.rules import TIERS, rank
 from animatrix_jax.curation.runner import Runner, write_lines
 from animatrix_jax.curation.settings import Encoding, Looking, Rules, digest
@@ -234,7 +234,7 @@ class _Preparation:
                 for file in files
                 if file.name in labels.lines
             }
-            _label_fates(ledger, labels, films, spoken)
+            put_labels(ledger, labels, films, spoken)
         summary = {"totals": ledger.totals, "new": self._done}
         if not count:
             self._save_state()
@@ -475,32 +475,3 @@ def _signatures(lines: epath.Path) -> tuple[list[str], np.ndarray]:
             names.append(line["id"])
             bits.extend(_signature(line))
     return names, np.array(bits, np.uint64).reshape(-1, duplicates_of.FRAMES)
-
-
-def _label_fates(
-    ledger: Ledger,
-    labels: Labels,
-    films: dict[str, dict[str, Any]],
-    clips: dict[str, list[dict[str, Any]]],
-) -> None:
-    """Enters every label: it went where the clips went that it speaks of.
-
-    Args:
-      ledger: where.
-      labels: all that were read.
-      films: by the name of the video.
-      clips: the ledger's entries of a label's clips, by its name.
-    """
-    for name, why in labels.set_aside.items():
-        ledger.put("label", name, "set aside", why=why)
-    for video, lines in labels.lines.items():
-        film = films.get(video, {"failed": "its video is set aside or a copy"})
-        for line in lines:
-            if "failed" in film:
-                why = f"{video}: {film['failed']}"
-                ledger.put("label", line.name, "set aside", why=why)
-            elif line.start >= film["seconds"]:
-                why = f"it starts after the end of {video}, {film['seconds']:.2f} s"
-                ledger.put("label", line.name, "set aside", why=why)
-            else:
-                ledger.put("label", line.name, **whole_label(clips.get(line.name, [])))

@@ -57,7 +57,7 @@ class DatasetSource:
     ):
         self.folder = pathlib.Path(folder)
         self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
-        self._needed = _needed(frames, fps)
+        self._needed = video.seconds_needed(frames, fps)
         self.set_aside: dict[str, str] = {}
         self.failures = 0
         columns = read_columns(self.folder)
@@ -154,13 +154,8 @@ class DatasetSource:
         """Some of the clips, in another shape."""
         view = self.only(clips)
         view._shape = self._shape | {"frames": frames, "height": height, "width": width}
-        view._needed = _needed(frames, self._shape["fps"])
+        view._needed = video.seconds_needed(frames, self._shape["fps"])
         return view
-
-
-def _needed(frames: int, fps: float) -> float:
-    """Seconds of a clip: its last frame begins, with room for clocks that round."""
-    return (frames - 1) / fps + 2 * video.CLOCK_SLACK
 
 
 def told(row: dict[str, Any], index: int) -> Record:

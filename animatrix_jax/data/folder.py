@@ -103,7 +103,7 @@ class FolderSource:
     ):
         self.folder = pathlib.Path(folder)
         self._shape = {"frames": frames, "fps": fps, "height": height, "width": width}
-        self._needed = _needed(frames, fps)
+        self._needed = video.seconds_needed(frames, fps)
         self._workdir = pathlib.Path(workdir) if workdir is not None else None
         self.set_aside: dict[str, str] = {}
         self.failures = 0
@@ -176,7 +176,7 @@ class FolderSource:
         """Some of the clips, in another shape."""
         view = self.only(clips)
         view._shape = self._shape | {"frames": frames, "height": height, "width": width}
-        view._needed = _needed(frames, self._shape["fps"])
+        view._needed = video.seconds_needed(frames, self._shape["fps"])
         return view
 
     def record(self, index: int, rng: np.random.Generator) -> Record:
@@ -378,11 +378,6 @@ class FolderSource:
     def _nothing(self, files: int) -> str:
         name, reason = next(iter(self.set_aside.items()), ("", "no clip is labelled"))
         return f"none of {files} videos in {self.folder} is usable ({name}: {reason})"
-
-
-def _needed(frames: int, fps: video.Real) -> float:
-    """Seconds from the first frame to the last, with room for clocks that round."""
-    return (frames - 1) / fps + 2 * video.CLOCK_SLACK
 
 
 def _in_twos(clips: list[FolderClip]) -> list[FolderClip]:

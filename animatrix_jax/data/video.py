@@ -38,6 +38,7 @@ __all__ = [
     "read_image",
     "read_video",
     "scan",
+    "seconds_needed",
     "stream_video",
 ]
 
@@ -177,6 +178,12 @@ def stream_video(
             image = _upright(frame, aspect, height)
             for _ in range(count):
                 yield image
+
+
+def seconds_needed(frames: int, fps: Real) -> float:
+    """Seconds from the first of some frames to the last, with room for clocks that
+    round."""
+    return (frames - 1) / fps + 2 * CLOCK_SLACK
 
 
 def fit(image: np.ndarray, *, height: int, width: int) -> np.ndarray:

@@ -19,7 +19,7 @@ import re
 
 import numpy as np
 
-from animatrix_jax.errors import UserError
+from animatrix_jax.errors import UserError, check_range
 from animatrix_jax.knowledge import mentions
 from animatrix_jax.knowledge.directive import Directive
 from animatrix_jax.knowledge.schema import NONE, Field, Taxonomy, Value
@@ -57,9 +57,9 @@ class CorruptionConfig:
     conflict: float = 0.05
 
     def __post_init__(self):
-        for name, value in dataclasses.asdict(self).items():
-            if not 0.0 <= value <= 1.0:
-                raise UserError(f"corruption.{name} must be in [0, 1], got {value}")
+        names = [field.name for field in dataclasses.fields(self)]
+        where = {"section": "corruption", "error": UserError}
+        check_range(self, *names, low=0, high=1, **where)
         total = sum(self.modes)
         if abs(total - 1.0) > 1e-6:
             modes = " + ".join(MODES)

@@ -33,6 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from animatrix_jax.errors import check_range
 from animatrix_jax.objectives.flow_matching import (
     flow_error,
     frame_sigma,
@@ -59,11 +60,7 @@ class PreferenceConfig:
     reference_draws: int = 0
 
     def __post_init__(self) -> None:
-        if self.reference_draws < 0:
-            raise ValueError(
-                "preference.reference_draws must be 0 or more, got "
-                f"{self.reference_draws}"
-            )
+        check_range(self, "reference_draws", "anchor", low=0, section="preference")
 
 
 @runtime_checkable

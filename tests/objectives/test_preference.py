@@ -242,5 +242,5 @@ def test_margins_from_errors_keep_the_precision_that_is_told():
 
 
 def test_a_number_of_draws_below_zero_is_refused():
-    with pytest.raises(ValueError, match="reference_draws must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="reference_draws is -1; expected 0 or more"):
         PreferenceConfig(reference_draws=-1)
