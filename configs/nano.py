@@ -2,7 +2,7 @@
 
     animatrix train --config=configs/nano.py:stage=ct --workdir=runs/nano
 
-Arguments: `stage` (text, probe, ct, sft, qt, judge, preference), `data` (cels, videos,
+Arguments: `stage` (vae, text, probe, ct, sft, qt, judge, preference), `data` (cels, videos,
 dataset), `smoke` (a few steps of everything, to see that it runs).
 """
 
@@ -11,8 +11,8 @@ import ml_collections
 from animatrix_jax.cli.schema import base_config
 from animatrix_jax.training.config import parse_arg, smoke
 
-# pico's VAE as it ships: of a drawing of 64 pixels it keeps 2 dB more than of one of 32.
-TOWERS = {"vae": "pico", "text": "@text"}
+# Towers of its own: its VAE codes 8 x 8 pixels as one token (docs/decisions/0006).
+TOWERS = {"vae": "@vae", "text": "@text"}
 CLIPS = {"clips": 4096, "odds": "series"}
 # Eight clips, or the forty images that have as many tokens.
 BATCH = {"size": 8, "max_tags": 32, "buckets": ((17, 64, 64), (1, 64, 64))}
@@ -23,6 +23,13 @@ FLOW = {"shift": 2.0, "logit_std": 1.6}
 # Few tags as often as many: a person names two or three.
 CORRUPTION = {"sparse": 0.5}
 STAGES = {
+    "vae": {
+        "data": {"clips": 4096, "held_out": 64, "odds": "series"},
+        "tasks": {"t2i": (0.0,), "t2v": (1.0,), "i2v": (0.0,)},
+        "batch": {"size": 2},
+        "optimizer": {"kind": "muon", "learning_rate": 2e-3, "ema_decay": 0.995},
+        "loop": {"steps": 3600, "validate_every": 400, "checkpoint_every": 200},
+    },
     "text": {
         "data": {"clips": 20_000, "held_out": 256},
         "batch": {"size": 64},

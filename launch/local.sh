@@ -3,8 +3,8 @@
 #   launch/local.sh [--size=pico] [--smoke] [--dry-run]
 # Installs into .venv, trains ct, sft, qt, judge and preference, samples, evaluates, and
 # leaves runs/local/report.html: at pico size, in some 20 minutes of two cores. --size=nano
-# is the model that is to ship, from nothing: its text tower, the same stages, its probe
-# and AniCaption, in hours, into runs/nano. Stop it whenever you like: the same command
+# is the model that is to ship, from nothing: its VAE, its text tower, the same stages, its
+# probe and AniCaption, in hours, into runs/nano. Stop it whenever you like: the same command
 # goes on where it was. --smoke does the same, tiny, into runs/smoke (or
 # runs/smoke_nano). --dry-run prints the commands, and runs and installs nothing.
 set -euo pipefail
@@ -23,7 +23,7 @@ case "$size" in
     workdir="runs/local"
     ;;
   nano)
-    stages=(text "${programme[@]}" probe)
+    stages=(vae text "${programme[@]}" probe)
     captioner=(caption_experts caption caption_preference)
     stages=("${stages[@]/#/nano.py:stage=}" "${captioner[@]/#/caption.py:stage=}")
     workdir="runs/nano"

@@ -384,3 +384,5 @@ ODDS: dict[str, dict[str, Table]] = {
         "vfx.elemental": {"none": 8},
     },
 }
+# The odds of "plain", the cast and the sets of "series": where little is deformed.
+ODDS["quiet"] = ODDS["plain"]

@@ -25,7 +25,7 @@ from animatrix_jax.knowledge.tags import parse_tags, style_cluster
 # Of a pair's clips with deformation, the share whose tags ask for another.
 _UNASKED = 0.25
 # Of what is drawn and said: clips encoded of another are encoded anew.
-VERSION = 2
+VERSION = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +70,8 @@ class CelWorld:
       still: a clip is one of its frames, whose number is drawn.
       odds: how often each value is drawn: "broad"; "plain", where a figure fills the
         frame and effects are few; "series", where everything comes now and then, before
-        quiet grounds, and twelve characters and a few sets return.
+        quiet grounds, and a few characters and sets return; "quiet", which
+        has their cast and the odds of "plain".
       held_out: the characters, colours, bodies and places of a world that shares none
         of them with any other clip: for testing, never for training.
 

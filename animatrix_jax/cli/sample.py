@@ -5,7 +5,7 @@
     animatrix sample --checkpoint=runs/local --image=first.png --num=4 --out=clip.gif
     animatrix sample --checkpoint=a14b_i2v --image=a.png --last_image=b.png
 
-Writes .mp4 (H.264), .gif or .png (a strip of frames). With --num above 1, videos are
+Writes .mp4 (H.264), .gif, .webp or .png (a strip of frames). With --num above 1, videos are
 numbered (clip_0.mp4, clip_1.mp4, ...) and a .png shows all clips on one sheet. --scale=8
 draws each pixel 8 x 8, so that a clip of 32 x 32 can be looked at. `animatrix taxonomy
 list` shows the tags; docs/sampling.md explains the guidances and the solvers.
@@ -24,7 +24,7 @@ from animatrix_jax.cli import app
 from animatrix_jax.errors import UserError
 
 FLAGS = flags.FLAGS
-SUFFIXES = (".mp4", ".gif", ".png")
+SUFFIXES = (".mp4", ".gif", ".webp", ".png")
 
 flags.DEFINE_string(
     "checkpoint",
@@ -39,7 +39,7 @@ flags.DEFINE_string("image", None, "A picture that becomes the first frame.")
 flags.DEFINE_string(
     "last_image", None, "One that becomes the last, for models that take it."
 )
-flags.DEFINE_string("out", "clip.mp4", "The file to write: .mp4, .gif or .png.")
+flags.DEFINE_string("out", "clip.mp4", "The file to write: .mp4, .gif, .webp or .png.")
 flags.DEFINE_integer("num", 1, "How many clips.", lower_bound=1)
 flags.DEFINE_integer(
     "seed",

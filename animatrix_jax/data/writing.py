@@ -1,4 +1,4 @@
-"""Video and image files out: H.264 by PyAV, GIF, and still images by Pillow."""
+"""Video and image files out: H.264 by PyAV, GIF, WebP and still images by Pillow."""
 
 import fractions
 import os
@@ -32,7 +32,7 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
 
 
 def write_video(path: Path, video: UInt8[np.ndarray, "t h w 3"], fps: Real) -> None:
-    """Writes .mp4 (H.264, yuv420p), .gif (looping) or .png (a strip of frames).
+    """Writes .mp4 (H.264, yuv420p), .gif or .webp (looping), or .png (a strip of frames).
 
     H.264 in yuv420p needs even sizes: an odd one repeats its last row or column.
 
@@ -46,11 +46,17 @@ def write_video(path: Path, video: UInt8[np.ndarray, "t h w 3"], fps: Real) -> N
             encode_mp4(path, video, fps)
         case ".gif":
             write_gif(path, video, fps)
+        case ".webp":
+            first, *rest = map(Image.fromarray, video)
+            loop = {"duration": round(1000 / fps), "loop": 0, "save_all": True}
+            first.save(path, append_images=rest, quality=75, method=6, **loop)
         case ".png":
             scale = max(1, 96 // video.shape[1])
             write_image(path, contact_sheet(video[None], scale=scale))
         case suffix:
-            raise UserError(f"cannot write {suffix!r}: expected .mp4, .gif or .png")
+            raise UserError(
+                f"cannot write {suffix!r}: expected .mp4, .gif, .webp or .png"
+            )
 
 
 def encode_mp4(

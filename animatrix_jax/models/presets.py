@@ -199,21 +199,29 @@ def _pico() -> ModelPreset:
 
 
 def _nano() -> ModelPreset:
-    # At 64 pixels it has pico's towers: of its VAE each token sees 8 x 8 pixels.
+    pico = _pico()
     return dataclasses.replace(
-        _pico(),
+        pico,
         dit=DiTConfig(
             dim=160,
             ffn_dim=480,
             num_heads=5,
             num_layers=6,
-            in_channels=8,
-            out_channels=8,
+            in_channels=12,
+            out_channels=12,
+            patch=(1, 1, 1),
             text_dim=64,
             absolute_positions=True,
             tag_dim=128,
         ),
         tags=_tag_encoder(128, 4),
+        # One latent is one token: 8 x 8 pixels of four frames.
+        vae=dataclasses.replace(
+            pico.vae,
+            latent_channels=12,
+            base_dim=24,
+            downsample=("spacetime", "spacetime"),
+        ),
         height=64,
         width=64,
         shift=3.0,

@@ -88,7 +88,7 @@ ARMS = {
             },
         ),
         # Little deformation, few effects: from here the curriculum has some way to go.
-        _ct("near_physical", **{"data.odds": "plain"}),
+        _ct("near_physical", **{"data.odds": "quiet"}),
         _sft("curriculum", "curriculum"),
         _sft("uniform", "uniform"),
         _sft("hardest_first", "hardest_first"),

@@ -157,25 +157,25 @@ def test_defects_come_to_half_of_the_clips_and_leave_the_tags_alone():
     assert 0.25 < usual < 0.75 and abs(np.mean(deformed) - usual) < 0.2
 
 
-def test_the_characters_of_a_series_return():
-    """Twelve people on two model sheets each, in any split and of any seed."""
-    members = [SERIES["series"].member(n, cast=USUAL) for n in range(12)]
+@pytest.mark.parametrize("odds", SERIES)
+def test_the_characters_of_a_series_return(odds):
+    """A few people on two model sheets each, in any split and of any seed."""
+    series = SERIES[odds]
+    members = [series.member(n, cast=USUAL) for n in range(series.members)]
     looks = {dataclasses.replace(m, facing=1, turn=0.0) for m in members}
-    assert len(looks) == 12
+    assert len(looks) == series.members
     seen, art, turns, told = set(), set(), set(), set()
     for i in range(160):
-        spec = draw_spec(
-            seed=i % 3, index=i, split=("train", "test")[i % 2], odds="series"
-        )
+        spec = draw_spec(seed=i % 3, index=i, split=("train", "test")[i % 2], odds=odds)
         who = dataclasses.replace(spec.character, facing=1, turn=0.0, place="")
         seen.add(who)
         art.add(spec.set_art)
         told.add(narrate(spec).summary)
         turns.add(spec.character.turn)
     assert seen == looks
-    assert len(art) == SERIES["series"].sets
+    assert len(art) == series.sets
     assert turns == {0.2, 0.8}
-    assert len(told) > 120  # what is said of a clip is its own
+    assert len(told) > 100  # what is said of a clip is its own
 
 
 def test_in_a_held_out_series_everyone_is_new():

@@ -121,7 +121,7 @@ def test_a_bad_request_fails_before_jax_is_imported(tmp_path):
         (["--checkpoint=no/such/folder"], ["no/such/folder"]),
         (["--image={tmp}/missing.png"], ["missing.png"]),
         (["--image={tmp}/text.png"], ["text.png"]),
-        (["--out=clip.avi"], [".mp4", ".gif", ".png", "clip.avi"]),
+        (["--out=clip.avi"], [".mp4", ".gif", ".webp", ".png", "clip.avi"]),
         (["--out={tmp}/text.png/x.mp4"], ["text.png/x.mp4"]),
         (["--out={tmp}/folder.mp4"], ["folder.mp4", "folder"]),
         (["--steps=0"], ["steps", "0"]),

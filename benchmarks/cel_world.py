@@ -1,27 +1,30 @@
 """Sheets of Cel World, lying and moving, and how fast it draws.
 
-    python -m animatrix_jax.cels.sheet --out=docs/images/cel_world.webp
-    python -m animatrix_jax.cels.sheet --out=sheet.png
-    python -m animatrix_jax.cels.sheet --speed
+    python -m benchmarks.cel_world --out=docs/images/cel_world.webp
+    python -m benchmarks.cel_world --out=sheet.png [--random=12]
+    python -m benchmarks.cel_world --speed
 
 A .webp moves: all clips at once, each over what it shows. A .png has a row a clip: its key
 tags, then frames in order.
 """
 
-import argparse
-import functools
 import pathlib
 import time
 from collections.abc import Sequence
 
 import numpy as np
+from absl import flags
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.cli import app
+from animatrix_jax.data.sheets import moving_sheet
+from animatrix_jax.data.writing import write_image, write_video
 
+FLAGS = flags.FLAGS
 # What each row shows: demanded tags, and the index that draws the rest.
 ROWS: tuple[tuple[int, str], ...] = (
     (
@@ -183,56 +186,21 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
-def moving_sheet(
-    specs: Sequence[ClipSpec], *, size: int = 160, columns: int = 5
-) -> UInt8[np.ndarray, "t h w 3"]:
-    """All clips at once, in rows, with what each shows below it.
-
-    Args:
-      specs: of clips of one length.
-      size: side of a frame in pixels.
-      columns: clips in a row.
-    """
-    gap, text = 6, 36
-    rows = -(-len(specs) // columns)
-    ground = Image.new(
-        "RGB", (columns * (size + gap) + gap, rows * (size + text + gap) + gap), PAPER
-    )
-    pen, places = ImageDraw.Draw(ground), []
-    title, small = ImageFont.load_default(13), ImageFont.load_default(11)
-    for index, spec in enumerate(specs):
-        x = gap + (index % columns) * (size + gap)
-        y = gap + (index // columns) * (size + text + gap)
-        places.append((y, x))
-        shown = [spec.action.style]
-        for key in ("motion.deformation", "camera.camera_motion", "style.rendering"):
-            shown += [v for v in spec.values(key) if v not in ("none", "fix")]
-        words = [value.replace("_", " ") for value in dict.fromkeys(shown)]
-        pen.text((x, y + size + 3), words[0], INK, font=title)
-        line = functools.reduce(_joined, words[1:], "")
-        pen.text((x, y + size + 19), line, GREY, font=small)
-    sheet = np.repeat(np.asarray(ground)[None], specs[0].frames, axis=0)
-    for (y, x), spec in zip(places, specs):
-        sheet[:, y : y + size, x : x + size] = render(spec, height=size, width=size)
-    return sheet
-
-
-def _joined(line: str, word: str) -> str:
-    """The line with a word more, where there is room for it."""
-    longer = f"{line}, {word}" if line else word
-    return longer if len(longer) <= 26 else line
+def _words(spec: ClipSpec) -> list[str]:
+    """What stands below a moving clip."""
+    shown = [spec.action.style]
+    for key in ("motion.deformation", "camera.camera_motion", "style.rendering"):
+        shown += [value for value in spec.values(key) if value not in ("none", "fix")]
+    return [value.replace("_", " ") for value in dict.fromkeys(shown)]
 
 
 def _save(path: pathlib.Path, specs: Sequence[ClipSpec]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".webp":
-        first, *rest = map(Image.fromarray, moving_sheet(specs))
-        timing = {"duration": round(1000 / FPS), "loop": 0}
-        first.save(
-            path, save_all=True, append_images=rest, quality=60, method=6, **timing
-        )
+        clips = np.stack([render(spec, height=160, width=160) for spec in specs])
+        sheet = moving_sheet(clips, columns=5, labels=list(map(_words, specs)))
+        write_video(path, sheet, FPS)
     else:
-        Image.fromarray(contact_sheet(specs)).save(path, optimize=True)
+        write_image(path, contact_sheet(specs))
     print(f"wrote {path}")
 
 
@@ -247,37 +215,29 @@ def measure_speed(*, clips: int, size: int, frames: int, odds: str = "broad") ->
     return clips / (time.process_time() - start)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=pathlib.Path, help="PNG or WebP to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--frames", type=int, default=0, help="of a clip; 17, or 49")
-    parser.add_argument(
-        "--random", type=int, default=0, help="this many undemanded clips"
-    )
-    parser.add_argument("--speed", action="store_true", help="print clips per second")
-    parser.add_argument("--clips", type=int, default=200, help="clips for --speed")
-    args = parser.parse_args()
-    if args.out:
-        frames = args.frames or (49 if args.out.suffix == ".webp" else 17)
+def main(argv: list[str]) -> None:
+    """Writes the sheet, or says how fast it draws."""
+    app.no_arguments(argv)
+    if FLAGS.out:
+        path = pathlib.Path(FLAGS.out)
+        frames = FLAGS.frames or (49 if path.suffix == ".webp" else 17)
         rows = tuple((i, f"{ORDINARY},{tags}") for i, tags in ROWS)
-        if args.random:
-            rows = tuple((i, "") for i in range(args.random))
+        if FLAGS.random:
+            rows = tuple((i, "") for i in range(FLAGS.random))
         specs = [
             draw_spec(
-                seed=args.seed,
+                seed=FLAGS.seed,
                 index=i,
                 frames=frames,
                 tags=filter(None, tags.split(",")),
             )
             for i, tags in rows
         ]
-        _save(args.out, specs)
-    if args.speed or not args.out:
+        _save(path, specs)
+    if FLAGS.speed or not FLAGS.out:
         for odds in ("broad", "plain"):
             for frames, size in ((17, 32), (33, 64), (33, 128)):
-                clips = max(args.clips * 32 // size, 8)
+                clips = max(FLAGS.clips * 32 // size, 8)
                 rate = measure_speed(clips=clips, size=size, frames=frames, odds=odds)
                 print(
                     f"{odds}: {rate:.1f} clips/s a process, {frames} x {size} x {size}"
@@ -285,4 +245,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    flags.DEFINE_string("out", "", "PNG or WebP to write.")
+    flags.DEFINE_integer("seed", 0, "Of the world.")
+    flags.DEFINE_integer("frames", 0, "Of a clip; 17, or 49 of one that moves.")
+    flags.DEFINE_integer("random", 0, "This many clips of which nothing is demanded.")
+    flags.DEFINE_bool("speed", False, "Print clips per second.")
+    flags.DEFINE_integer("clips", 200, "Clips for --speed.")
+    app.run(main)
