@@ -28,6 +28,7 @@ from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.sampling.sampler import begin, sample_latents
 from animatrix_jax.sampling.solvers import get_solver
+from animatrix_jax.training.weights import load_component
 
 FLAGS = flags.FLAGS
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
@@ -37,6 +38,7 @@ def main(argv: list[str]) -> None:
     """Prints the figures of each level, and writes the picture."""
     app.no_arguments(argv)
     pipeline = Pipeline.load(FLAGS.checkpoint)
+    generator = load_component(FLAGS.checkpoint, "generator")
     preset, params = pipeline.preset, pipeline.params["generator"]
     world = CelWorld(
         seed=seeds.GATE,
@@ -44,7 +46,7 @@ def main(argv: list[str]) -> None:
         size=FLAGS.clips,
         height=preset.height,
         width=preset.width,
-        odds=FLAGS.odds,
+        odds=FLAGS.odds or generator.config["data"]["odds"],
         still=True,
     )
     stills = np.stack([world[i].video for i in range(len(world))])
@@ -99,7 +101,7 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_string("checkpoint", "pico", "A shipped model's name, or a run.")
-    flags.DEFINE_string("odds", "series", "Of the world that the drawings are from.")
+    flags.DEFINE_string("odds", "", "Of the drawings' world; empty: the model's own.")
     flags.DEFINE_string("out", "", "Where the picture goes; empty: nowhere.")
     flags.DEFINE_integer("clips", 96, "Drawings.", lower_bound=1)
     flags.DEFINE_integer("shown", 10, "Drawings in the picture.", lower_bound=1)
