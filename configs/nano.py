@@ -13,22 +13,24 @@ from animatrix_jax.training.config import parse_arg, smoke
 
 # Towers of its own: its VAE codes 8 x 8 pixels as one token (docs/decisions/0006).
 TOWERS = {"vae": "@vae", "text": "@text"}
-CLIPS = {"clips": 4096, "odds": "series"}
-# Eight clips, or the forty images that have as many tokens.
-BATCH = {"size": 8, "max_tags": 32, "buckets": ((17, 64, 64), (1, 64, 64))}
-VIDEO_BATCH = {"size": 8, "max_tags": 32}
+CLIPS = {"clips": 16384, "odds": "series"}
+# 256 clips, or the 1,280 images that have as many tokens: a step of one large chip.
+BATCH = {"size": 256, "max_tags": 32, "buckets": ((17, 64, 64), (1, 64, 64))}
+VIDEO_BATCH = {"size": 256, "max_tags": 32}
 # Spread widely: what composes a picture is decided at a noise level of 0.95, what draws a
 # face at 0.2 to 0.6 (docs/decisions/0006).
 FLOW = {"shift": 2.0, "logit_std": 1.6}
 # Few tags as often as many: a person names two or three.
 CORRUPTION = {"sparse": 0.5}
+VIDEO_TASKS = {"t2i": (0.0,), "t2v": (0.6,), "i2v": (0.4,)}
+BF16 = {"dit": {"dtype": "bfloat16"}}
 STAGES = {
     "vae": {
-        "data": {"clips": 4096, "held_out": 64, "odds": "series"},
+        "data": {"clips": 8192, "held_out": 64, "odds": "series"},
         "tasks": {"t2i": (0.0,), "t2v": (1.0,), "i2v": (0.0,)},
-        "batch": {"size": 2},
-        "optimizer": {"kind": "muon", "learning_rate": 2e-3, "ema_decay": 0.995},
-        "loop": {"steps": 3600, "validate_every": 400, "checkpoint_every": 200},
+        "batch": {"size": 32},
+        "optimizer": {"kind": "muon", "learning_rate": 3e-3, "ema_decay": 0.998},
+        "loop": {"steps": 3000, "validate_every": 500, "checkpoint_every": 500},
     },
     "text": {
         "data": {"clips": 20_000, "held_out": 256},
@@ -43,19 +45,20 @@ STAGES = {
     },
     "ct": {
         "init": TOWERS,
-        "data": {**CLIPS, "images": 32768},
+        "data": {**CLIPS, "images": 16384},
         "batch": BATCH,
         "flow": FLOW,
-        "optimizer": {"kind": "muon", "learning_rate": 8e-3},
+        "optimizer": {"kind": "muon", "learning_rate": 6e-3, "ema_decay": 0.9995},
         "curriculum": {"mode": "uniform"},
         "corruption": {"sparse": 0.25, "synonym": 0.0, "conflict": 0.0},
-        # Images alone for the first half, then to the paper's mixes of CT.
+        # From images to the paper's mixes of CT.
         "tasks": {
-            "t2i": (1.0, 1.0, 1.0, 0.5, 0.2),
-            "t2v": (0.0, 0.0, 0.0, 0.3, 0.4),
-            "i2v": (0.0, 0.0, 0.0, 0.2, 0.4),
+            "t2i": (1.0, 0.5, 0.3, 0.2, 0.2),
+            "t2v": (0.0, 0.3, 0.4, 0.4, 0.4),
+            "i2v": (0.0, 0.2, 0.3, 0.4, 0.4),
         },
-        "loop": {"steps": 18000},
+        "model": BF16,
+        "loop": {"steps": 10_000, "validate_every": 1000, "checkpoint_every": 1000},
     },
     "sft": {
         "init": {**TOWERS, "generator": "@ct"},
@@ -65,7 +68,8 @@ STAGES = {
         "optimizer": {"kind": "muon", "learning_rate": 1.5e-3},
         "curriculum": {"mode": "curriculum"},
         "corruption": CORRUPTION,
-        "tasks": {"t2i": (0.0,), "t2v": (0.6,), "i2v": (0.4,)},
+        "tasks": VIDEO_TASKS,
+        "model": BF16,
         "loop": {"steps": 1200},
     },
     "qt": {
@@ -73,15 +77,17 @@ STAGES = {
         "data": CLIPS,
         "batch": VIDEO_BATCH,
         "flow": FLOW,
-        "optimizer": {"kind": "muon", "learning_rate": 3e-4},
+        "optimizer": {"kind": "muon", "learning_rate": 3e-4, "ema_decay": 0.99},
         "curriculum": {"mode": "uniform"},
         "corruption": CORRUPTION,
-        "tasks": {"t2i": (0.0,), "t2v": (0.6,), "i2v": (0.4,)},
+        "tasks": VIDEO_TASKS,
+        "model": BF16,
         "loop": {"steps": 300},
     },
     "judge": {
         "init": {**TOWERS, "generator": "@qt"},
         "data": {"clips": 4096, "odds": "series", "defects": "paired"},
+        "judge": {"depth": 3},
         "batch": {"size": 32},
         "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
         "loop": {"steps": 600},
@@ -91,7 +97,7 @@ STAGES = {
         "data": {"odds": "series"},
         "flow": FLOW,
         "candidates": {"prompts": 96},
-        "batch": VIDEO_BATCH,
+        "batch": {"size": 8, "max_tags": 32},
         "optimizer": {"learning_rate": 3e-5, "ema_decay": 0.95},
         "loop": {"steps": 150},
     },

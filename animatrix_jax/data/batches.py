@@ -68,7 +68,8 @@ class DataConfig:
       group: neighbouring slots that share a draw and its corruption: slot s takes clip
         `group * i + s % group`, so that 2 brings the clips of a pair together.
       workers: threads that make batches ahead.
-      prefetch: how many batches they keep ready.
+      processes: that make them in the threads' place; 0: threads.
+      prefetch: how many batches the threads, or each process, keep ready.
     """
 
     batch_size: int
@@ -91,6 +92,7 @@ class DataConfig:
     say_tags: bool = False
     group: int = 1
     workers: int = 2
+    processes: int = 0
     prefetch: int = 4
 
     def __post_init__(self):

@@ -1,6 +1,6 @@
 """The Grain pipeline: one element is one step, and its batch is made in one go.
 
-    MapDataset.range(steps)  ->  map(Batcher)  ->  IterDataset read ahead by threads
+    MapDataset.range(steps)  ->  map(Batcher)  ->  IterDataset read ahead by threads, or by processes
 
 Random access by step is what makes the iterator's state a single number, saved beside
 the weights and restored exactly, and what lets hosts split the slots of a step rather
@@ -15,6 +15,7 @@ import grain
 import numpy as np
 from jaxtyping import Int
 
+from animatrix_jax.data.ahead import ProcessBatches
 from animatrix_jax.data.batches import Batch, Batcher, DataConfig, TextEncoder
 from animatrix_jax.data.records import Source
 
@@ -54,6 +55,13 @@ def make_batches(
         host=host,
         hosts=hosts,
     )
+    if config.processes:
+        return ProcessBatches(
+            batcher,
+            config.steps,
+            processes=config.processes,
+            prefetch=config.prefetch,
+        )
     return batches_of_steps(
         batcher, config.steps, workers=config.workers, prefetch=config.prefetch
     )

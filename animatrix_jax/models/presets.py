@@ -203,12 +203,12 @@ def _nano() -> ModelPreset:
     return dataclasses.replace(
         pico,
         dit=DiTConfig(
-            dim=160,
-            ffn_dim=480,
-            num_heads=5,
-            num_layers=6,
-            in_channels=12,
-            out_channels=12,
+            dim=192,
+            ffn_dim=576,
+            num_heads=6,
+            num_layers=8,
+            in_channels=16,
+            out_channels=16,
             patch=(1, 1, 1),
             text_dim=64,
             absolute_positions=True,
@@ -218,8 +218,8 @@ def _nano() -> ModelPreset:
         # One latent is one token: 8 x 8 pixels of four frames.
         vae=dataclasses.replace(
             pico.vae,
-            latent_channels=12,
-            base_dim=24,
+            latent_channels=16,
+            base_dim=32,
             downsample=("spacetime", "spacetime"),
         ),
         height=64,

@@ -56,6 +56,8 @@ class SourceConfig:
       odds: how often Cel World draws each value: "broad", "plain", "series" or
         "quiet" (cels/odds.py).
       workers: processes that draw, and threads that build batches.
+      processes: that build batches in the threads' place, where a step takes less time
+        than threads need for one; 0: threads.
     """
 
     source: str = "cels"
@@ -71,10 +73,11 @@ class SourceConfig:
     defects: str = "none"
     odds: str = "broad"
     workers: int = 2
+    processes: int = 0
 
     def __post_init__(self):
         check_range(self, "clips", "held_out", low=2, section="data")
-        check_range(self, "images", "workers", low=0, section="data")
+        check_range(self, "images", "workers", "processes", low=0, section="data")
         choices = (
             ("source", SOURCES),
             ("defects", DEFECT_MODES),

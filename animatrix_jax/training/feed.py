@@ -55,6 +55,12 @@ class Feed:
         first, self._first = self._first, None
         return first.result()
 
+    def close(self) -> None:
+        """Ends what makes batches ahead."""
+        self.wait()
+        if close := getattr(self._iterator, "close", None):
+            close()
+
     @property
     def iterator(self) -> grain.DatasetIterator:
         """What a checkpoint keeps; in step with the batches that have been taken."""

@@ -212,6 +212,7 @@ def _run(
     with (
         contextlib.closing(Writer(folder, resume_step=done)) as writer,
         contextlib.closing(profiler),
+        contextlib.closing(begun.feed),
         bar,
     ):
 

@@ -11,7 +11,7 @@ from animatrix_jax.errors import UserError
 # What may change between two calls of one run: none of it is in the weights, or, as the
 # number of steps, it is a wish to go on.
 _MAY_CHANGE = (
-    *("loop", "mesh", "profile", "init", "data.workers", "data.path"),
+    *("loop", "mesh", "profile", "init", "data.workers", "data.processes", "data.path"),
     *("model.dit.remat", "model.dit.attention"),
 )
 
@@ -22,6 +22,7 @@ _CAME_LATER = {
     "candidates.answers": "",
     "data.apart": False,
     "data.held_out_world": False,
+    "data.processes": 0,
     "data.tiers": [],
     "judge.pixel_blind": False,
     "optimizer.masters": "float32",

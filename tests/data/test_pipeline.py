@@ -161,6 +161,18 @@ def test_state_goes_on_exactly_where_it_was(source, tokenizer):
         next(fresh)
 
 
+def test_processes_make_the_batches_that_threads_make(source, tokenizer):
+    threads = iter(make_batches(source, CONFIG, tokenizer=tokenizer))
+    config = dataclasses.replace(CONFIG, processes=2)
+    processes = iter(make_batches(source, config, tokenizer=tokenizer))
+    processes.set_state({"next_index": 7})
+    threads.set_state({"next_index": 7})
+    for _ in range(3):
+        _same(next(processes), next(threads))
+    assert processes.get_state() == threads.get_state() == {"next_index": 10}
+    processes.close()
+
+
 def test_orbax_saves_and_restores_the_iterator(source, tokenizer, tmp_path):
     def fresh():
         return iter(make_batches(source, CONFIG, tokenizer=tokenizer))

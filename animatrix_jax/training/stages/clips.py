@@ -79,6 +79,7 @@ class Clips:
             say_tags=not towers.dit.uses_tags,
             group=group,
             workers=data.workers,
+            processes=data.processes,
         )
         self._sources = clip_sources(
             config,
