@@ -14,9 +14,10 @@ from animatrix_jax.training.config import parse_arg, smoke
 # Towers of its own: its VAE codes 8 x 8 pixels as one token (docs/decisions/0006).
 TOWERS = {"vae": "@vae", "text": "@text"}
 CLIPS = {"clips": 16384, "odds": "series"}
+FEW = {"clips": 4096, "odds": "series"}
 # 256 clips, or the 1,280 images that have as many tokens: a step of one large chip.
 BATCH = {"size": 256, "max_tags": 32, "buckets": ((17, 64, 64), (1, 64, 64))}
-VIDEO_BATCH = {"size": 256, "max_tags": 32}
+VIDEO_BATCH = {"size": 8, "max_tags": 32}
 # Spread widely: what composes a picture is decided at a noise level of 0.95, what draws a
 # face at 0.2 to 0.6 (docs/decisions/0006).
 FLOW = {"shift": 2.0, "logit_std": 1.6}
@@ -30,7 +31,7 @@ STAGES = {
         "tasks": {"t2i": (0.0,), "t2v": (1.0,), "i2v": (0.0,)},
         "batch": {"size": 32},
         "optimizer": {"kind": "muon", "learning_rate": 3e-3, "ema_decay": 0.998},
-        "loop": {"steps": 3000, "validate_every": 500, "checkpoint_every": 500},
+        "loop": {"steps": 4350, "validate_every": 500, "checkpoint_every": 500},
     },
     "text": {
         "data": {"clips": 20_000, "held_out": 256},
@@ -58,31 +59,29 @@ STAGES = {
             "i2v": (0.0, 0.2, 0.3, 0.4, 0.4),
         },
         "model": BF16,
-        "loop": {"steps": 10_000, "validate_every": 1000, "checkpoint_every": 1000},
+        "loop": {"steps": 4250, "validate_every": 1000, "checkpoint_every": 1000},
     },
     "sft": {
         "init": {**TOWERS, "generator": "@ct"},
-        "data": CLIPS,
+        "data": FEW,
         "batch": VIDEO_BATCH,
         "flow": FLOW,
-        "optimizer": {"kind": "muon", "learning_rate": 1.5e-3},
+        "optimizer": {"kind": "muon", "learning_rate": 4e-4, "ema_decay": 0.998},
         "curriculum": {"mode": "curriculum"},
         "corruption": CORRUPTION,
         "tasks": VIDEO_TASKS,
-        "model": BF16,
-        "loop": {"steps": 1200},
+        "loop": {"steps": 1000},
     },
     "qt": {
         "init": {**TOWERS, "generator": "@sft"},
-        "data": CLIPS,
+        "data": FEW,
         "batch": VIDEO_BATCH,
         "flow": FLOW,
-        "optimizer": {"kind": "muon", "learning_rate": 3e-4, "ema_decay": 0.99},
+        "optimizer": {"kind": "muon", "learning_rate": 1e-4, "ema_decay": 0.99},
         "curriculum": {"mode": "uniform"},
         "corruption": CORRUPTION,
         "tasks": VIDEO_TASKS,
-        "model": BF16,
-        "loop": {"steps": 300},
+        "loop": {"steps": 200},
     },
     "judge": {
         "init": {**TOWERS, "generator": "@qt"},
@@ -90,14 +89,14 @@ STAGES = {
         "judge": {"depth": 3},
         "batch": {"size": 32},
         "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
-        "loop": {"steps": 600},
+        "loop": {"steps": 500},
     },
     "preference": {
         "init": {**TOWERS, "generator": "@qt", "judge": "@judge"},
         "data": {"odds": "series"},
         "flow": FLOW,
-        "candidates": {"prompts": 96},
-        "batch": {"size": 8, "max_tags": 32},
+        "candidates": {"prompts": 48},
+        "batch": VIDEO_BATCH,
         "optimizer": {"learning_rate": 3e-5, "ema_decay": 0.95},
         "loop": {"steps": 150},
     },
