@@ -1,8 +1,8 @@
-"""A picture of what tags do: one noise and one sentence, a row a set of tags.
+"""What tags do, moving: one noise and one sentence a row, one tag changed at a time.
 
-    python -m benchmarks.gallery [--checkpoint=pico] [--out=docs/images/samples.png]
+    python -m benchmarks.gallery [--checkpoint=nano] [--out=docs/images/samples.webp]
 
-Every row starts from the same noise, so that what differs is the tags' work.
+All clips start from the same noise, so that what differs within a row is the tag's work.
 """
 
 import dataclasses
@@ -11,14 +11,13 @@ import numpy as np
 from absl import flags
 
 from animatrix_jax.cli import app
-from animatrix_jax.data.sheets import contact_sheet
-from animatrix_jax.data.writing import write_image
+from animatrix_jax.data.sheets import moving_sheet
+from animatrix_jax.data.writing import write_video
 from animatrix_jax.knowledge.tags import parse_tags
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.request import GenerateRequest
 
 FLAGS = flags.FLAGS
-PROMPT = "A girl with long purple hair talks against a plain white background."
 COMMON = {
     "style.rendering": "two_tone_cel",
     "style.line": "thin_clean",
@@ -26,6 +25,9 @@ COMMON = {
     "style.palette": "natural",
     "style.background": "white",
     "motion.motion_style": "dialogue",
+    "motion.amplitude": "medium",
+    "motion.speed": "normal",
+    "motion.timing": "ones",
     "motion.deformation": "none",
     "camera.shot_size": "bust",
     "camera.angle": "eye",
@@ -35,44 +37,91 @@ COMMON = {
     "vfx.manpu": "none",
     "vfx.elemental": "none",
 }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A sentence, what its tags have other than COMMON, and the field that varies."""
+
+    prompt: str
+    field: str
+    values: tuple[str, ...]
+    tags: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def clips(self) -> list[dict[str, str]]:
+        """The tags of each clip."""
+        return [COMMON | self.tags | {self.field: value} for value in self.values]
+
+
 ROWS = (
-    {},
-    {"camera.shot_size": "close_up"},
-    {"camera.shot_size": "full", "motion.motion_style": "walk"},
-    {"style.proportion": "super_deformed", "camera.shot_size": "full"},
-    {"camera.camera_motion": "pan_left"},
-    {"style.rendering": "mono_manga", "style.palette": "monochrome"},
-    {"style.palette": "neon"},
-    {"style.palette": "pastel"},
+    Row(
+        prompt="A girl with pink twintails talks against a backdrop of flat shapes.",
+        field="camera.camera_motion",
+        values=("fix", "pan_left", "pan_right", "truck_up", "shake"),
+        tags={"style.background": "flat_abstract", "camera.camera_speed": "normal"},
+    ),
+    Row(
+        prompt="A boy with spiky red hair talks against a plain white background.",
+        field="camera.shot_size",
+        values=("close_up", "bust", "waist", "knee", "full"),
+    ),
+    Row(
+        prompt="A girl with short pink hair talks against a backdrop of flat shapes.",
+        field="style.rendering",
+        values=("two_tone_cel", "watercolor", "mono_manga", "rough_genga", "flat_cel"),
+        tags={"style.background": "flat_abstract"},
+    ),
+    Row(
+        prompt="A girl with purple twintails talks against a plain white background.",
+        field="style.palette",
+        values=("natural", "pastel", "neon", "low_key", "monochrome"),
+    ),
+    Row(
+        prompt="A boy with spiky blonde hair runs across a plain white background.",
+        field="motion.deformation",
+        values=("none", "smear", "multiples", "squash_stretch", "chibi_shift"),
+        tags={"motion.motion_style": "run", "motion.speed": "fast"},
+    ),
+    Row(
+        prompt="A woman with long black hair talks against a plain white background.",
+        field="motion.timing",
+        values=("ones", "twos", "threes", "fours_plus", "held"),
+    ),
+    Row(
+        prompt="A girl with pink twintails talks against a plain white background.",
+        field="vfx.elemental",
+        values=("none", "fire", "rain", "petals", "lightning"),
+        tags={"vfx.vfx_level": "dominant"},
+    ),
 )
 
 
 def main(argv: list[str]) -> None:
-    """Samples every row and writes the sheet."""
-    del argv
+    """Samples every clip and writes the moving sheet."""
+    app.no_arguments(argv)
     pipeline = Pipeline.load(FLAGS.checkpoint)
     config = pipeline.sampler_config(GenerateRequest(steps=FLAGS.steps))
-    latents = [
-        pipeline.sample_latents_for(
-            [parse_tags([f"{field}={value}" for field, value in tags.items()])],
-            [PROMPT],
-            seed=FLAGS.seed,
-            config=config,
-        )[0]
-        for tags in (COMMON | row for row in ROWS)
-    ]
-    clips = pipeline.decode(np.stack(latents))
-    labels = [
-        "  ".join(f"{field}={value}" for field, value in row.items()) or "as described"
-        for row in ROWS
-    ]
-    write_image(FLAGS.out, contact_sheet(clips, frames=9, labels=labels, scale=3))
+    clips, labels = [], []
+    for row in ROWS:
+        for tags in row.clips():
+            asked = parse_tags([f"{field}={value}" for field, value in tags.items()])
+            latents = pipeline.sample_latents_for(
+                [asked], [row.prompt], seed=FLAGS.seed, config=config
+            )
+            clips += list(pipeline.decode(latents))
+        field = row.field.split(".")[1].replace("_", " ")
+        labels += [(value.replace("_", " "), field) for value in row.values]
+    sheet = moving_sheet(
+        np.stack(clips), columns=len(ROWS[0].values), labels=labels, scale=FLAGS.scale
+    )
+    write_video(FLAGS.out, sheet, pipeline.preset.fps)
     print(f"{FLAGS.out}: {dataclasses.asdict(config)}")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("checkpoint", "pico", "A shipped model's name, or a run.")
-    flags.DEFINE_string("out", "docs/images/samples.png", "Where the picture goes.")
+    flags.DEFINE_string("checkpoint", "nano", "A shipped model's name, or a run.")
+    flags.DEFINE_string("out", "docs/images/samples.webp", "Where the sheet goes.")
     flags.DEFINE_integer("steps", None, "Solver steps; the model's own.")
     flags.DEFINE_integer("seed", 0, "Of the noise.")
+    flags.DEFINE_integer("scale", 2, "Enlargement, with sharp pixels.")
     app.run(main)
