@@ -2,17 +2,19 @@
 # The whole programme, on this machine:
 #   launch/local.sh [--size=pico] [--smoke] [--dry-run]
 # Installs into .venv, trains ct, sft, qt, judge and preference, samples, evaluates, and
-# leaves runs/local/report.html: at pico size, in some 20 minutes of two cores. --size=nano
-# is the model that is to ship, from nothing: its VAE, its text tower, the same stages, its
-# probe and AniCaption, in hours, into runs/nano. Stop it whenever you like: the same command
-# goes on where it was. --smoke does the same, tiny, into runs/smoke (or
-# runs/smoke_nano). --dry-run prints the commands, and runs and installs nothing.
+# leaves runs/local/report.html, with samples of the shipped nano beside the run's own: at
+# pico size, in some 20 minutes of two cores. --size=nano is the model that ships, from
+# nothing, into runs/nano: its VAE, its text tower, the same stages, its probe and AniCaption;
+# its VAE and ct are a quarter of an hour of one H100, or days of two cores
+# (docs/decisions/0006-nano.md). Stop it whenever you like: the same command goes on where it
+# was. --smoke does the same, tiny, into runs/smoke (or runs/smoke_nano). --dry-run prints the
+# commands, and runs and installs nothing.
 set -euo pipefail
 
 here=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=launch/lib.sh
 source "$here/lib.sh"
-smoke="" size=pico
+smoke="" size=pico beside=""
 parse_flags "size" "smoke dry-run" "$@"
 [ "${#words[@]}${#rest[@]}" = 00 ] ||
   die "unexpected argument ${words[0]:-${rest[0]:-}}; --help explains"
@@ -21,6 +23,7 @@ case "$size" in
   pico)
     stages=("${programme[@]/#/pico.py:stage=}")
     workdir="runs/local"
+    beside="--beside=nano"
     ;;
   nano)
     stages=(vae text "${programme[@]}" probe)
@@ -68,5 +71,5 @@ run "${animatrix[@]}" sample --checkpoint="$workdir" --out="$workdir/sample.mp4"
   --tags="camera.camera_motion=fix,vfx.impact=none,vfx.lines=none,vfx.manpu=none" \
   --tags="vfx.elemental=none"
 run "${animatrix[@]}" evaluate --checkpoint="$workdir" --out="$workdir" \
-  --prompts="$prompts" --steps="$steps"
+  --prompts="$prompts" --steps="$steps" ${beside:+"$beside"}
 echo "Look at $root/$workdir/report.html"

@@ -21,6 +21,9 @@ flags.DEFINE_string("checkpoint", "", "A shipped model's name, or a run's folder
 flags.DEFINE_string("stage", "", "The stage of a run; empty for the latest.")
 flags.DEFINE_integer("prompts", 32, "How many prompts of the suite.", lower_bound=2)
 flags.DEFINE_string("out", "", "Folder of the results.")
+flags.DEFINE_string(
+    "beside", "", "A model to show samples of beside: a name, a folder."
+)
 flags.DEFINE_integer("steps", None, "Solver steps; the model's own.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Of the samples' noise.", 0, 2**32 - 1)
 
@@ -44,6 +47,7 @@ def main(argv: list[str]) -> None:
             out=pathlib.Path(out),
             steps=FLAGS.steps,
             seed=FLAGS.seed,
+            beside=FLAGS.beside,
         )
     )
     for scores in summary["evaluation"]["dimensions"].values():

@@ -47,12 +47,19 @@ class ClipCard:
 
     Attributes:
       asked: tags of the prompt, each with whether the probe reads it in the sample.
+      beside: what another model makes of the prompt, in its own size.
     """
 
     sample: UInt8[np.ndarray, "t h w 3"]
     real: UInt8[np.ndarray, "t h w 3"]
+    beside: UInt8[np.ndarray, "t H W 3"] | None = None
     prompt: str
     asked: Mapping[str, bool]
+
+    def shown(self, other: str) -> dict[str, UInt8[np.ndarray, "t h w 3"]]:
+        """Its clips by what they are called, `other` being the other model."""
+        clips = {"sample": self.sample, other: self.beside, "real": self.real}
+        return {name: clip for name, clip in clips.items() if clip is not None}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +83,11 @@ class FieldRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that the page shows."""
+    """All that the page shows.
+
+    Attributes:
+      beside: the name of the model that some clips have a second sample of.
+    """
 
     title: str
     facts: Sequence[str]
@@ -88,6 +99,7 @@ class Report:
     notes: Mapping[str, str]
     configs: Mapping[str, Any]
     footer: str
+    beside: str = ""
 
 
 def write_report(path: pathlib.Path, report: Report) -> None:
@@ -105,8 +117,9 @@ def write_report(path: pathlib.Path, report: Report) -> None:
         or '<p class="empty">nothing was scored</p>',
         "clip_lead": f"{count} held-out prompts: clips that no stage has "
         "seen. Left the sample, right a real Cel World clip of the same tags. A tag that "
-        "the probe does not read in the sample is struck through.",
-        "clips": "".join(_clip_card(clip, report.fps) for clip in report.clips),
+        "the probe does not read in the sample is struck through."
+        + (report.beside and f" Between them, what {_text(report.beside)} draws."),
+        "clips": "".join(_clip_card(clip, report) for clip in report.clips),
         "stage_lead": "Loss by step: thin as logged, bold smoothed; dots are the loss on "
         "held-out clips with fixed noise, from the averaged weights.",
         "shares": _shares(report.stages),
@@ -128,25 +141,21 @@ def write_report(path: pathlib.Path, report: Report) -> None:
         partial.write_text(page, encoding="utf-8")
 
 
-def animation(
-    sample: UInt8[np.ndarray, "t h w 3"],
-    real: UInt8[np.ndarray, "t h w 3"],
-    *,
-    fps: float,
-) -> str:
-    """Two clips side by side as one looping WebP data URI, so that they keep step.
+def animation(clips: Sequence[UInt8[np.ndarray, "t _ _ 3"]], *, fps: float) -> str:
+    """Clips side by side as one looping WebP data URI, so that they keep step.
 
-    Small clips are stored without loss: chroma subsampling would smear 32 pixels.
+    Each takes the size of the largest. Small clips are stored without loss: chroma
+    subsampling would smear 32 pixels.
     """
-    height, width = sample.shape[1:3]
+    height, width = np.max([clip.shape[1:3] for clip in clips], axis=0).tolist()
     gap = max(width // 16, 1)
     frames = []
-    for left, right in zip(sample, real):
-        canvas = np.zeros((height, 2 * width + gap, 4), np.uint8)
-        canvas[:, :width] = np.dstack([left, np.full((height, width), 255, np.uint8)])
-        canvas[:, width + gap :, :3] = right
-        canvas[:, width + gap :, 3] = 255
-        frames.append(Image.fromarray(canvas))
+    for images in zip(*clips):
+        canvas = Image.new("RGBA", (len(clips) * (width + gap) - gap, height))
+        for n, image in enumerate(images):
+            picture = Image.fromarray(image).resize((width, height), Image.NEAREST)
+            canvas.paste(picture, (n * (width + gap), 0))
+        frames.append(canvas)
     buffer = io.BytesIO()
     frames[0].save(
         buffer,
@@ -176,7 +185,9 @@ def _score_card(dimension: Dimension) -> str:
     )
 
 
-def _clip_card(clip: ClipCard, fps: float) -> str:
+def _clip_card(clip: ClipCard, report: Report) -> str:
+    clips = clip.shown(report.beside)
+    names = "".join(f"<span>{_text(name).upper()}</span>" for name in clips)
     height, width = clip.sample.shape[1:3]
     smooth = "" if max(height, width) <= _CRISP else " smooth"
     read = sum(clip.asked.values())
@@ -190,9 +201,9 @@ def _clip_card(clip: ClipCard, fps: float) -> str:
     )
     return (
         f'<article class="clip{smooth}">'
-        f'<img alt="{_text(clip.prompt)}" width="{2 * width}" height="{height}" '
-        f'loading="lazy" src="{animation(clip.sample, clip.real, fps=fps)}">'
-        '<div class="who"><span>SAMPLE</span><span>REAL</span></div>'
+        f'<img alt="{_text(clip.prompt)}" width="{len(clips) * width}" height="{height}" '
+        f'loading="lazy" src="{animation(list(clips.values()), fps=report.fps)}">'
+        f'<div class="who">{names}</div>'
         f"<p>{_text(clip.prompt)}</p>{_tag_list(first)}{more}"
         f'<div class="tally">{read} of {len(clip.asked)} tags read back</div></article>'
     )

@@ -6,9 +6,11 @@ OUT/report.html        all of it, to look at
 """
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -46,6 +48,8 @@ from animatrix_jax.training.writers import read_metrics
 
 # The packaged model whose probe serves where a run has trained none.
 _PROBE_OF = "pico"
+# Prompts that the other model draws too.
+_BESIDE = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,7 @@ class EvaluationRequest:
       steps: solver steps; None for the model's default.
       seed: of the samples' noise and of the intervals.
       stage: of a run; empty for the latest.
+      beside: another model, whose samples of the first prompts are shown, not scored.
     """
 
     checkpoint: str
@@ -67,6 +72,7 @@ class EvaluationRequest:
     steps: int | None = None
     seed: int = 0
     stage: str = ""
+    beside: str = ""
 
 
 def evaluate(request: EvaluationRequest) -> dict[str, Any]:
@@ -85,6 +91,7 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
     reader = ProbeReader.load(request.checkpoint, fallback=_PROBE_OF)
     # Now, and not when the samples have been made.
     reader.check(preset.frames, preset.height, preset.width)
+    other = Pipeline.load(request.beside) if request.beside else None
     scorer = _scorer(request.checkpoint)
     samples_folder = request.out / "samples"
     try:
@@ -108,6 +115,7 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
             progress=bar.update,
         )
     videos = pipeline.decode(latents)
+    beside = [] if other is None else _drawn_beside(other, suite, request)
     judge, judge_real = None, None
     if scorer is not None:
         tags = [prompt.tags for prompt in suite.prompts]
@@ -154,7 +162,8 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
             facts=_facts(pipeline, request, sampler),
             fps=preset.fps,
             dimensions=dimensions,
-            clips=_cards(videos, suite, reader),
+            clips=_cards(videos, suite, reader, beside),
+            beside=request.beside,
             stages=stages,
             fields=rows,
             notes=_notes(evaluation, scorer is not None),
@@ -223,7 +232,26 @@ def encode_clips(pipeline: Pipeline, videos: np.ndarray) -> np.ndarray:
     return np.concatenate(clips)
 
 
-def _cards(videos: np.ndarray, suite: Suite, reader: ProbeReader) -> list[ClipCard]:
+def _drawn_beside(
+    other: Pipeline, suite: Suite, request: EvaluationRequest
+) -> Sequence[np.ndarray]:
+    """What another model draws of the first prompts, by its own settings."""
+    prompts = suite.prompts[:_BESIDE]
+    latents = other.sample_latents_for(
+        [prompt.tags for prompt in prompts],
+        [prompt.text for prompt in prompts],
+        seed=request.seed,
+        config=other.sampler_config(GenerateRequest(steps=request.steps)),
+    )
+    return list(other.decode(latents))
+
+
+def _cards(
+    videos: np.ndarray,
+    suite: Suite,
+    reader: ProbeReader,
+    beside: Sequence[np.ndarray],
+) -> list[ClipCard]:
     read = reader(videos).read
     index = {
         tag: value.index for tag, (_, value) in load_taxonomy().values_by_tag.items()
@@ -234,8 +262,11 @@ def _cards(videos: np.ndarray, suite: Suite, reader: ProbeReader) -> list[ClipCa
             real=real,
             prompt=prompt.text,
             asked={tag: bool(flags[index[tag]]) for tag in prompt.tags},
+            beside=other,
         )
-        for video, real, prompt, flags in zip(videos, suite.real, suite.prompts, read)
+        for video, real, prompt, flags, other in itertools.zip_longest(
+            videos, suite.real, suite.prompts, read, beside
+        )
     ]
 
 

@@ -33,6 +33,7 @@ def evaluated(model, tmp_path_factory):
         f"--checkpoint={model}",
         "--prompts=3",
         "--steps=1",
+        f"--beside={model}",
         f"--out={out}",
         "--json",
     )
@@ -76,6 +77,8 @@ def test_samples_and_report(evaluated):
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/webp") == 3
     assert "Prompt Understanding" in page and "{{" not in page
+    assert page.count("<span>SAMPLE</span><span>") == page.count('"who"') == 3
+    assert "Between them, what" in page
     assert not list(out.glob("*.tmp"))
 
 

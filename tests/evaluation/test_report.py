@@ -112,7 +112,7 @@ def test_everything_is_on_it(page):
 
 def test_small_clips_are_stored_without_loss():
     sample, real = clip(0), clip(1)
-    uri = animation(sample, real, fps=12)
+    uri = animation([sample, real], fps=12)
     data = base64.b64decode(re.sub("^data:image/webp;base64,", "", uri))
     image = Image.open(io.BytesIO(data))
     assert image.n_frames == 5 and image.info["loop"] == 0
@@ -125,10 +125,34 @@ def test_small_clips_are_stored_without_loss():
         assert pixels[:, 16, 3].max() == 0
 
 
+def test_another_model_is_shown_between_them_in_the_size_of_the_largest(tmp_path):
+    asked = {"motion.timing=twos": True}
+    card = ClipCard(
+        sample=clip(0), real=clip(1), prompt="p", asked=asked, beside=clip(2, 32)
+    )
+    assert list(card.shown("nano")) == ["sample", "nano", "real"]
+    uri = animation(list(card.shown("nano").values()), fps=12)
+    image = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    pixels = np.asarray(image.convert("RGBA"))
+    assert pixels.shape == (32, 3 * 32 + 2 * 2, 4)
+    np.testing.assert_array_equal(pixels[:, 34:66, :3], card.beside[0])
+    np.testing.assert_array_equal(pixels[::2, :32:2, :3], card.sample[0])
+    path = tmp_path / "report.html"
+    write_report(
+        path,
+        Report(
+            title="run", facts=[], fps=12, dimensions=[], clips=[card], stages=[],
+            fields=[], notes={}, configs={}, footer="", beside="nano",
+        ),
+    )  # fmt: skip
+    text = path.read_text(encoding="utf-8")
+    assert "<span>NANO</span>" in text and "Between them, what nano draws." in text
+
+
 def test_held_drawings_keep_their_time():
     """An encoder that merges equal frames must still show them for as long."""
     held = clip(0)[[0, 0, 1, 1, 1, 2]]
-    uri = animation(held, held, fps=10)
+    uri = animation([held, held], fps=10)
     image = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
     total = 0
     for frame in range(image.n_frames):
