@@ -41,7 +41,8 @@ COMMON = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A sentence, what its tags have other than COMMON, and the field that varies."""
+    """A sentence, what its tags have other than COMMON ("": nothing), and the field that
+    varies."""
 
     prompt: str
     field: str
@@ -50,7 +51,8 @@ class Row:
 
     def clips(self) -> list[dict[str, str]]:
         """The tags of each clip."""
-        return [COMMON | self.tags | {self.field: value} for value in self.values]
+        said = {k: v for k, v in (COMMON | self.tags).items() if v}
+        return [said | {self.field: value} for value in self.values]
 
 
 ROWS = (
@@ -69,7 +71,8 @@ ROWS = (
         prompt="A girl with short pink hair talks against a backdrop of flat shapes.",
         field="style.rendering",
         values=("two_tone_cel", "watercolor", "mono_manga", "rough_genga", "flat_cel"),
-        tags={"style.background": "flat_abstract"},
+        # Manga has no palette but its own.
+        tags={"style.background": "flat_abstract", "style.palette": ""},
     ),
     Row(
         prompt="A girl with purple twintails talks against a plain white background.",

@@ -24,12 +24,14 @@ case "$size" in
     stages=("${programme[@]/#/pico.py:stage=}")
     workdir="runs/local"
     beside="--beside=nano"
+    who="girl with long purple hair"
     ;;
   nano)
     stages=(vae text "${programme[@]}" probe)
     captioner=(caption_experts caption caption_preference)
     stages=("${stages[@]/#/nano.py:stage=}" "${captioner[@]/#/caption.py:stage=}")
     workdir="runs/nano"
+    who="girl with pink twintails"
     ;;
   *) die "--size=$size is neither pico nor nano" ;;
 esac
@@ -64,7 +66,7 @@ for stage in "${stages[@]}"; do
 done
 run "${animatrix[@]}" sample --checkpoint="$workdir" --out="$workdir/sample.mp4" \
   --steps="$steps" --scale=8 \
-  --prompt="A girl with long purple hair talks against a plain white background." \
+  --prompt="A $who talks against a plain white background." \
   --tags="style.rendering=two_tone_cel,style.line=thin_clean,style.proportion=stylized" \
   --tags="style.palette=natural,style.background=white,motion.motion_style=dialogue" \
   --tags="motion.deformation=none,camera.shot_size=bust,camera.angle=eye" \

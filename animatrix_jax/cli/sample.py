@@ -28,7 +28,7 @@ SUFFIXES = (".mp4", ".gif", ".webp", ".png")
 
 flags.DEFINE_string(
     "checkpoint",
-    "pico",
+    "nano",
     "A shipped model's name, or a folder: a run's, a converted one, diffusers'.",
 )
 flags.DEFINE_string("stage", "", "The stage of a run; empty for the latest.")
@@ -55,7 +55,7 @@ flags.DEFINE_integer(
     "steps",
     None,
     "Solver steps, more is slower and closer to the ODE; by default the model's own "
-    "number (pico 20, Wan 50, A14B 40).",
+    "number (nano 30, Wan 50, A14B 40).",
     lower_bound=1,
 )
 flags.DEFINE_integer("frames", None, "Length of a clip; the model's own.", 1)

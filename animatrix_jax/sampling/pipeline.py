@@ -1,6 +1,6 @@
 """From a prompt, tags and perhaps a picture to a clip: what every user of a model calls.
 
-    pipeline = Pipeline.load("pico")
+    pipeline = Pipeline.load("nano")
     video = pipeline.generate(GenerateRequest(prompt="a girl runs", tags=("...",)))
 
 `generate` serves one request (command line, notebook, page); `sample_latents_for` serves
@@ -78,7 +78,7 @@ class Pipeline:
         """The model of a checkpoint: a packaged name, a run, or a folder.
 
         Args:
-          checkpoint: "pico", or a folder as `training/weights.py` describes.
+          checkpoint: "nano", or a folder as `training/weights.py` describes.
           stage: of a run, the stage whose generator to take; empty for the latest.
           phase: see the attribute.
           devices: as of `on_devices`.
