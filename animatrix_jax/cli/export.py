@@ -8,11 +8,16 @@ Components that the package has already stay as they are unless named.
 
 import json
 import pathlib
+from typing import Any
 
+import jax
+import ml_dtypes
+import numpy as np
 from absl import flags
 
 from animatrix_jax.caption.stages import RECORD
 from animatrix_jax.cli import app
+from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.training import weights
@@ -22,6 +27,8 @@ flags.DEFINE_string("workdir", None, "The run's folder.")
 flags.DEFINE_string("name", None, "The packaged model's name.")
 flags.DEFINE_list("components", ["generator"], "What to export.")
 
+TOWERS = {"vae", "text", "image"}
+
 
 def export(
     workdir: pathlib.Path, *, folder: pathlib.Path, components: list[str]
@@ -29,17 +36,15 @@ def export(
     """Writes components of a run into `folder`; returns bytes by component.
 
     Raises:
-      UserError: if the run has not trained a component.
+      UserError: if the run has not trained a component, or the generator had another tower
+        than the folder has.
     """
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    sizes = {}
+    sizes, generator = {}, None
     for name in components:
         component = weights.load_component(str(workdir), name)
-        params = component.params
-        if name == "text":  # the decoder has served its purpose
-            params = {"encoder": params["encoder"]}
-        weights.save_component(folder, name, params)
+        weights.save_component(folder, name, _shipped(component))
         sizes[name] = (folder / f"{name}.safetensors").stat().st_size
         if name == "caption":
             _export_caption(component, folder)
@@ -51,17 +56,51 @@ def export(
         # Whatever is not a tower's is the generator's: also how it is sampled.
         keys = trained.keys() - {"vae", "text"} if name == "generator" else {name}
         config["model"] |= {key: trained[key] for key in keys & trained.keys()}
-        # A generator is sampled with the towers that it was trained with, or not at all.
         if name == "generator":
-            config["digests"] = component.config.get("digests", {})
+            generator = component
             config["data"] = {"odds": component.config["data"]["odds"]}
         config.setdefault("trained", {})[name] = {
             "stage": component.config["stage"],
             "seed": component.config["seed"],
             "steps": component.config["loop"]["steps"],
         }
-    path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    _write(path, config)
+    # A generator is sampled with the towers that it was trained with, or not at all.
+    if generator is not None:
+        config["digests"] = _digests(generator, folder)
+        _write(path, config)
     return sizes
+
+
+def _write(path: pathlib.Path, config: dict[str, Any]) -> None:
+    path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def _shipped(component: weights.Component) -> dict[str, Any]:
+    """What ships of a component: of a text tower no decoder, which has served its purpose."""
+    if component.name == "text":
+        return {"encoder": component.params["encoder"]}
+    return component.params
+
+
+def _digests(generator: weights.Component, folder: pathlib.Path) -> dict[str, str]:
+    """The digests of the towers in `folder`, each the generator's own, but rounded."""
+    found = {}
+    for name in TOWERS & generator.config.get("digests", {}).keys():
+        if not (folder / f"{name}.safetensors").exists():
+            continue
+        own = jax.tree.map(_rounded, _shipped(generator.tower(name)))
+        found[name] = fingerprint(weights.load_component(str(folder), name).params)
+        if fingerprint(own) != found[name]:
+            raise UserError(
+                f"{folder} has another {name!r} than {generator.source} was trained "
+                f"with: export it too, --components=generator,{name}"
+            )
+    return dict(sorted(found.items()))
+
+
+def _rounded(leaf: Any) -> np.ndarray:
+    return np.asarray(leaf).astype(ml_dtypes.bfloat16).astype(np.float32)
 
 
 def _export_caption(component: weights.Component, folder: pathlib.Path) -> None:

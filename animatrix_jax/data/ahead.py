@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import grain
-
 from absl import flags
 
 from animatrix_jax.data.drawing import plain_main
