@@ -41,7 +41,7 @@ def export(
     """
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    sizes, generator = {}, None
+    sizes, digests = {}, _digests(workdir, folder, components)
     for name in components:
         component = weights.load_component(str(workdir), name)
         weights.save_component(folder, name, _shipped(component))
@@ -57,23 +57,15 @@ def export(
         keys = trained.keys() - {"vae", "text"} if name == "generator" else {name}
         config["model"] |= {key: trained[key] for key in keys & trained.keys()}
         if name == "generator":
-            generator = component
+            config["digests"] = digests
             config["data"] = {"odds": component.config["data"]["odds"]}
         config.setdefault("trained", {})[name] = {
             "stage": component.config["stage"],
             "seed": component.config["seed"],
             "steps": component.config["loop"]["steps"],
         }
-    _write(path, config)
-    # A generator is sampled with the towers that it was trained with, or not at all.
-    if generator is not None:
-        config["digests"] = _digests(generator, folder)
-        _write(path, config)
-    return sizes
-
-
-def _write(path: pathlib.Path, config: dict[str, Any]) -> None:
     path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    return sizes
 
 
 def _shipped(component: weights.Component) -> dict[str, Any]:
@@ -83,20 +75,28 @@ def _shipped(component: weights.Component) -> dict[str, Any]:
     return component.params
 
 
-def _digests(generator: weights.Component, folder: pathlib.Path) -> dict[str, str]:
-    """The digests of the towers in `folder`, each the generator's own, but rounded."""
-    found = {}
-    for name in TOWERS & generator.config.get("digests", {}).keys():
-        if not (folder / f"{name}.safetensors").exists():
+def _digests(
+    workdir: pathlib.Path, folder: pathlib.Path, components: list[str]
+) -> dict[str, str]:
+    """Digests of the generator's towers as they ship, which is rounded: it is sampled
+    with the towers that it was trained with, or not at all."""
+    if "generator" not in components:
+        return {}
+    generator, found = weights.load_component(str(workdir), "generator"), {}
+    for name in sorted(TOWERS & generator.config.get("digests", {}).keys()):
+        there = (folder / f"{name}.safetensors").exists()
+        if name not in components and not there:
             continue
         own = jax.tree.map(_rounded, _shipped(generator.tower(name)))
-        found[name] = fingerprint(weights.load_component(str(folder), name).params)
-        if fingerprint(own) != found[name]:
-            raise UserError(
-                f"{folder} has another {name!r} than {generator.source} was trained "
-                f"with: export it too, --components=generator,{name}"
-            )
-    return dict(sorted(found.items()))
+        found[name] = fingerprint(own)
+        if name not in components:
+            packaged = weights.load_component(str(folder), name)
+            if fingerprint(packaged.params) != found[name]:
+                raise UserError(
+                    f"{folder} has another {name!r} than {generator.source} was trained "
+                    f"with: export it too, --components=generator,{name}"
+                )
+    return found
 
 
 def _rounded(leaf: Any) -> np.ndarray:

@@ -41,5 +41,7 @@ def test_the_digest_is_of_the_tower_as_it_ships(trained, tmp_path):
 def test_another_tower_in_the_package_is_refused(trained, tmp_path):
     shipped = tmp_path / "shipped"
     weights.save_component(shipped, "vae", {"kernel": np.zeros((4, 4))})
+    (shipped / "config.json").write_text("{}")
     with pytest.raises(UserError, match="another 'vae'.*generator,vae"):
         export(trained, folder=shipped, components=["generator"])
+    assert not (shipped / "generator.safetensors").exists()
