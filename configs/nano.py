@@ -40,9 +40,9 @@ STAGES = {
         "loop": {"steps": 3000, "validate_every": 500},
     },
     "probe": {
-        "data": {"clips": 4096, "held_out": 128},
+        "data": {"clips": 8192, "held_out": 128},
         "batch": {"size": 32},
-        "loop": {"steps": 250},
+        "loop": {"steps": 1000},
     },
     "ct": {
         "init": TOWERS,

@@ -46,7 +46,7 @@ def _centre(frame):
 def test_all_of_it_is_in_32_megabytes():
     files = [path for path in (PACKAGED / "nano").iterdir() if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 32e6
-    for name in ("vae", "text", "generator", "judge", "probe", "caption"):
+    for name in ("vae", "text", "generator", "judge", "caption"):
         assert load_component("nano", name).params
     assert (PACKAGED / "nano" / "README.md").stat().st_size > 1000
 
