@@ -1,4 +1,4 @@
-"""nano: 3.5M parameters, 17 frames x 64 x 64; the size that is to ship as the default.
+"""nano: 5.8M parameters, 17 frames x 64 x 64; the size that ships as the default.
 
     animatrix train --config=configs/nano.py:stage=ct --workdir=runs/nano
 

@@ -27,7 +27,7 @@ flags.DEFINE_string("workdir", None, "The run's folder.")
 flags.DEFINE_string("name", None, "The packaged model's name.")
 flags.DEFINE_list("components", ["generator"], "What to export.")
 
-TOWERS = {"vae", "text", "image"}
+_TOWERS = {"vae", "text", "image"}
 
 
 def export(
@@ -83,7 +83,7 @@ def _digests(
     if "generator" not in components:
         return {}
     generator, found = weights.load_component(str(workdir), "generator"), {}
-    for name in sorted(TOWERS & generator.config.get("digests", {}).keys()):
+    for name in sorted(_TOWERS & generator.config.get("digests", {}).keys()):
         there = (folder / f"{name}.safetensors").exists()
         if name not in components and not there:
             continue

@@ -55,22 +55,27 @@ def make_batches(
         host=host,
         hosts=hosts,
     )
-    if config.processes:
-        return ProcessBatches(
-            batcher,
-            config.steps,
-            processes=config.processes,
-            prefetch=config.prefetch,
-        )
     return batches_of_steps(
-        batcher, config.steps, workers=config.workers, prefetch=config.prefetch
+        batcher,
+        config.steps,
+        workers=config.workers,
+        processes=config.processes,
+        prefetch=config.prefetch,
     )
 
 
 def batches_of_steps(
-    make: Callable[[int], Batch], steps: int, *, workers: int = 2, prefetch: int = 4
+    make: Callable[[int], Batch],
+    steps: int,
+    *,
+    workers: int = 2,
+    processes: int = 0,
+    prefetch: int = 4,
 ) -> grain.IterDataset:
-    """`make(0)`, `make(1)`, ... with `prefetch` of them kept ready by threads."""
+    """`make(0)`, `make(1)`, ... with `prefetch` of them kept ready by threads, or by each
+    of some processes."""
+    if processes:
+        return ProcessBatches(make, steps, processes=processes, prefetch=prefetch)
     return (
         grain.MapDataset.range(steps)
         .map(make)

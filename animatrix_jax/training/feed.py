@@ -58,8 +58,7 @@ class Feed:
     def close(self) -> None:
         """Ends what makes batches ahead."""
         self.wait()
-        if close := getattr(self._iterator, "close", None):
-            close()
+        self._iterator.close()
 
     @property
     def iterator(self) -> grain.DatasetIterator:

@@ -22,7 +22,6 @@ _CAME_LATER = {
     "candidates.answers": "",
     "data.apart": False,
     "data.held_out_world": False,
-    "data.processes": 0,
     "data.tiers": [],
     "judge.pixel_blind": False,
     "optimizer.masters": "float32",
