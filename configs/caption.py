@@ -22,7 +22,6 @@ from animatrix_jax.training.config import base_config, parse_arg
 
 STAGES = {
     "caption_experts": {
-        "init": {"text": "@text"},
         "data": {"clips": 16384, "held_out": 256},
         "batch": {"size": 16},
         "optimizer": {"kind": "muon", "learning_rate": 2e-3, "ema_decay": 0.998},

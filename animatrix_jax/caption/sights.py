@@ -39,6 +39,9 @@ class SightsConfig:
       count: how many.
       seed, split: of Cel World.
       height: of the frames, in pixels, before wear.
+      odds: how often Cel World draws each value (cels/odds.py).
+      held_out: of the world whose characters, colours, bodies and places no training
+        clip of the other stages has.
       demand: half of the clips demand a value.
       vary: lengths, aspects and wear are drawn; else clips are whole, square and fresh.
       chunk: clips that are drawn and written at a time.
@@ -49,6 +52,8 @@ class SightsConfig:
     seed: int = 0
     split: str = "train"
     height: int = 128
+    odds: str = "broad"
+    held_out: bool = False
     demand: bool = True
     vary: bool = True
     chunk: int = 128
@@ -109,15 +114,21 @@ def draw_clip(config: SightsConfig, index: int) -> dict[str, Any]:
     if config.demand and index % 2:
         every = drawn_tags()
         tags = (every[(index // 2) % len(every)],)
-    shape = {"height": config.height, "width": width, "frames": frames}
+    world = functools.partial(
+        CelWorld,
+        seed=config.seed,
+        size=_STRIDE,
+        split=config.split,
+        odds=config.odds,
+        held_out=config.held_out,
+        height=config.height,
+        width=width,
+        frames=frames,
+    )
     try:
-        world = CelWorld(
-            seed=config.seed, size=_STRIDE, split=config.split, tags=tags, **shape
-        )
-        clip = world[index]
+        clip = world(tags=tags)[index]
     except UserError:  # a value that cannot be had alone
-        world = CelWorld(seed=config.seed, size=_STRIDE, split=config.split, **shape)
-        clip = world[index]
+        clip = world()[index]
     video = worn(clip.video, rng) if config.vary else clip.video
     return {
         "video": video,

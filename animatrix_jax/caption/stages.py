@@ -164,7 +164,8 @@ class CaptionStage(Stage):
     # The data.
 
     def batches(self) -> grain.IterDataset:
-        self.tokenizer.save(self._folder / "tokenizer.json")
+        if self.together:
+            self.tokenizer.save(self._folder / "tokenizer.json")
         return batches_of_steps(self._step, self.steps, workers=self.data.workers)
 
     def held_out(self) -> list[Batch]:
@@ -215,6 +216,9 @@ class CaptionStage(Stage):
             seed=seed,
             split=split,
             height=self._more.height,
+            odds=self.data.odds,
+            held_out=self.data.apart
+            or (split == "test" and self.data.held_out_world),
             demand=split == "train",
             chunk=self._more.chunk,
             sight=self.model.sight,
