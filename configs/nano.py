@@ -2,7 +2,7 @@
 
     animatrix train --config=configs/nano.py:stage=ct --workdir=runs/nano
 
-Arguments: `stage` (vae, text, probe, ct, sft, qt, judge, preference), `data` (cels, videos,
+Arguments: `stage` (vae, text, ct, sft, qt, judge, preference), `data` (cels, videos,
 dataset), `smoke` (a few steps of everything, to see that it runs).
 """
 
@@ -38,11 +38,6 @@ STAGES = {
         "batch": {"size": 64},
         "optimizer": {"learning_rate": 3e-3},
         "loop": {"steps": 3000, "validate_every": 500},
-    },
-    "probe": {
-        "data": {"clips": 8192, "held_out": 128},
-        "batch": {"size": 32},
-        "loop": {"steps": 1000},
     },
     "ct": {
         "init": TOWERS,

@@ -4,7 +4,7 @@
     animatrix train --config=configs/pico.py:stage=ct,data=videos \
         --config.data.path=DIR --workdir=runs/mine
 
-Arguments: `stage` (vae, text, probe, ct, sft, qt, judge, preference), `data` (cels,
+Arguments: `stage` (vae, text, ct, sft, qt, judge, preference), `data` (cels,
 videos, dataset), `smoke` (a few steps of everything, to see that it runs).
 """
 
@@ -29,11 +29,6 @@ STAGES = {
         "batch": {"size": 64},
         "optimizer": {"learning_rate": 3e-3},
         "loop": {"steps": 2000, "validate_every": 500},
-    },
-    "probe": {
-        "data": {"clips": 6144, "held_out": 128},
-        "batch": {"size": 32},
-        "loop": {"steps": 500},
     },
     "ct": {
         "init": TOWERS,

@@ -4,7 +4,7 @@
 # Installs into .venv, trains ct, sft, qt, judge and preference, samples, evaluates, and
 # leaves runs/local/report.html, with samples of the shipped nano beside the run's own: at
 # pico size, in some 20 minutes of two cores. --size=nano is the model that ships, from
-# nothing, into runs/nano: its VAE, its text tower, the same stages, its probe and AniCaption;
+# nothing, into runs/nano: its VAE, its text tower, the same stages and AniCaption;
 # its VAE and ct are a quarter of an hour of one H100, or days of two cores
 # (docs/decisions/0006-nano.md). Stop it whenever you like: the same command goes on where it
 # was. --smoke does the same, tiny, into runs/smoke (or runs/smoke_nano). --dry-run prints the
@@ -27,7 +27,7 @@ case "$size" in
     who="girl with long purple hair"
     ;;
   nano)
-    stages=(vae text "${programme[@]}" probe)
+    stages=(vae text "${programme[@]}")
     captioner=(caption_experts caption caption_preference)
     stages=("${stages[@]/#/nano.py:stage=}" "${captioner[@]/#/caption.py:stage=}")
     workdir="runs/nano"

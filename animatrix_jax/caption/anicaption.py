@@ -69,9 +69,9 @@ class AniCaptionLabeller:
         if not len(video):
             raise UserError("a clip without frames has no caption")
         sight = self.programs.config.sight
-        looked = [look(w, sight) for w in windows(video, fps, sight.frames)]
+        looked = [look(w, sight) for w in windows(thinned(video, fps), sight.frames)]
         readings = [self.programs.read(_batch_of_one(s)) for s in looked]
-        logits = self._joined(np.stack([np.asarray(r.logits)[0] for r in readings]))
+        logits = self.joined(np.stack([np.asarray(r.logits)[0] for r in readings]))
         shown = np.mean([np.asarray(r.shown)[0] for r in readings], axis=0)
         read = self.read(logits[None], shown[None])
         caption = self.claims(read, 0)
@@ -106,8 +106,8 @@ class AniCaptionLabeller:
             claims += [(tag, sure) for tag in found if tag in known.values_by_tag]
         return Caption(tags=agreeing(claims), confidence=confidence)
 
-    def _joined(self, logits: Float[np.ndarray, "k v"]) -> Float[np.ndarray, " v"]:
-        """The windows' logits as the clip's."""
+    def joined(self, logits: Float[np.ndarray, "k v"]) -> Float[np.ndarray, " v"]:
+        """The windows' logits as the clip's; see the module's docstring."""
         config = self.programs.config
         several = self.table.multiple[config.owner]
         nothing = np.array([t.partition("=")[2] in _NOTHING for t in config.tags])
@@ -116,13 +116,20 @@ class AniCaptionLabeller:
         return np.where(several, some, mean)
 
 
+def thinned(
+    video: UInt8[np.ndarray, "n h w 3"], fps: float
+) -> UInt8[np.ndarray, "t h w 3"]:
+    """The clip at 24 frames a second where it has more than 30."""
+    if fps <= _MOST_FPS:
+        return video
+    keep = np.round(np.arange(0, len(video), fps / _THINNED)).astype(int)
+    return video[keep[keep < len(video)]]
+
+
 def windows(
-    video: UInt8[np.ndarray, "n h w 3"], fps: float, frames: int
+    video: UInt8[np.ndarray, "n h w 3"], frames: int
 ) -> list[UInt8[np.ndarray, "t h w 3"]]:
     """Up to `WINDOWS` windows of at most `frames` frames, spread evenly."""
-    if fps > _MOST_FPS:
-        keep = np.round(np.arange(0, len(video), fps / _THINNED)).astype(int)
-        video = video[keep[keep < len(video)]]
     if len(video) <= frames:
         return [video]
     count = min(WINDOWS, -(-len(video) // frames))

@@ -217,8 +217,7 @@ class CaptionStage(Stage):
             split=split,
             height=self._more.height,
             odds=self.data.odds,
-            held_out=self.data.apart
-            or (split == "test" and self.data.held_out_world),
+            held_out=self.data.apart or (split == "test" and self.data.held_out_world),
             demand=split == "train",
             chunk=self._more.chunk,
             sight=self.model.sight,

@@ -24,6 +24,9 @@ flags.DEFINE_string("out", "", "Folder of the results.")
 flags.DEFINE_string(
     "beside", "", "A model to show samples of beside: a name, a folder."
 )
+flags.DEFINE_string(
+    "probe", "nano", "The AniCaption that reads tags back: a name, a folder."
+)
 flags.DEFINE_integer("steps", None, "Solver steps; the model's own.", lower_bound=1)
 flags.DEFINE_integer("seed", 0, "Of the samples' noise.", 0, 2**32 - 1)
 
@@ -48,6 +51,7 @@ def main(argv: list[str]) -> None:
             steps=FLAGS.steps,
             seed=FLAGS.seed,
             beside=FLAGS.beside,
+            probe=FLAGS.probe,
         )
     )
     for scores in summary["evaluation"]["dimensions"].values():

@@ -1,7 +1,7 @@
 """From runs to a packaged model: bf16 safetensors, one config, the tokenizer.
 
     python -m animatrix_jax.cli.export --workdir=runs/towers --name=pico \
-        --components=vae,text,probe
+        --components=vae,text,generator
 
 Components that the package has already stay as they are unless named.
 """

@@ -15,7 +15,6 @@ from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.curation.measuring import MeasuresStage
 from animatrix_jax.data import seeds
 from animatrix_jax.errors import UserError
-from animatrix_jax.evaluation.stages import ProbeStage
 from animatrix_jax.judge.preference import PreferenceStage
 from animatrix_jax.judge.stages import JudgeStage
 from animatrix_jax.parallel import distributed
@@ -39,7 +38,6 @@ _PROMPTS = 8
 STAGES: dict[str, Callable[..., Stage]] = {
     "vae": VAEStage,
     "text": TextStage,
-    "probe": ProbeStage,
     "measures": MeasuresStage,
     "caption_experts": CaptionStage,
     "caption": CaptionStage,

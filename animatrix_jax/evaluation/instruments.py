@@ -1,10 +1,11 @@
-"""The instruments: a trained probe and pixel measures, turned into evidence.
+"""The instruments: a probe and pixel measures, turned into evidence.
 
-    reader = ProbeReader.load("runs/local", fallback="pico")
-    evidence = collect(samples, suite, reader=reader, judge=..., judge_real=...)
+    probe = Probe.load("nano")
+    evidence = collect(samples, suite, probe=probe, judge=..., judge_real=...)
 
-The probe never saw the suite: it is trained on other seeds, the suite is of the test
-split.
+The probe is an AniCaption: it reads tags from clips of any size and length, was trained on
+real clips of Cel World alone, and teaches no generator and no judge. It never saw the
+suite, which is of the test split and of another seed.
 """
 
 import dataclasses
@@ -12,26 +13,27 @@ import functools
 from collections.abc import Sequence
 
 import cv2
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Bool, Float, UInt8
 
+from animatrix_jax.caption.anicaption import (
+    AniCaptionLabeller,
+    load_anicaption,
+    windows,
+)
+from animatrix_jax.caption.sight import look
 from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.data.batches import stack_tags
 from animatrix_jax.data.measures import measure
 from animatrix_jax.data.turns import full_turns
-from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.dimensions import (
     Evidence,
     Reading,
     majority_agreement,
 )
-from animatrix_jax.evaluation.probes import Probe, ProbeConfig
 from animatrix_jax.evaluation.suite import Suite
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
-from animatrix_jax.models.functional import Params, bind
 from animatrix_jax.objectives.fields import (
     FieldTable,
     field_agreement,
@@ -39,24 +41,10 @@ from animatrix_jax.objectives.fields import (
     stated_fields,
     truth_matrix,
 )
-from animatrix_jax.training.weights import Component, load_component
-
-
-def probe_config(model: dict) -> ProbeConfig:
-    """The probe of a model's clips.
-
-    Args:
-      model: the section of that name of a run's config.
-    """
-    return ProbeConfig(
-        num_values=load_taxonomy().num_values,
-        **{name: model[name] for name in ("frames", "height", "width")},
-        **model.get("probe", {}),
-    )
 
 
 def drawn_fields() -> FieldTable:
-    """The table of every field that Cel World draws: what a probe learns to read."""
+    """The table of every field that Cel World draws: what a probe reads."""
     return FieldTable.of(load_taxonomy(), tuple(WEIGHTS))
 
 
@@ -69,86 +57,68 @@ class ProbeReadings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ProbeReader:
-    """A trained probe; `batch` clips are read at once."""
+class Probe:
+    """An AniCaption that measures; `batch` clips are read at once."""
 
-    config: ProbeConfig
-    params: Params
-    table: FieldTable
-    source: str = ""
+    labeller: AniCaptionLabeller
     batch: int = 16
 
     @classmethod
-    def load(cls, checkpoint: str, *, fallback: str = "") -> "ProbeReader":
-        """The probe of a checkpoint, or else of the packaged model `fallback`.
+    def load(cls, name: str) -> "Probe":
+        """The AniCaption of a shipped model, a run's folder or a stage's.
 
         Raises:
-          UserError: if neither has one.
+          UserError: if there is none.
         """
-        try:
-            component = load_component(checkpoint, "probe")
-        except UserError as missing:
-            try:
-                component = load_component(fallback, "probe")
-            except UserError:
-                raise UserError(
-                    f"no probe to evaluate with in {checkpoint}: train one with "
-                    f"stage=probe into that folder ({missing})"
-                ) from missing
-        return cls.from_component(component)
+        return cls(labeller=load_anicaption(name))
 
-    @classmethod
-    def from_component(cls, component: Component) -> "ProbeReader":
-        """The probe of a loaded component."""
-        return cls(
-            config=probe_config(component.config["model"]),
-            params=component.params,
-            table=drawn_fields(),
-            source=component.source,
-        )
-
-    def build(self, rngs: nnx.Rngs) -> Probe:
-        """Builds the probe."""
-        return Probe(self.config, rngs=rngs)
-
-    def check(self, frames: int, height: int, width: int) -> None:
-        """That clips of this size are what the probe was trained on.
-
-        Raises:
-          UserError: if they are not.
-        """
-        c = self.config
-        if (frames, height, width) != (c.frames, c.height, c.width):
-            raise UserError(
-                f"the probe of {self.source or 'this run'} reads clips of {c.frames} x "
-                f"{c.height} x {c.width}, got {frames} x {height} x {width}: train one "
-                "of that size into the run's folder, with stage=probe"
-            )
+    @functools.cached_property
+    def table(self) -> FieldTable:
+        """The fields that it reads."""
+        return drawn_fields()
 
     def __call__(self, videos: UInt8[np.ndarray, "n t h w 3"]) -> ProbeReadings:
-        """Reads clips.
-
-        Raises:
-          UserError: if they are not of the size that the probe was trained on.
-        """
-        self.check(*videos.shape[1:4])
-        read, features = [], []
+        """Reads clips of any size and length."""
+        logits, features = [], []
         for rows in full_turns(len(videos), self.batch):
-            flags, vectors = self._program(self.params, videos[rows])
-            read.append(np.asarray(flags))
-            features.append(np.asarray(vectors))
+            found, vectors = self._look(videos[rows])
+            logits.append(found)
+            features.append(vectors)
+        read = predict(np.concatenate(logits)[: len(videos)], table=self.table)
         return ProbeReadings(
-            read=np.concatenate(read)[: len(videos)],
+            read=np.asarray(read),
             features=np.concatenate(features)[: len(videos)].astype(np.float64),
         )
 
-    @functools.cached_property
-    def _program(self):
-        def run(params, videos):
-            output = bind(self.build, params)(videos)
-            return predict(output.logits, table=self.table), output.features
+    def _look(
+        self, videos: UInt8[np.ndarray, "b t h w 3"]
+    ) -> tuple[Float[np.ndarray, "b v"], Float[np.ndarray, "b d"]]:
+        """Logits in the taxonomy's order; what is seen of pictures, and of fields."""
+        programs = self.labeller.programs
+        sight = programs.config.sight
+        parts = list(zip(*(windows(video, sight.frames) for video in videos)))
+        logits, features = [], []
+        for part in parts:  # one window of each clip
+            looked = [look(video, sight) for video in part]
+            reading = programs.read(
+                {name: np.stack([one[name] for one in looked]) for name in looked[0]}
+            )
+            logits.append(np.asarray(reading.logits))
+            seen = [np.asarray(x).mean(axis=1) for x in (reading.view, reading.fields)]
+            features.append(np.concatenate(seen, axis=-1))
+        joined = [self.labeller.joined(of) for of in np.stack(logits, axis=1)]
+        return self._by_taxonomy(np.stack(joined)), np.mean(features, axis=0)
 
-        return jax.jit(run)
+    def _by_taxonomy(
+        self, logits: Float[np.ndarray, "b u"]
+    ) -> Float[np.ndarray, "b v"]:
+        """A value that it does not know is never read."""
+        taxonomy = load_taxonomy()
+        found = np.full((len(logits), taxonomy.num_values), -np.inf, np.float32)
+        for column, tag in enumerate(self.labeller.programs.config.tags):
+            if tag in taxonomy.values_by_tag:
+                found[:, taxonomy.values_by_tag[tag][1].index] = logits[:, column]
+        return found
 
 
 def truth_of(tags: Sequence[Sequence[str]]) -> Bool[np.ndarray, "n v"]:
@@ -202,14 +172,14 @@ def read_clips(
     videos: UInt8[np.ndarray, "n t h w 3"],
     truth: Bool[np.ndarray, "n v"],
     *,
-    reader: ProbeReader,
+    probe: Probe,
 ) -> Reading:
     """All instruments on a set of clips."""
-    probe = reader(videos)
+    seen = probe(videos)
     measures = [measure(video) for video in videos]
     return Reading(
-        agreement=agreement_with(probe.read, truth, table=reader.table),
-        features=probe.features,
+        agreement=agreement_with(seen.read, truth, table=probe.table),
+        features=seen.features,
         # The offset keeps still clips finite.
         motion=np.log(np.array([m.motion for m in measures]) + 1e-3),
         cadence=np.array([m.repeated for m in measures]),
@@ -221,7 +191,7 @@ def collect(
     samples: UInt8[np.ndarray, "n t h w 3"],
     suite: Suite,
     *,
-    reader: ProbeReader,
+    probe: Probe,
     judge: Float[np.ndarray, "n 4"] | None = None,
     judge_real: Float[np.ndarray, "n 4"] | None = None,
 ) -> Evidence:
@@ -229,15 +199,15 @@ def collect(
     truth = truth_of([prompt.tags for prompt in suite.prompts])
 
     def read(videos: np.ndarray) -> Reading:
-        return read_clips(videos, truth, reader=reader)
+        return read_clips(videos, truth, probe=probe)
 
     return Evidence(
-        fields=reader.table.fields,
+        fields=probe.table.fields,
         sample=read(samples),
         real=read(suite.real),
         twin=read(suite.twin),
         blurred=read(blur(suite.real)),
-        majority=majority_agreement(truth, reader.table.membership),
+        majority=majority_agreement(truth, probe.table.membership),
         judge=judge,
         judge_real=judge_real,
     )

@@ -26,7 +26,7 @@ from animatrix_jax.evaluation.dimensions import (
     Evidence,
     score_dimensions,
 )
-from animatrix_jax.evaluation.instruments import ProbeReader, collect
+from animatrix_jax.evaluation.instruments import Probe, collect
 from animatrix_jax.evaluation.report import (
     ClipCard,
     FieldRow,
@@ -46,8 +46,6 @@ from animatrix_jax.training.config import SourceConfig
 from animatrix_jax.training.weights import STAGE_ORDER, load_component
 from animatrix_jax.training.writers import read_metrics
 
-# The packaged model whose probe serves where a run has trained none.
-_PROBE_OF = "pico"
 # Prompts that the other model draws too.
 _BESIDE = 8
 
@@ -63,6 +61,7 @@ class EvaluationRequest:
       steps: solver steps; None for the model's default.
       seed: of the samples' noise and of the intervals.
       stage: of a run; empty for the latest.
+      probe: the AniCaption that reads tags back: a packaged name or a run's folder.
       beside: another model, whose samples of the first prompts are shown, not scored.
     """
 
@@ -72,6 +71,7 @@ class EvaluationRequest:
     steps: int | None = None
     seed: int = 0
     stage: str = ""
+    probe: str = "nano"
     beside: str = ""
 
 
@@ -88,9 +88,8 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
         )
     pipeline = Pipeline.load(request.checkpoint, request.stage)
     preset = pipeline.preset
-    reader = ProbeReader.load(request.checkpoint, fallback=_PROBE_OF)
     # Now, and not when the samples have been made.
-    reader.check(preset.frames, preset.height, preset.width)
+    probe = Probe.load(request.probe)
     other = Pipeline.load(request.beside) if request.beside else None
     scorer = _scorer(request.checkpoint)
     samples_folder = request.out / "samples"
@@ -121,7 +120,7 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
         tags = [prompt.tags for prompt in suite.prompts]
         judge = scorer(latents, tags)
         judge_real = scorer(encode_clips(pipeline, suite.real), tags)
-    evidence = collect(videos, suite, reader=reader, judge=judge, judge_real=judge_real)
+    evidence = collect(videos, suite, probe=probe, judge=judge, judge_real=judge_real)
     dimensions = score_dimensions(evidence, seed=request.seed)
     rows = field_rows(evidence)
     records = []
@@ -142,7 +141,7 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
         "judge_heads": _heads_json(judge, judge_real),
         "prompts": request.prompts,
         "sampler": dataclasses.asdict(sampler),
-        "probe": reader.source,
+        "probe": request.probe,
         "preference": _preference_change(pathlib.Path(request.checkpoint)),
         "seconds": round(time.monotonic() - start, 1),
     }
@@ -162,7 +161,7 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
             facts=_facts(pipeline, request, sampler),
             fps=preset.fps,
             dimensions=dimensions,
-            clips=_cards(videos, suite, reader, beside),
+            clips=_cards(videos, suite, probe, beside),
             beside=request.beside,
             stages=stages,
             fields=rows,
@@ -249,10 +248,10 @@ def _drawn_beside(
 def _cards(
     videos: np.ndarray,
     suite: Suite,
-    reader: ProbeReader,
+    probe: Probe,
     beside: Sequence[np.ndarray],
 ) -> list[ClipCard]:
-    read = reader(videos).read
+    read = probe(videos).read
     index = {
         tag: value.index for tag, (_, value) in load_taxonomy().values_by_tag.items()
     }
@@ -323,8 +322,8 @@ def _facts(
 
 def _notes(evaluation: dict[str, Any], judged: bool) -> dict[str, str]:
     notes = {
-        "The probe": "A small video network that reads tags from pixels, trained on real "
-        f"Cel World clips of other seeds ({evaluation['probe']}). What it cannot read on "
+        "The probe": f"The AniCaption of {evaluation['probe']}, which reads tags from "
+        "pixels, trained on real Cel World clips of other seeds. What it cannot read on "
         "real clips it cannot measure on samples.",
         "Chance": "For tags the most common value of each field among the prompts; for "
         "distances an unrelated real clip.",

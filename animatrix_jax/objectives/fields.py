@@ -4,8 +4,7 @@
                                     or, where several hold,  sum_v softplus(z_v) - y_v z_v
 
 A single-valued field is a softmax over its own values, a multi-valued one a sigmoid each.
-A field of which a clip says nothing is masked. Used by the probe (evaluation/) and by
-AniCaption (caption/).
+A field of which a clip says nothing is masked.
 """
 
 import dataclasses

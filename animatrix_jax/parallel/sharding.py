@@ -28,8 +28,8 @@ _MESH_AXES = {"fsdp": ("fsdp", "sequence"), "tensor": "tensor"}
 RULES: tuple[tuple[str, Axes], ...] = (
     # Scalars and keys of the train state.
     (r"^(step|key|skipped|skipped_in_row)$|/(count|ns_coeffs)$", ()),
-    # The VAE, the probe, AniCaption, the judge's own heads: small, replicated.
-    (r"(^|/)(vae|probe|caption)/|(^|/)judge/(heads|pool)", ()),
+    # The VAE, AniCaption, the judge's own heads: small, replicated.
+    (r"(^|/)(vae|caption)/|(^|/)judge/(heads|pool)", ()),
     # Pixels of a patch: their number divides by little.
     (r"(^|/)image/patch_embed/kernel$", (None, "tensor")),
     # Few inputs (voxels of a patch, frequencies): more chips than that split the outputs.

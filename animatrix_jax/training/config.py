@@ -103,7 +103,6 @@ class InitConfig:
       generator: the transformer with its tag encoder; of two experts the high-noise one.
       generator_low: the low-noise one.
       judge: the reward model that preference asks.
-      probe: what reads tags from pixels.
       caption: AniCaption.
     """
 
@@ -113,7 +112,6 @@ class InitConfig:
     generator: str = ""
     generator_low: str = ""
     judge: str = ""
-    probe: str = ""
     caption: str = ""
 
 

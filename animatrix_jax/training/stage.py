@@ -2,7 +2,7 @@
 
 The loop (loop.py) never asks which stage it runs: a stage derives from `Stage`, which
 answers for it where most have nothing to say. It names its components ("vae",
-"text", "generator", "judge", "probe"): parameters are nested dicts keyed by component,
+"text", "generator", "judge", "caption"): parameters are nested dicts keyed by component,
 in training, in checkpoints and in the weights that ship.
 """
 

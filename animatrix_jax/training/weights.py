@@ -37,7 +37,7 @@ PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
 # the same.
 Form = Literal["loaded", "lazy", "stored"]
 STAGE_ORDER = (
-    *("vae", "text", "probe", "caption_experts", "caption", "caption_preference"),
+    *("vae", "text", "caption_experts", "caption", "caption_preference"),
     *("ct", "sft", "qt", "judge", "preference"),
 )
 

@@ -34,12 +34,15 @@ class Arm:
     Attributes:
       name: of its folder.
       stage: of the size's config.
+      config: a config file of its own, by name: the arm is the same for every size, and
+        trained once for all; empty for the size's.
       changes: fields of the config, by dotted path, and their values.
       needs: arms whose weights it starts from; "{name}" in a change is their folder.
     """
 
     name: str
     stage: str
+    config: str = ""
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     needs: tuple[str, ...] = ()
 
@@ -74,7 +77,19 @@ ARMS = {
     arm.name: arm
     for arm in (
         # The instrument: other characters, colours, bodies, places than any arm saw.
-        Arm(name="probe", stage="probe", changes=WORLD | {"data.apart": True}),
+        # Clips of 35 to 105 pixels, after wear.
+        Arm(
+            name="probe",
+            stage="caption_experts",
+            config="caption",
+            changes=WORLD
+            | {
+                "data.apart": True,
+                "caption_data.height": 64,
+                "caption.sight.frames": 17,
+                "caption.sight.size": 64,
+            },
+        ),
         _ct("both"),
         _ct("cross_attention", **{"model.dit.tag_adaln": False}),
         _ct("adaln", **{"model.dit.tag_cross_attention": False}),
@@ -119,7 +134,8 @@ class Runs:
         """Where an arm's weights are: a run, or a stage of the programme."""
         if name in PROGRAMME:
             return str(self.programme / PROGRAMME[name])
-        return str(self.work / name)
+        shared = ARMS[name].config
+        return str((self.work.parent if shared else self.work) / name)
 
     def command(self, arm: Arm) -> list[str]:
         """What trains it, as a user would type it."""
@@ -131,7 +147,7 @@ class Runs:
         return [
             "animatrix",
             "train",
-            f"--config=configs/{self.size}.py:stage={arm.stage}",
+            f"--config=configs/{arm.config or self.size}.py:stage={arm.stage}",
             f"--workdir={self.folder(arm.name)}",
             *changes,
         ]
@@ -163,10 +179,10 @@ class Runs:
             )
 
     def _run(self, arm: Arm) -> None:
-        home, cache = self.work / arm.name, self.work / "cache"
+        home, cache = pathlib.Path(self.folder(arm.name)), self.work / "cache"
         home.mkdir(parents=True, exist_ok=True)
         cache.mkdir(exist_ok=True)
-        if not (home / "cache").exists():
+        if not (arm.config or (home / "cache").exists()):
             (home / "cache").symlink_to(cache.absolute(), target_is_directory=True)
         here = dataclasses.replace(
             self, work=self.work.absolute(), programme=self.programme.absolute()

@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging
 
 from animatrix_jax.data import seeds
-from animatrix_jax.evaluation.instruments import ProbeReader
+from animatrix_jax.evaluation.instruments import Probe
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.knowledge.directive import say_tags
 from animatrix_jax.models.presets import preset
@@ -48,10 +48,10 @@ class Bench:
         )
 
     @functools.cached_property
-    def probe(self) -> ProbeReader:
+    def probe(self) -> Probe:
         """The instrument, of a world that no arm saw."""
         self.runs.train("probe")
-        return ProbeReader.load(self.runs.folder("probe"))
+        return Probe.load(self.runs.folder("probe"))
 
     def scorer(self, arm: str) -> Scorer:
         """The judge of an arm."""

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.evaluation.instruments import (
-    ProbeReader,
+    Probe,
     agreement_with,
     truth_of,
 )
@@ -34,7 +34,7 @@ LEAST_GAIN = 0.2
 
 
 def accuracy(
-    videos: UInt8[np.ndarray, "n t h w 3"], asked: list[Asked], *, probe: ProbeReader
+    videos: UInt8[np.ndarray, "n t h w 3"], asked: list[Asked], *, probe: Probe
 ) -> Float[np.ndarray, " n"]:
     """Of each prompt's demanded field; see the module's docstring."""
     read, truth = probe(videos).read, truth_of([one.tags for one in asked])
@@ -45,7 +45,7 @@ def accuracy(
 
 
 def wins(
-    videos: UInt8[np.ndarray, "n t h w 3"], asked: list[Asked], *, probe: ProbeReader
+    videos: UInt8[np.ndarray, "n t h w 3"], asked: list[Asked], *, probe: Probe
 ) -> Float[np.ndarray, " n"]:
     """1 where the tag is read, 0 where its rival is, NaN where neither or both are."""
     read = probe(videos).read

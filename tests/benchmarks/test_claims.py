@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import importlib
 import pathlib
 import xml.etree.ElementTree
 
@@ -247,7 +248,8 @@ def test_the_guidances_are_drawn():
 @pytest.mark.parametrize("name", arms.ARMS)
 def test_every_arm_is_a_config(size, name):
     arm = arms.ARMS[name]
-    config = size.get_config(f"stage={arm.stage}")
+    module = importlib.import_module(f"configs.{arm.config}") if arm.config else size
+    config = module.get_config(f"stage={arm.stage}")
     config.update_from_flattened_dict(dict(arm.changes))
     runs = arms.Runs(size="pico", work=pathlib.Path("w"), programme=pathlib.Path("p"))
     assert not any("{" in word for word in runs.command(arm))

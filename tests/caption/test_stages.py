@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from animatrix_jax.caption.anicaption import load_anicaption, windows
+from animatrix_jax.caption.anicaption import load_anicaption, thinned, windows
 from animatrix_jax.caption.labeller import Labeller, load_labeller
 from animatrix_jax.caption.preference import CaptionPreferenceStage
 from animatrix_jax.caption.stages import CaptionStage
@@ -111,11 +111,11 @@ def test_weights_name_the_digest(trained, labeller):
 def test_windows_cover_a_long_clip_and_thin_a_fast_one():
     video = np.arange(100, dtype=np.uint8)[:, None, None, None]
     video = np.broadcast_to(video, (100, 2, 2, 3))
-    found = windows(video, 24, 33)
+    found = windows(video, 33)
     assert len(found) == 4 and {len(w) for w in found} == {33}
     assert found[0][0, 0, 0, 0] == 0 and found[-1][-1, 0, 0, 0] == 99
-    assert len(windows(video, 60, 50)[0]) == 40
-    assert len(windows(video[:5], 24, 33)[0]) == 5
+    assert len(windows(thinned(video, 60), 50)[0]) == 40
+    assert len(windows(video[:5], 33)[0]) == 5
 
 
 def test_what_is_exported_labels_as_well(trained, labeller, tmp_path):

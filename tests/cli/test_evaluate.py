@@ -2,27 +2,16 @@
 
 import json
 
-import jax
 import pytest
 from verbs import animatrix
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A tiny model with judge and probe, and the leavings of one stage beside it."""
-    from tiny_model import tiny_preset, write_judge, write_model
+    """A tiny model with a judge."""
+    from tiny_model import write_judge, write_model
 
-    from animatrix_jax.evaluation.instruments import probe_config
-    from animatrix_jax.evaluation.probes import Probe
-    from animatrix_jax.models.config import to_dict
-    from animatrix_jax.models.functional import init_params
-    from animatrix_jax.training.weights import save_component
-
-    folder = write_judge(write_model(tmp_path_factory.mktemp("model")))
-    config = probe_config(to_dict(tiny_preset()))
-    probe = jax.jit(lambda key: init_params(lambda r: Probe(config, rngs=r), key))
-    save_component(folder, "probe", probe(jax.random.key(0)), dtype="float32")
-    return folder
+    return write_judge(write_model(tmp_path_factory.mktemp("model")))
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +71,9 @@ def test_samples_and_report(evaluated):
     assert not list(out.glob("*.tmp"))
 
 
-def test_a_probe_of_another_size_is_refused_before_anything_is_sampled(
+def test_a_probe_that_is_not_there_is_told_before_anything_is_sampled(
     tmp_path, monkeypatch
 ):
-    """The tiny model has no probe, and pico's reads clips of 32 x 32."""
     from tiny_model import write_model
 
     from animatrix_jax.errors import UserError
@@ -96,9 +84,12 @@ def test_a_probe_of_another_size_is_refused_before_anything_is_sampled(
 
     monkeypatch.setattr(run.Pipeline, "sample_latents_for", sample)
     request = run.EvaluationRequest(
-        checkpoint=str(write_model(tmp_path)), prompts=2, out=tmp_path / "out"
+        checkpoint=str(write_model(tmp_path)),
+        prompts=2,
+        out=tmp_path / "out",
+        probe="pico",
     )
-    with pytest.raises(UserError, match="17 x 32 x 32, got 5 x 16 x 16.*stage=probe"):
+    with pytest.raises(UserError, match="caption"):
         run.evaluate(request)
     assert not request.out.exists()
 

@@ -66,7 +66,7 @@ CAPTIONER = ("caption_experts", "caption", "caption_preference")
         ((), PROGRAMME, "runs/smoke"),
         (
             ("--size=nano",),
-            ("vae", "text", *PROGRAMME, "probe", *CAPTIONER),
+            ("vae", "text", *PROGRAMME, *CAPTIONER),
             "runs/smoke_nano",
         ),
     ],
