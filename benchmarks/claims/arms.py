@@ -77,13 +77,13 @@ ARMS = {
     arm.name: arm
     for arm in (
         # The instrument: other characters, colours, bodies, places than any arm saw.
-        # Clips of 35 to 105 pixels, after wear.
+        # Clips of 35 to 105 pixels, after wear, in which everyone is new: from the six
+        # of `series` no network learns what a palette is.
         Arm(
             name="probe",
             stage="caption_experts",
             config="caption",
-            changes=WORLD
-            | {
+            changes={
                 "data.apart": True,
                 "caption_data.height": 64,
                 "caption.sight.frames": 17,
