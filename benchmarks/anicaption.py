@@ -29,7 +29,6 @@ from absl import flags
 
 from animatrix_jax.caption import calibration
 from animatrix_jax.caption.anicaption import AniCaptionLabeller, load_anicaption
-from animatrix_jax.caption.prose import decode_prose
 from animatrix_jax.caption.reading import flags as flags_of
 from animatrix_jax.caption.sight import look
 from animatrix_jax.caption.wear import VARIANTS
@@ -178,20 +177,18 @@ def prose(labeller: AniCaptionLabeller, clips: Clips, count: int) -> dict[str, f
         reading = labeller.programs.read(sights)
         read = labeller.read(np.asarray(reading.logits), np.asarray(reading.shown))
         claims = [labeller.claims(read, i).tags for i in range(len(rows))]
-        tokens = labeller.programs.write(
-            reading, flags_of(labeller.programs.config, claims)
-        )
+        told = labeller.tell(reading, claims)
         for i, row in enumerate(rows):
-            text = " ".join(decode_prose(tokens[i], tokenizer=labeller.tokenizer))
+            text = " ".join(told[i])
             for mention in find_mentions(text, every, taxonomy):
                 field = mention.tag.partition("=")[0]
-                told = {t for t in claims[i] if t.partition("=")[0] == field}
+                claimed = {t for t in claims[i] if t.partition("=")[0] == field}
                 truth = {t for t in clips.tags[row] if t.partition("=")[0] == field}
-                unclaimed += not told
-                if not told or not truth:
+                unclaimed += not claimed
+                if not claimed or not truth:
                     continue
                 total += 1
-                own += mention.tag in told
+                own += mention.tag in claimed
                 agree += mention.tag in truth
     return {
         "mentions": total,

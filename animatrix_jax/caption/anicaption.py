@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -18,9 +19,9 @@ from jaxtyping import Float, UInt8
 from animatrix_jax.caption import calibration
 from animatrix_jax.caption.calibration import Calibration, Readings
 from animatrix_jax.caption.labeller import Caption, agreeing
-from animatrix_jax.caption.model import CaptionConfig
-from animatrix_jax.caption.prose import decode_prose
-from animatrix_jax.caption.reading import Programs, table_of
+from animatrix_jax.caption.model import CaptionConfig, Reading
+from animatrix_jax.caption.prose import decode_prose, silenced
+from animatrix_jax.caption.reading import Programs, flags, table_of
 from animatrix_jax.caption.sight import Sight, look
 from animatrix_jax.caption.stages import RECORD
 from animatrix_jax.cels.tagging import WEIGHTS
@@ -28,6 +29,7 @@ from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.schema import NONE
+from animatrix_jax.knowledge.tags import Tag
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models.config import from_dict
 from animatrix_jax.training.weights import load_component
@@ -77,10 +79,20 @@ class AniCaptionLabeller:
         caption = self.claims(read, 0)
         if not (self.tells and self.programs.writes and self.tokenizer is not None):
             return caption
-        known = np.array([[tag in caption.tags for tag in self.programs.config.tags]])
-        tokens = self.programs.write(readings[len(readings) // 2], known)
-        summary, description = decode_prose(tokens[0], tokenizer=self.tokenizer)
+        middle = readings[len(readings) // 2]
+        ((summary, description),) = self.tell(middle, [caption.tags])
         return dataclasses.replace(caption, summary=summary, description=description)
+
+    def tell(
+        self, reading: Reading, claims: Sequence[tuple[Tag, ...]]
+    ) -> list[tuple[str, str]]:
+        """Summary and description of each clip, silent on fields that are not claimed."""
+        tokens = self.programs.write(reading, flags(self.programs.config, list(claims)))
+        told = []
+        for row, claimed in zip(tokens, claims, strict=True):
+            texts = decode_prose(row, tokenizer=self.tokenizer)
+            told.append(tuple(silenced(text, claimed) for text in texts))
+        return told
 
     def read(
         self, logits: Float[np.ndarray, "n v"], shown: Float[np.ndarray, "n f"]

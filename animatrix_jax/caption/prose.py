@@ -1,6 +1,7 @@
 """Prose as tokens and back: `summary <extra_id_0> description </s>`."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
 import jax
 import numpy as np
@@ -10,7 +11,31 @@ from jaxtyping import Array, Float, Int
 
 from animatrix_jax.caption.model import Writer
 from animatrix_jax.data.tokenizer import EOS, PAD, Tokenizer, Tokens
+from animatrix_jax.knowledge.mentions import find_mentions, replace
+from animatrix_jax.knowledge.tags import Tag
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models import t5_decoding
+
+_SENTENCE = re.compile(r"[^\s.][^.]*\.?")
+_GONE = "\0"
+# What a sentence cannot do without, said of any clip.
+_NEUTRAL = {
+    ("motion.motion_style", "sentence"): "is seen",
+    ("motion.timing", "sentence"): "animated",
+    ("style.background", "name"): "background",
+}
+# Where a phrase was: with the comma or conjunction that bound it to its neighbours.
+_SEAMS = tuple(
+    (re.compile(pattern), left)
+    for pattern, left in (
+        (r"\0(?:,| and| while) ", ""),
+        (r"(?:,| and| while)? ?\0", ""),
+    )
+)
+# "The moment is marked", "She moves": what still has to say something of the clip.
+_UNFINISHED = re.compile(
+    r"(?:\w+ ){1,2}(?:is|are|plays|moves)(?: all)?(?: (?!seen)\w+)?", re.IGNORECASE
+)
 
 
 def encode_prose(
@@ -45,6 +70,38 @@ def decode_prose(
     parts = (ids[:at], [i for i in ids[at:] if i != mark])
     summary, description = (tokenizer.decode(part).strip() for part in parts)
     return summary, description
+
+
+def silenced(text: str, claimed: Collection[Tag]) -> str:
+    """The text without what it says of fields of which no tag is claimed.
+
+    A writer that is not told of a field guesses. Phrases go, and sentences of which
+    nothing is left; a person who `talks` is only `seen`.
+    """
+    taxonomy = load_taxonomy()
+    every, known = taxonomy.values_by_tag.keys(), {_field(tag) for tag in claimed}
+    sentences = []
+    for sentence in _SENTENCE.findall(text):
+        clauses = []
+        for clause in sentence.removesuffix(".").split("; "):
+            mentions = find_mentions(clause, every, taxonomy)
+            guessed = [m for m in mentions if _field(m.tag) not in known]
+            for mention in reversed(guessed):
+                wording = _NEUTRAL.get((_field(mention.tag), mention.form), _GONE)
+                clause = replace(clause, mention, wording)
+            for pattern, left in _SEAMS:
+                clause = pattern.sub(left, clause)
+            if clause.strip() and not (guessed and _UNFINISHED.fullmatch(clause)):
+                clauses.append(clause)
+        if clauses:
+            whole = "; ".join(clauses).strip()
+            ends = "." if sentence.endswith(".") else ""
+            sentences.append(f"{whole[0].upper()}{whole[1:]}{ends}")
+    return " ".join(sentences)
+
+
+def _field(tag: Tag) -> str:
+    return tag.partition("=")[0]
 
 
 def shifted(tokens: Int[Array | np.ndarray, "b n"]) -> Int[Array, "b n"]:
