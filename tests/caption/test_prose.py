@@ -53,8 +53,10 @@ FIXED, FULL = "camera.camera_motion=fix", "camera.shot_size=full"
             "A girl with a purple ponytail is seen in a classroom.",
         ),
         (
-            "She wears a dress, looking surprised. The camera stays fixed in a "
-            "full-body shot. The shot plays without any effects.",
+            (
+                "She wears a dress, looking surprised. The camera stays fixed in a "
+                "full-body shot. The shot plays without any effects."
+            ),
             (FIXED, FULL),
             "She wears a dress. The camera stays fixed in a full-body shot.",
         ),
@@ -64,11 +66,15 @@ FIXED, FULL = "camera.camera_motion=fix", "camera.shot_size=full"
             "The camera stays fixed.",
         ),
         (
-            "The motion is animated on threes with small movements, with smear frames "
-            "and with snappy hold-and-release spacing.",
+            (
+                "The motion is animated on threes with small movements, with smear frames "
+                "and with snappy hold-and-release spacing."
+            ),
             ("motion.amplitude=small", "motion.spacing=snap"),
-            "The motion is animated with small movements, with snappy "
-            "hold-and-release spacing.",
+            (
+                "The motion is animated with small movements, with snappy "
+                "hold-and-release spacing."
+            ),
         ),
         (
             "The moment is marked with a streaking background and with splashing liquid.",
