@@ -38,9 +38,10 @@ def check_same_run(
       UserError: naming each field with both values.
     """
     old, new = (traverse_util.flatten_dict(c, sep=".") for c in (before, now))
-    # Only of a run's whole config: a part of one says nothing of what it leaves out.
+    # Only of a run's whole config: a part of one says nothing of what it leaves out. Some
+    # stages have sections of their own, and no others.
     if "batch.size" in old:
-        old = _CAME_LATER | old
+        old = {k: v for k, v in _CAME_LATER.items() if k in new} | old
     steps = (old.get("loop.steps"), new.get("loop.steps"))
     if None not in steps and steps[0] != steps[1]:
         logging.warning(
