@@ -7,6 +7,7 @@ import pytest
 from animatrix_jax.cli.schema import base_config
 from animatrix_jax.errors import UserError
 from animatrix_jax.training.same_run import check_same_run
+from configs import caption
 
 
 @pytest.fixture
@@ -21,6 +22,12 @@ def test_a_run_goes_on_that_saved_fields_which_are_gone(now, tmp_path):
     before = now | {"loop": now["loop"] | {"seed": 0, "profile": False}}
     check_same_run(before, now, folder=tmp_path)
     check_same_run(before, now | {"profile": True}, folder=tmp_path)
+
+
+def test_a_run_without_the_later_fields_sections_is_the_same_run(tmp_path):
+    """AniCaption's config has no candidates, no judge and no preference."""
+    own = json.loads(caption.get_config("stage=caption_experts").to_json())
+    check_same_run(own, own, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
