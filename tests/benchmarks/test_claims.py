@@ -57,12 +57,18 @@ def test_a_contradiction_claims_a_value_that_the_clip_has_not(asked):
 
 
 def test_the_three_groups_of_a_trial_ask_alike():
-    groups = judging.trial(each=2, frames=9)
+    groups = judging.trial(each=3, frames=9)
     kinds = [
         sorted(spec.value("motion.deformation") for spec in some)
         for some in (groups.intended, groups.defective, groups.unasked)
     ]
     assert kinds[0] == kinds[1] == kinds[2]
+    # Of two kinds each is drawn under the other's tags as often as the other.
+    misasked = collections.Counter(
+        (good.value("motion.deformation"), bad.value("motion.deformation"))
+        for good, bad in zip(groups.intended, groups.unasked, strict=True)
+    )
+    assert set(misasked.values()) == {1} and len(misasked) == 12
     for spec in groups.unasked:
         assert spec.value("motion.deformation") not in spec.deform.kinds
         assert parse_tags(spec.tags) == spec.tags
