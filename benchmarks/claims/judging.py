@@ -134,6 +134,20 @@ class Judged:
         bad = [np.log(self.deformation[name] + 1e-5) for name in names]
         return np.stack([np.abs(good[:, None] - one) < np.log(_MATCHED) for one in bad])
 
+    def weights(self, names: Sequence[str]) -> Float[np.ndarray, "k n n"]:
+        """What each pair counts: matched ones alone; see `even`."""
+        asked = {
+            name: np.array([_deformation(tags) for tags in some])
+            for name, some in self.tags.items()
+        }
+        matched = self.matched(names)
+        return np.stack(
+            [
+                even(counted, asked["intended"], asked[name])
+                for counted, name in zip(matched, names, strict=True)
+            ]
+        )
+
 
 def judge(bench: Bench) -> dict:
     """AUC of intended against pathological at matched d(x), of three judges."""
@@ -183,7 +197,7 @@ def _auc_of(
         return (good > bad).astype(float) + 0.5 * (good == bad)
 
     table = above(scores) if less is None else above(scores) - above(less)
-    return auc(table, judged.matched(names))
+    return auc(table, judged.weights(names))
 
 
 def preference(bench: Bench) -> dict:
@@ -271,22 +285,45 @@ def not_still(bench: Bench) -> dict:
     }
 
 
+def _deformation(tags: Sequence[str]) -> str:
+    (kind,) = (tag for tag in tags if tag.startswith("motion.deformation="))
+    return kind
+
+
+def even(
+    counted: Bool[np.ndarray, "n n"],
+    good: Sequence[str],
+    bad: Sequence[str],
+) -> Float[np.ndarray, "n n"]:
+    """Weights, 1 in all, of the pairs that count, for clips asked for `good` and `bad`.
+
+    A pair of kinds weighs the same either way round, and as much as any other: a judge
+    that only likes some kinds better is right of half.
+    """
+    kinds = sorted(set(good) | set(bad))
+    rows, columns = (np.array([kinds.index(k) for k in some]) for some in (good, bad))
+    count = np.zeros((len(kinds), len(kinds)))
+    np.add.at(count, (rows[:, None], columns[None]), counted)
+    both = (count > 0) & (count.T > 0)
+    each = np.where(both, 1.0 / np.maximum(count, 1.0), 0.0) / max(both.sum(), 1)
+    return counted * each[rows[:, None], columns[None]]
+
+
 def auc(
-    above: Float[np.ndarray, "k n n"], counted: Bool[np.ndarray, "k n n"]
+    above: Float[np.ndarray, "k n n"], weight: Float[np.ndarray, "k n n"]
 ) -> Interval:
-    """The mean over the pairs that count: a good clip above a bad one is 1, a tie half.
+    """The weighted mean over pairs: a good clip above a bad one is 1, a tie half.
 
     Args:
       above: of good clip i and bad clip j of each group. Clips of one number share a
         drawing, so drawings are resampled for the interval, and their clips with them.
-      counted: the pairs that count.
+      weight: of each pair; 0 for those that do not count.
 
     Raises:
       ValueError: if no pair does.
     """
-    if not counted.any():
+    if not weight.any():
         raise ValueError("expected pairs that count, got none")
-    weight = counted.astype(float)
 
     def mean(rows: np.ndarray) -> float:
         some = np.ix_(range(len(above)), rows, rows)

@@ -43,7 +43,8 @@ clip, in the probe's features, than 99% of the real clips are from their nearest
     "judge": """Intended: clips asked for a deformation and drawn with it. Pathological: the
 same with a defect, and the same drawing asked for another deformation; all groups ask for
 each kind alike. Clips are ranked by their worst head, and compared where their d(x) is
-within a quarter of each other ({matched}% of the pairs). The last row is what d(x) alone
+within a quarter of each other ({matched}% of the pairs); kinds weigh alike, either way round,
+so that to like some kinds better is of no use. The last row is what d(x) alone
 would do. Tag-aware less tag-blind: {less}. Mean d(x): {d}.
 """,
     "preference": """Defective: the worst head of an examiner, a judge of its own that was

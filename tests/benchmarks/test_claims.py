@@ -86,14 +86,30 @@ def test_the_three_groups_of_a_trial_ask_alike():
 def test_auc_counts_the_pairs_that_are_matched():
     good, bad = np.array([3.0, 2.0]), np.array([1.0, 2.0])
     above = ((good[:, None] > bad) + 0.5 * (good[:, None] == bad))[None]
-    every = np.ones((1, 2, 2), bool)
+    every = np.ones((1, 2, 2))
     found = judging.auc(above, every)
     assert found.value == pytest.approx((1 + 1 + 1 + 0.5) / 4)
     assert found.low <= found.value <= found.high
-    every[0, 1, 1] = False
+    every[0, 1, 1] = 0.0
     assert judging.auc(above, every).value == pytest.approx(1.0)
     with pytest.raises(ValueError, match="got none"):
-        judging.auc(above, every & False)
+        judging.auc(above, 0.0 * every)
+
+
+def test_who_only_likes_some_kinds_is_right_of_half():
+    rng = np.random.default_rng(0)
+    good, bad = rng.choice(list("abc"), (2, 60), p=(0.6, 0.3, 0.1))
+    counted = rng.random((60, 60)) < 0.2 + 0.6 * (good == "a")[:, None]
+    weight = judging.even(counted, good, bad)
+    assert weight.sum() == pytest.approx(1.0) and not weight[~counted].any()
+    score = {"a": 3.0, "b": 2.0, "c": 1.0}
+    liked = [np.array([score[kind] for kind in some]) for some in (good, bad)]
+    above = (liked[0][:, None] > liked[1]) + 0.5 * (liked[0][:, None] == liked[1])
+    assert judging.auc(above[None], weight[None]).value == pytest.approx(0.5)
+    plain = counted / counted.sum()
+    assert judging.auc(above[None], plain[None]).value > 0.55
+    # A kind that is never met the other way round says nothing.
+    assert not judging.even(np.ones((1, 1), bool), ["a"], ["b"]).any()
 
 
 ASKED = [
