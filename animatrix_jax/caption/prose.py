@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from animatrix_jax.caption.model import Writer
 from animatrix_jax.data.tokenizer import EOS, PAD, Tokenizer, Tokens
 from animatrix_jax.knowledge.mentions import find_mentions, replace
-from animatrix_jax.knowledge.tags import Tag
+from animatrix_jax.knowledge.tags import Tag, field_of
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models import t5_decoding
 
@@ -79,15 +79,15 @@ def silenced(text: str, claimed: Collection[Tag]) -> str:
     nothing is left; a person who `talks` is only `seen`.
     """
     taxonomy = load_taxonomy()
-    every, known = taxonomy.values_by_tag.keys(), {_field(tag) for tag in claimed}
+    every, known = taxonomy.values_by_tag.keys(), {field_of(tag) for tag in claimed}
     sentences = []
     for sentence in _SENTENCE.findall(text):
         clauses = []
         for clause in sentence.removesuffix(".").split("; "):
             mentions = find_mentions(clause, every, taxonomy)
-            guessed = [m for m in mentions if _field(m.tag) not in known]
+            guessed = [m for m in mentions if field_of(m.tag) not in known]
             for mention in reversed(guessed):
-                wording = _NEUTRAL.get((_field(mention.tag), mention.form), _GONE)
+                wording = _NEUTRAL.get((field_of(mention.tag), mention.form), _GONE)
                 clause = replace(clause, mention, wording)
             for pattern, left in _SEAMS:
                 clause = pattern.sub(left, clause)
@@ -98,10 +98,6 @@ def silenced(text: str, claimed: Collection[Tag]) -> str:
             ends = "." if sentence.endswith(".") else ""
             sentences.append(f"{whole[0].upper()}{whole[1:]}{ends}")
     return " ".join(sentences)
-
-
-def _field(tag: Tag) -> str:
-    return tag.partition("=")[0]
 
 
 def shifted(tokens: Int[Array | np.ndarray, "b n"]) -> Int[Array, "b n"]:

@@ -22,7 +22,7 @@ from animatrix_jax.curation.rules import TIERS, tier
 from animatrix_jax.curation.settings import Looking, Rules
 from animatrix_jax.data.curriculum import build_tables, long_tail_weights
 from animatrix_jax.data.split import file_code
-from animatrix_jax.knowledge.tags import Tag, parse_tags, style_cluster
+from animatrix_jax.knowledge.tags import Tag, field_of, parse_tags, style_cluster
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 
@@ -60,7 +60,7 @@ def tell(clip: Mapping[str, Any], line: Line | None, captioner: str) -> Told:
     summary = description = ""
     if line is not None:
         label = line.label
-        sure = {_field(tag): 1.0 for tag in label.tags} | dict(label.confidence)
+        sure = {field_of(tag): 1.0 for tag in label.tags} | dict(label.confidence)
         left_out = [field for field in label.unknown if field not in label.confidence]
         claims.append(_Claim(tags=label.tags, confidence=sure, unknown=left_out))
         summary, description = label.summary, label.description
@@ -153,10 +153,6 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     }
 
 
-def _field(tag: Tag) -> str:
-    return tag.partition("=")[0]
-
-
 def _joined(claims: Sequence[_Claim]) -> tuple[tuple[Tag, ...], dict[str, float]]:
     """All tags of the first claim, and of each later one what goes with the others.
 
@@ -171,9 +167,9 @@ def _joined(claims: Sequence[_Claim]) -> tuple[tuple[Tag, ...], dict[str, float]
         fields = set()
         for tag in claim.tags:
             _, value = taxonomy.values_by_tag[tag]
-            if _field(tag) not in taken and not set(value.excludes) & set(kept):
+            if field_of(tag) not in taken and not set(value.excludes) & set(kept):
                 kept.append(tag)
-                fields.add(_field(tag))
+                fields.add(field_of(tag))
         confidence |= {k: v for k, v in claim.confidence.items() if k in fields}
         taken |= fields | set(claim.unknown)
     return parse_tags(kept, taxonomy), confidence

@@ -22,6 +22,11 @@ _CUTOFF = 0.5  # difflib's similarity under which a name is no neighbour.
 _CLUSTER = ("style.rendering", "style.palette")
 
 
+def field_of(tag: Tag) -> str:
+    """The key of a canonical tag's field: "camera.camera_motion"."""
+    return tag.partition("=")[0]
+
+
 def style_cluster(tags: Iterable[Tag]) -> str:
     """The style cluster of canonical tags: "two_tone_cel/vivid"; "?" where none is said.
 

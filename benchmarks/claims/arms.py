@@ -77,8 +77,8 @@ ARMS = {
     arm.name: arm
     for arm in (
         # The instrument: other characters, colours, bodies, places than any arm saw.
-        # Clips of 35 to 105 pixels, after wear, in which everyone is new: from the six
-        # of `series` no network learns what a palette is.
+        # Clips of 35 to 105 pixels, after wear, in which everyone is new: it is to know
+        # palettes and renderings, not the six of `series`.
         Arm(
             name="probe",
             stage="caption_experts",

@@ -17,6 +17,7 @@ from animatrix_jax.data import seeds
 from animatrix_jax.data.measures import measure
 from animatrix_jax.evaluation.run import encode_clips
 from animatrix_jax.judge.scoring import Scorer
+from animatrix_jax.knowledge.tags import field_of
 from animatrix_jax.models.presets import ModelPreset, preset
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.statistics import Interval, bootstrap
@@ -286,7 +287,7 @@ def not_still(bench: Bench) -> dict:
 
 
 def _deformation(tags: Sequence[str]) -> str:
-    (kind,) = (tag for tag in tags if tag.startswith("motion.deformation="))
+    (kind,) = (tag for tag in tags if field_of(tag) == "motion.deformation")
     return kind
 
 

@@ -15,7 +15,7 @@ from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.data import seeds
 from animatrix_jax.knowledge.corruption import contradict
 from animatrix_jax.knowledge.mentions import find_mentions
-from animatrix_jax.knowledge.tags import Tag
+from animatrix_jax.knowledge.tags import Tag, field_of
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 FIELDS = (
@@ -56,7 +56,7 @@ class Asked:
     @property
     def field(self) -> str:
         """Of the demanded tag."""
-        return self.tag.partition("=")[0]
+        return field_of(self.tag)
 
 
 def demanded(
