@@ -160,19 +160,21 @@ def _pico() -> ModelPreset:
             ffn_dim=384,
             num_heads=4,
             num_layers=5,
-            in_channels=8,
-            out_channels=8,
+            in_channels=16,
+            out_channels=16,
+            patch=(1, 1, 1),
             text_dim=64,
             absolute_positions=True,
             tag_dim=64,
         ),
         tags=_tag_encoder(64, 4),
+        # One latent is one token: 8 x 8 pixels of four frames.
         vae=VAEConfig(
-            latent_channels=8,
-            base_dim=24,
+            latent_channels=16,
+            base_dim=32,
             dim_mult=(1, 2, 2),
             num_res_blocks=1,
-            downsample=("spacetime", "time"),
+            downsample=("spacetime", "spacetime"),
             patch=2,
             residual=True,
             norm="none",
@@ -192,7 +194,7 @@ def _pico() -> ModelPreset:
         height=32,
         width=32,
         fps=12,
-        shift=5.0,
+        shift=3.0,
         steps=20,
         guidance=3.0,
     )
@@ -215,16 +217,8 @@ def _nano() -> ModelPreset:
             tag_dim=128,
         ),
         tags=_tag_encoder(128, 4),
-        # One latent is one token: 8 x 8 pixels of four frames.
-        vae=dataclasses.replace(
-            pico.vae,
-            latent_channels=16,
-            base_dim=32,
-            downsample=("spacetime", "spacetime"),
-        ),
         height=64,
         width=64,
-        shift=3.0,
         steps=30,
     )
 
