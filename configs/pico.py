@@ -31,9 +31,9 @@ STAGES = {
         "init": {"vae": "nano"},
         "data": {"clips": 4096, "held_out": 64, "odds": "series"},
         "tasks": {"t2i": (0.0,), "t2v": (1.0,), "i2v": (0.0,)},
-        "batch": {"size": 8},
+        "batch": {"size": 4},
         "optimizer": {"kind": "muon", "learning_rate": 1.5e-3, "ema_decay": 0.995},
-        "loop": {"steps": 1600, "validate_every": 400, "checkpoint_every": 200},
+        "loop": {"steps": 1200, "validate_every": 400, "checkpoint_every": 200},
     },
     "ct": {
         "init": TOWERS,
