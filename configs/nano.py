@@ -80,7 +80,7 @@ STAGES = {
     },
     "judge": {
         "init": {**TOWERS, "generator": "@qt"},
-        "data": {"clips": 4096, "odds": "series", "defects": "paired"},
+        "data": {"clips": 8192, "odds": "bending", "defects": "paired"},
         "judge": {"depth": 3},
         "batch": {"size": 32},
         "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},

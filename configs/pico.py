@@ -75,7 +75,7 @@ STAGES = {
     },
     "judge": {
         "init": {**TOWERS, "generator": "@qt"},
-        "data": {"clips": 1024, "odds": "series", "defects": "paired"},
+        "data": {"clips": 1024, "odds": "bending", "defects": "paired"},
         "batch": {"size": 32},
         "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
         "loop": {"steps": 100},

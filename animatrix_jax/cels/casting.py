@@ -140,7 +140,8 @@ class Series:
 
 
 _SERIES = Series(members=6, sets=3, seed=15)
-SERIES = {"series": _SERIES, "quiet": _SERIES}  # by the name of the odds
+# By the name of the odds.
+SERIES = {name: _SERIES for name in ("series", "quiet", "bending")}
 _SHEETS = (0.2, 0.8)
 
 

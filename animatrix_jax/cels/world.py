@@ -23,9 +23,9 @@ from animatrix_jax.cels.unasked import unasked
 from animatrix_jax.knowledge.tags import parse_tags, style_cluster
 
 # Of a pair's clips with deformation, the share whose tags ask for another.
-_UNASKED = 0.25
+_UNASKED = 0.5
 # Of what is drawn and said: clips encoded of another are encoded anew.
-VERSION = 3
+VERSION = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +71,7 @@ class CelWorld:
       odds: how often each value is drawn: "broad"; "plain", where a figure fills the
         frame and effects are few; "series", where everything comes now and then, before
         quiet grounds, and a few characters and sets return; "quiet", which
-        has their cast and the odds of "plain".
+        has their cast and the odds of "plain"; "bending", "series" with much deformation.
       held_out: the characters, colours, bodies and places of a world that shares none
         of them with any other clip: for testing, never for training.
 

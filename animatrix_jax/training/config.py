@@ -53,8 +53,8 @@ class SourceConfig:
       apart: the training clips are of that world too: for an instrument, which must know
         nothing of what it measures.
       defects: of Cel World's clips: "none", "random", "paired".
-      odds: how often Cel World draws each value: "broad", "plain", "series" or
-        "quiet" (cels/odds.py).
+      odds: how often Cel World draws each value: "broad", "plain", "series",
+        "quiet" or "bending" (cels/odds.py).
       workers: processes that draw, and threads that build batches.
       processes: that build batches in the threads' place, where a step takes less time
         than threads need for one; 0: threads.

@@ -49,9 +49,7 @@ class Arm:
 
 def _judge(name: str, **changes: Any) -> Arm:
     whole = {f"init.{part}": "{generator}" for part in ("generator", "vae", "text")}
-    return Arm(
-        name=name, stage="judge", changes=WORLD | whole | changes, needs=("generator",)
-    )
+    return Arm(name=name, stage="judge", changes=whole | changes, needs=("generator",))
 
 
 def _sft(name: str, mode: str) -> Arm:
