@@ -49,7 +49,7 @@ STAGES = {
             "t2v": (0.0, 0.0, 0.0, 0.3, 0.4),
             "i2v": (0.0, 0.0, 0.0, 0.2, 0.4),
         },
-        "loop": {"steps": 1700},
+        "loop": {"steps": 2400},
     },
     "sft": {
         "init": {**TOWERS, "generator": "@ct"},
