@@ -386,5 +386,5 @@ ODDS: dict[str, dict[str, Table]] = {
 }
 # The odds of "plain", the cast and the sets of "series": where little is deformed.
 ODDS["quiet"] = ODDS["plain"]
-# "series", where four clips of five are deformed: what a judge is to tell from failure.
+# "series", where seven clips of ten are deformed: what a judge is to tell from failure.
 ODDS["bending"] = ODDS["series"] | {"motion.deformation": {"none": 0.3}}

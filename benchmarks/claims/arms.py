@@ -18,7 +18,8 @@ from typing import Any
 from animatrix_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
-# The world of every arm: it asks for all fields now and then (cels/odds.py).
+# The world of every arm but the judges, whose config has one where most clips are
+# deformed: it asks for all fields now and then (cels/odds.py).
 ODDS = "series"
 WORLD = {"data.odds": ODDS}
 # The conditioning of training as the paper has it, tags left out by the clip besides.

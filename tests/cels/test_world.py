@@ -358,7 +358,7 @@ def test_some_pairs_ask_for_a_deformation_that_is_not_theirs():
     world = CelWorld(defects="paired", seed=1, tags=tags, frames=9)
     specs = [world.spec(i) for i in range(200)]
     found = [s for s in specs if any(d.kind == UNASKED for d in s.defects)]
-    assert 25 <= len(found) <= 75
+    assert 75 <= len(found) <= 125
     asked = {s.value("motion.deformation") for s in found}
     assert asked == {"none", "multiples", "squash_stretch", "chibi_shift"}
     for spec in found:
@@ -371,6 +371,14 @@ def test_some_pairs_ask_for_a_deformation_that_is_not_theirs():
     alone = next(s for s in found if len(s.defects) == 1)
     plain = CelWorld(seed=1, tags=tags, frames=9)[alone.index // 2]
     np.testing.assert_array_equal(world[alone.index].video, plain.video)
+
+
+def test_a_world_for_judges_is_mostly_deformed():
+    def bent(odds: str) -> float:
+        world = CelWorld(odds=odds, seed=1, frames=3)
+        return np.mean([bool(world.spec(i).deform.kinds) for i in range(200)])
+
+    assert bent("bending") > 0.65 > 2 * bent("series")
 
 
 def test_speed_is_of_the_right_order():
