@@ -59,13 +59,21 @@ def export(
         if name == "generator":
             config["digests"] = digests
             config["data"] = {"odds": component.config["data"]["odds"]}
-        config.setdefault("trained", {})[name] = {
-            "stage": component.config["stage"],
-            "seed": component.config["seed"],
-            "steps": component.config["loop"]["steps"],
-        }
+        config.setdefault("trained", {})[name] = _training(component)
     path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     return sizes
+
+
+def _training(component: weights.Component) -> dict[str, Any]:
+    """Which run made a component; of one that shipped before, what its folder says."""
+    config = component.config
+    if "trained" in config:
+        return config["trained"][component.name]
+    return {
+        "stage": config["stage"],
+        "seed": config["seed"],
+        "steps": config["loop"]["steps"],
+    }
 
 
 def _shipped(component: weights.Component) -> dict[str, Any]:

@@ -45,3 +45,12 @@ def test_another_tower_in_the_package_is_refused(trained, tmp_path):
     with pytest.raises(UserError, match="another 'vae'.*generator,vae"):
         export(trained, folder=shipped, components=["generator"])
     assert not (shipped / "generator.safetensors").exists()
+
+
+def test_what_shipped_before_keeps_its_record(trained, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for source, folder in ((trained, first), (first, second)):
+        export(source, folder=folder, components=["vae"])
+    configs = [json.loads((f / "config.json").read_text()) for f in (first, second)]
+    assert configs[0]["trained"]["vae"] == {"stage": "ct", "seed": 0, "steps": 3}
+    assert configs[1]["trained"] == configs[0]["trained"]
