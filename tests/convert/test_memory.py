@@ -13,9 +13,6 @@ import pytest
 
 from animatrix_jax.models import presets
 
-# One process of the tests makes the fixture.
-pytestmark = pytest.mark.xdist_group("memory")
-
 BOUND_GIB = 1.5
 FEW, MORE = 1, 6
 

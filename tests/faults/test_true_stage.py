@@ -9,9 +9,6 @@ import sys
 import pytest
 from processes import free_port
 
-# One process of the tests makes the fixture.
-pytestmark = pytest.mark.xdist_group("true_stage")
-
 ROOT = pathlib.Path(__file__).parents[2]
 RUN = (
     f"--config={ROOT}/configs/pico.py:stage=ct,smoke=True",

@@ -10,9 +10,6 @@ import sys
 
 import pytest
 
-# One process of the tests makes the fixture.
-pytestmark = pytest.mark.xdist_group("over_devices")
-
 HERE = pathlib.Path(__file__).parent
 
 
