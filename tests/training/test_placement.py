@@ -68,7 +68,7 @@ def test_a_stage_of_pixels_says_the_shapes_of_its_batches(tmp_path):
 
 
 def test_the_text_stage_says_the_shapes_of_its_batches(tmp_path):
-    config = load("pico", "text")
+    config = load("nano", "text")
     # Of four clips, each told in three forms.
     config.update({"batch": {"size": 12}, "data": {"clips": 400, "held_out": 4}})
     built = stages.build(config, workdir=tmp_path)
@@ -79,7 +79,6 @@ def test_the_text_stage_says_the_shapes_of_its_batches(tmp_path):
 def test_the_generators_stage_says_the_shapes_of_batch_and_towers(tmp_path):
     """With the weights that ship, on pixels: VAE and text tower are both read."""
     config = load("pico", "ct")
-    config.init.update({"vae": "pico", "text": "pico"})
     config.update({"batch": {"size": 2}, "data": {"clips": 4, "held_out": 2}})
     config.data.cached = False
     built = stages.build(config, workdir=tmp_path)
@@ -92,7 +91,6 @@ def test_the_generators_stage_says_the_shapes_of_batch_and_towers(tmp_path):
 
 def test_the_generators_stage_says_the_shapes_of_every_bucket(tmp_path):
     config = load("pico", "ct")
-    config.init.update({"vae": "pico", "text": "pico"})
     buckets = ((9, 32, 32), (5, 32, 64), (1, 32, 32))
     config.update({"data": {"clips": 4, "images": 4, "held_out": 4}})
     config.update({"batch": {"size": 2, "buckets": buckets, "multiple": 2}})
