@@ -13,7 +13,7 @@ from verbs import animatrix
         (["train", "--config=no/such.py", "--workdir=w"], "no/such.py"),
         (
             ["train", "--config=configs/pico.py:stage=nap", "--workdir=w"],
-            "no stage 'nap'; the stages are vae, text",
+            "no stage 'nap'; the stages are vae, ct",
         ),
         (
             ["train", "--config=configs/pico.py:stag=ct", "--workdir=w"],
