@@ -52,8 +52,8 @@ RARE: dict[str, Table] = {
 # What goes unsaid most of the time: the school shows only where it was animated in one.
 SAID = {"motion.idiom": 0.35}
 # What each world has of the rare values, as a factor on them; and whether it states the
-# ordinary value of a field that is wholly rare. The quiet worlds do not, as `pico`'s
-# generator was trained on it without.
+# ordinary value of a field that is wholly rare. The others do not: what ships was trained
+# without.
 SHARE = {"broad": 0.75, "plain": 0.06, "series": 0.08, "quiet": 0.06, "bending": 0.08}
 ORDINARY = {
     "style.video_style": "2d_japanese_anime",
