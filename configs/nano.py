@@ -81,10 +81,10 @@ STAGES = {
     "judge": {
         "init": {**TOWERS, "generator": "@qt"},
         "data": {"clips": 8192, "odds": "bending", "defects": "paired"},
-        "judge": {"depth": 3},
+        "judge": {"depth": 3, "heads_steps": 3000},
         "batch": {"size": 32},
-        "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
-        "loop": {"steps": 500},
+        "optimizer": {"learning_rate": 3e-4, "ema_decay": 0.99},
+        "loop": {"steps": 200},
     },
     "preference": {
         "init": {**TOWERS, "generator": "@qt", "judge": "@judge"},

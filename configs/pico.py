@@ -76,9 +76,10 @@ STAGES = {
     "judge": {
         "init": {**TOWERS, "generator": "@qt"},
         "data": {"clips": 1024, "odds": "bending", "defects": "paired"},
+        "judge": {"heads_steps": 1000},
         "batch": {"size": 32},
-        "optimizer": {"learning_rate": 5e-4, "ema_decay": 0.99},
-        "loop": {"steps": 100},
+        "optimizer": {"learning_rate": 3e-4, "ema_decay": 0.99},
+        "loop": {"steps": 50},
     },
     "preference": {
         "init": {**TOWERS, "generator": "@qt", "judge": "@judge"},

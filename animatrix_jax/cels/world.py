@@ -19,13 +19,10 @@ from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage, measure
 from animatrix_jax.cels.truth import Truth, true_clip
-from animatrix_jax.cels.unasked import unasked
 from animatrix_jax.knowledge.tags import parse_tags, style_cluster
 
-# Of a pair's clips with deformation, the share whose tags ask for another.
-_UNASKED = 0.5
 # Of what is drawn and said: clips encoded of another are encoded anew.
-VERSION = 4
+VERSION = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,8 +58,7 @@ class CelWorld:
       frames: in a clip.
       split: another split is another stream of clips.
       defects: "none"; "random": half of the clips have some; "paired": clips 2j and
-        2j+1 are the same but for their defects, and some ask for a deformation that is
-        not theirs (unasked.py).
+        2j+1 are the same but for their defects.
       flow: whether clips carry true optical flow.
       truth: whether they carry all that is known of their pixels: flow, layers, cadence,
         deformation, where defects are. It costs several times the drawing.
@@ -138,11 +134,7 @@ class CelWorld:
             return spec
         draws = Draws(self.seed, "pair", self.split, index)
         found = draw_defects(draws, frames=self.frames, clean=0.35)
-        spec = dataclasses.replace(spec, index=index, defects=found)
-        claims = draws.child("claims")
-        if spec.deform.kinds and claims.chance(_UNASKED):
-            return unasked(spec, claims)
-        return spec
+        return dataclasses.replace(spec, index=index, defects=found)
 
     def narrative(self, index: int) -> Narrative:
         """Summary and description of clip ``index``, without drawing it."""

@@ -8,7 +8,9 @@ A batch is a dict of NumPy arrays (b clips of this host, t' latent frames):
             a source brings what the text tower made of them
     tags    tag_fields, tag_values int32 [b k], tag_mask bool [b k]
     given   given bool [b t']: the latent frames that are conditions, clean at noise 0
-    scores  scores float32 [b 4]
+    directives  each clip under a directives, its own first (knowledge/counterfactual.py):
+            tag_fields, tag_values int32 [b a k], tag_mask bool [b a k],
+            scores float32 [b a 4], weights float32 [b a], 0 where there is none
 
 The words on the left are the fields that a config may ask for. All of it is a pure
 function of (source, config, seed, step), split among hosts by slots: the batch of step
@@ -16,10 +18,11 @@ s is the same however many hosts make it.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
 
 from animatrix_jax.data.buckets import Along, Bucket, along
 from animatrix_jax.data.curriculum import (
@@ -31,12 +34,13 @@ from animatrix_jax.data.curriculum import (
 from animatrix_jax.data.records import Record, Source
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.corruption import CorruptionConfig, corrupt
+from animatrix_jax.knowledge.counterfactual import directives
 from animatrix_jax.knowledge.directive import Directive, say_tags
 from animatrix_jax.knowledge.encoding import MAX_TAGS, encode_tags
 
 Batch = dict[str, np.ndarray]
 
-FIELDS = ("media", "text", "tags", "given", "scores")
+FIELDS = ("media", "text", "tags", "given", "directives")
 TASKS = ("t2i", "t2v", "i2v")
 
 
@@ -219,12 +223,27 @@ class Batcher:
 
     def __call__(self, step: int) -> Batch:
         """This host's share of the batch of `step`."""
-        config, step = self._config, int(step)
+        return self._of(int(step), self.draw(step))
+
+    def once(self) -> Iterator[Batch]:
+        """Every clip in its order, in batches of this host's size, the last filled up
+        with the first; of Batchers without buckets."""
+        group, slots = self._config.group, len(self._slots[0])
+        count = len(self._pool_of(draw_choice(self._config, 0)).source)
+        groups = np.arange(max(count // group, 1))
+        steps = -(-len(groups) * group // slots)
+        rows = np.resize(groups, (steps, slots // group))
+        for step, some in enumerate(rows):
+            clips = some[:, None] * group + np.arange(group)
+            yield self._of(step, clips.reshape(-1))
+
+    def _of(self, step: int, clips: np.ndarray) -> Batch:
+        """A batch of given clips, with what `step` draws of each."""
+        config = self._config
         choice = draw_choice(config, step)
-        task = choice.task
-        source, clips = self._pool_of(choice).source, self.draw(step)
+        task, source = choice.task, self._pool_of(choice).source
         groups = self._slots[choice.bucket] // config.group
-        read = "media" in config.fields or "scores" in config.fields
+        read = "media" in config.fields or "directives" in config.fields
         records, texts, tags = [], [], []
         for clip, group in zip(clips.tolist(), groups.tolist()):
             rng = clip_generator(seed=config.seed, step=step, slot=group)
@@ -251,8 +270,8 @@ class Batcher:
             batch |= {"text_tokens": encoded.tokens, "text_mask": encoded.mask}
         if "tags" in config.fields:
             batch |= stack_tags(tags, config.max_tags)
-        if "scores" in config.fields:
-            batch["scores"] = _scores(records)
+        if "directives" in config.fields:
+            batch |= stack_directives(tags, _scores(records), config.max_tags)
         return batch
 
     def draw(self, step: int) -> np.ndarray:
@@ -325,6 +344,21 @@ def stack_tags(tags: Sequence[tuple[str, ...]], max_tags: int = MAX_TAGS) -> Bat
         "tag_fields": np.stack([ids.fields for ids in encoded]),
         "tag_values": np.stack([ids.values for ids in encoded]),
         "tag_mask": np.stack([ids.mask for ids in encoded]),
+    }
+
+
+def stack_directives(
+    tags: Sequence[tuple[str, ...]],
+    scores: Float[np.ndarray, "b 4"],
+    max_tags: int = MAX_TAGS,
+) -> Batch:
+    """Clips with scores under their own tags and under others; see the field."""
+    found = [directives(*each) for each in zip(tags, scores, strict=True)]
+    said = stack_tags([one for each in found for one in each.tags], max_tags)
+    shape = (len(found), -1, max_tags)
+    return {name: value.reshape(shape) for name, value in said.items()} | {
+        "scores": np.stack([each.scores for each in found]),
+        "weights": np.stack([each.weights for each in found]),
     }
 
 

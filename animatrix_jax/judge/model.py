@@ -1,13 +1,14 @@
 """The judge: a reward model made of the generator's own blocks, on latents.
 
-    tokens, h_cls = trunk((1 - sigma) x0, sigma, null text, tags)       first N blocks
+    tokens   = trunk((1 - sigma) x0, sigma, no text, no tags)           first N blocks
     pooled_j = [mean(tokens) ; attention pool with query j]             j of four heads
     score_j  = w_j . [pooled_j ; h_cls ; pooled_j * (G h_cls)] + b_j    1 (bad) to 5
 
 Nothing is decoded to be judged. Each head is linear in what it sees; that includes the
-tag set's vector, so the same deformation can score high where it was asked for and low
-where it was not (AniMatrix, "deformation-aware"). A tag-blind judge, to compare with,
-is the same network with every tag masked; a pixel-blind one has every clip blank.
+tag set's vector h_cls, so the same deformation can score high where it was asked for and
+low where it was not (AniMatrix, "deformation-aware"). The trunk is told nothing: a clip
+passes it once, however many directives it is judged under. A tag-blind judge, to compare
+with, is the same network with every tag masked; a pixel-blind one has every clip blank.
 """
 
 import dataclasses
@@ -37,7 +38,10 @@ class JudgeConfig:
       depth: blocks of the generator that it keeps; 0 for all.
       sigma: noise level that the trunk is told; the clip is scaled as at that level.
       noise: whether training adds the noise of that level. Scoring never does.
-      tag_blind: mask all tags, in the trunk and in the heads.
+      heads_steps: steps that the heads learn alone, on the generator's own trunk, before
+        all of it is trained (heads.py); 0 without `init.generator`.
+      heads_rate: the learning rate at its peak in those.
+      tag_blind: mask all tags.
       pixel_blind: see the tags alone, the clip blanked out: what a judge could guess
         from what was asked.
     """
@@ -45,11 +49,14 @@ class JudgeConfig:
     depth: int = 0
     sigma: float = 0.05
     noise: bool = True
+    heads_steps: int = 0
+    heads_rate: float = 1e-2
     tag_blind: bool = False
     pixel_blind: bool = False
 
     def __post_init__(self):
-        check_range(self, "depth", low=0, section="judge")
+        check_range(self, "depth", "heads_steps", low=0, section="judge")
+        check_range(self, "heads_rate", low=0, above=True, section="judge")
         check_range(self, "sigma", low=0, high=1, section="judge")
 
 
@@ -74,12 +81,18 @@ class Heads(nnx.Module):
         self.bias = nnx.Param(jnp.full((heads,), _START))
 
     def __call__(
-        self, pooled: Float[Array, "b j p"], tags: Float[Array, "b c"]
-    ) -> Float[Array, "b j"]:
-        gated = pooled * self.gate(tags)[:, None]
-        shared = jnp.broadcast_to(tags[:, None], (*pooled.shape[:2], tags.shape[-1]))
-        seen = jnp.concatenate([pooled, shared, gated], axis=-1)
-        return jnp.einsum("bjp,jp->bj", seen, self.kernel[...]) + self.bias[...]
+        self, pooled: Float[Array, "b j p"], tags: Float[Array, "b a c"]
+    ) -> Float[Array, "b a j"]:
+        width = pooled.shape[-1]
+        seen, told, gated = jnp.split(
+            self.kernel[...], (width, self.kernel.shape[-1] - width), axis=-1
+        )
+        return (
+            jnp.einsum("bjp,jp->bj", pooled, seen)[:, None]
+            + jnp.einsum("bac,jc->baj", tags, told)
+            + jnp.einsum("bjp,bap,jp->baj", pooled, self.gate(tags), gated)
+            + self.bias[...]
+        )
 
 
 class Judge(nnx.Module):
@@ -120,22 +133,29 @@ class Judge(nnx.Module):
         self,
         latents: Float[Array, "b t h w c"],
         *,
-        tag_fields: Int[Array | np.ndarray, "b k"],
-        tag_values: Int[Array | np.ndarray, "b k"],
-        tag_mask: Bool[Array | np.ndarray, "b k"],
+        tag_fields: Int[Array | np.ndarray, "b a k"],
+        tag_values: Int[Array | np.ndarray, "b a k"],
+        tag_mask: Bool[Array | np.ndarray, "b a k"],
         noise: Float[Array, "b t h w c"] | None = None,
-    ) -> Float[Array, "b 4"]:
+    ) -> Float[Array, "b a 4"]:
         """Scores on the scale of the experts, not clipped; see HEADS for the order.
 
         Args:
           latents: clean normalised latents.
-          tag_fields, tag_values, tag_mask: the tags that the clip was asked to have.
+          tag_fields, tag_values, tag_mask: the tags of each directive that the clip is
+            judged under.
           noise: for training; None scores without.
         """
+        told = self.read(tag_fields, tag_values, tag_mask)
+        return self.score(self.look(latents, noise), told)
+
+    def look(
+        self,
+        latents: Float[Array, "b t h w c"],
+        noise: Float[Array, "b t h w c"] | None = None,
+    ) -> Float[Array, "b n d"]:
+        """The trunk's tokens, normalised."""
         batch, sigma = latents.shape[0], self.config.sigma
-        mask = jnp.asarray(tag_mask)
-        if self.config.tag_blind:
-            mask = jnp.zeros_like(mask)
         if self.config.pixel_blind:
             latents = jnp.zeros_like(latents)
         xt = (1.0 - sigma) * latents
@@ -150,19 +170,40 @@ class Judge(nnx.Module):
             jnp.full((batch,), sigma),
             Conditioning(
                 text=jnp.broadcast_to(self.null[...], (batch, 1, self.dit.text_dim)),
-                tag_fields=jnp.asarray(tag_fields),
-                tag_values=jnp.asarray(tag_values),
-                tag_mask=mask,
+                tag_fields=jnp.zeros((batch, 1), jnp.int32),
+                tag_values=jnp.zeros((batch, 1), jnp.int32),
+                tag_mask=jnp.zeros((batch, 1), bool),
                 reference=reference,
             ),
         )
         tokens = layer_norm(features.tokens, self.dit.eps)
-        tokens = tokens.reshape(batch, -1, tokens.shape[-1])
-        mean = jnp.broadcast_to(
-            tokens.mean(axis=1)[:, None], (batch, len(HEADS), tokens.shape[-1])
-        )
-        pooled = jnp.concatenate([mean, self.pool(tokens)], axis=-1)
-        return self.heads(pooled, features.tags.astype(jnp.float32))
+        return tokens.reshape(batch, -1, tokens.shape[-1])
+
+    def read(
+        self,
+        tag_fields: Int[Array | np.ndarray, "b a k"],
+        tag_values: Int[Array | np.ndarray, "b a k"],
+        tag_mask: Bool[Array | np.ndarray, "b a k"],
+    ) -> Float[Array, "b a c"]:
+        """h_cls of each directive, fp32."""
+        mask = jnp.asarray(tag_mask)
+        if self.config.tag_blind:
+            mask = jnp.zeros_like(mask)
+        batch, asked, width = mask.shape
+        flat = [
+            jnp.asarray(some).reshape(batch * asked, width)
+            for some in (tag_fields, tag_values, mask)
+        ]
+        cls = self.trunk.tags.encoder(*flat).cls
+        return cls.reshape(batch, asked, -1).astype(jnp.float32)
+
+    def score(
+        self, tokens: Float[Array, "b n d"], told: Float[Array, "b a c"]
+    ) -> Float[Array, "b a 4"]:
+        """The heads, on what `look` and `read` give."""
+        mean = tokens.mean(axis=1)[:, None]
+        mean = jnp.broadcast_to(mean, (len(tokens), len(HEADS), tokens.shape[-1]))
+        return self.heads(jnp.concatenate([mean, self.pool(tokens)], axis=-1), told)
 
 
 def judge_params(generator: Params, fresh: Params) -> Params:

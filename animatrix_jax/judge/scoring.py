@@ -102,7 +102,9 @@ class Scorer:
     @functools.cached_property
     def _program(self):
         def score(params, latents, ids):
-            return bind(self.build, params)(latents.astype(jnp.float32), **ids)
+            ids = {name: value[:, None] for name, value in ids.items()}
+            scores = bind(self.build, params)(latents.astype(jnp.float32), **ids)
+            return scores[:, 0]
 
         return jax.jit(score)
 

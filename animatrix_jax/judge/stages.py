@@ -1,11 +1,14 @@
 """Stage `judge`: the reward model.
 
 Clips with known defects, in pairs of one drawing, or real clips that people scored, in
-pairs of one prompt where there are; the loss of objectives/reward.py on the scores of
-judge/model.py, which starts from the generator's own blocks.
+pairs of one prompt where there are, each under its own directive and under others
+(knowledge/counterfactual.py); the loss of objectives/reward.py on the scores of
+judge/model.py. The judge starts from the generator's own blocks, and its heads from what
+they learn on those alone (heads.py).
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -17,11 +20,13 @@ from flax import nnx
 from jaxtyping import Array
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.judge.heads import DirectedClips, fit_heads, pair_loss
 from animatrix_jax.judge.model import HEADS, Judge, JudgeConfig, judge_params
 from animatrix_jax.knowledge.corruption import CorruptionConfig
 from animatrix_jax.models.functional import Params, bind, init_params
-from animatrix_jax.objectives.reward import RewardConfig, reward_loss
+from animatrix_jax.objectives.reward import RewardConfig
 from animatrix_jax.training.config import section
+from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.clips import Clips
 from animatrix_jax.training.stages.towers import Towers
@@ -65,7 +70,7 @@ class JudgeStage(Stage):
             whole_videos(config),
             workdir=workdir,
             towers=self._towers,
-            fields=("media", "tags", "scores"),
+            fields=("media", "directives"),
             group=2,
         )
 
@@ -84,9 +89,21 @@ class JudgeStage(Stage):
         fresh = jax.jit(lambda: init_params(self.build, jax.random.key(0)))()
         fresh = jax.tree.map(np.asarray, fresh)
         try:
-            return {"judge": judge_params(generator.params, fresh)}
+            start = judge_params(generator.params, fresh)
         except ValueError as error:
             raise UserError(f"init.generator: {error}") from error
+        if not self._judge.heads_steps:
+            return {"judge": start}
+        return {"judge": self._with_heads(loaded(start))}
+
+    def _with_heads(self, start: Params) -> Params:
+        """Those parameters, with heads that have learnt on the trunk as it is."""
+        frozen = jax.device_put(loaded(self.frozen()))
+        latents = functools.partial(jax.jit(self._towers.latents), frozen)
+        clips = DirectedClips.of(self.build, start, self._clips.once(), latents=latents)
+        return fit_heads(
+            self.build, start, clips, config=self._judge, reward=self._reward
+        )
 
     def frozen(self) -> Params:
         return {} if not self._clips.pixels else self._pixels_frozen()
@@ -105,16 +122,15 @@ class JudgeStage(Stage):
             # One draw a pair: what differs within a pair is the defect alone.
             half = jax.random.normal(key, (latents.shape[0] // 2, *latents.shape[1:]))
             noise = jnp.repeat(half, 2, axis=0)
+        directives = ("tag_fields", "tag_values", "tag_mask")
         scores = bind(self.build, params["judge"])(
-            latents,
-            tag_fields=batch["tag_fields"],
-            tag_values=batch["tag_values"],
-            tag_mask=batch["tag_mask"],
-            noise=noise,
+            latents, **{name: batch[name] for name in directives}, noise=noise
         )
-        targets = jnp.asarray(batch["scores"], jnp.float32)
-        terms = reward_loss(scores, targets, config=self._reward)
-        error = jnp.mean(jnp.abs(scores - targets), axis=0)
+        terms = pair_loss(
+            scores, batch["scores"], batch["weights"], config=self._reward
+        )
+        # Of its own directive.
+        error = jnp.mean(jnp.abs(scores - batch["scores"])[:, 0], axis=0)
         metrics = {f"error_{name}": error[i] for i, name in enumerate(HEADS)}
         metrics |= {
             "huber": terms.huber,

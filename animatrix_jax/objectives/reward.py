@@ -6,8 +6,8 @@ y in two ways (AniMatrix, arXiv 2605.03652, and Rao & Kupper, 1967):
     L = Huber(s - y)  +  w * BTT(s_a - s_b, outcome)
 
 Huber holds the scale, so that a score means the same on every clip. The comparison holds
-the order of two clips of the same prompt, or of one drawing that was asked for and was
-not. With D = s_a - s_b and tie width k,
+the order of two clips of the same prompt, or of one clip under two directives (what was
+asked for, and something else). With D = s_a - s_b and tie width k,
 
     P(a better) = sigma( D - ln k)
     P(b better) = sigma(-D - ln k)
@@ -21,7 +21,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,32 +104,36 @@ def comparison_loss(
 
 
 def reward_loss(
-    scores: Float[Array, "b h"],
-    targets: Float[Array | np.ndarray, "b h"],
+    scores: Float[Array, "g n h"],
+    targets: Float[Array | np.ndarray, "g n h"],
     *,
     config: RewardConfig,
-    mask: Bool[Array | np.ndarray, " b"] | None = None,
+    weights: Float[Array | np.ndarray, "g n"] | None = None,
 ) -> RewardTerms:
-    """Huber on every clip, the comparison on slots (2j, 2j + 1), both in fp32.
+    """Huber on every candidate, the comparison on all pairs of a group, both in fp32.
 
     Args:
-      scores: the judge's scores, an even number of clips.
+      scores: the judge's scores of the n candidates of each group: clips of one prompt,
+        or one clip under several directives.
       targets: the experts' scores.
-      mask: false where a clip has no label; its pair then counts for nothing either.
+      weights: of each candidate in the regression, 0 for one that has no label; its
+        pairs then count for nothing either. None: all alike.
 
     Raises:
-      ValueError: if the number of clips is odd.
+      ValueError: if a group has fewer than two candidates.
     """
-    if scores.shape[0] % 2:
-        raise ValueError(f"pairs need an even number of clips, got {scores.shape[0]}")
+    candidates = scores.shape[1]
+    if candidates < 2:
+        raise ValueError(f"expected groups of two candidates or more, got {candidates}")
     scores = scores.astype(jnp.float32)
     targets = jnp.asarray(targets, jnp.float32)
-    labelled = jnp.ones(scores.shape[:1]) if mask is None else jnp.asarray(mask)
-    labelled = labelled.astype(jnp.float32)[:, None]
-    regression = _mean(huber(scores - targets, delta=config.huber_delta), labelled)
-    difference = scores[0::2] - scores[1::2]
-    target = targets[0::2] - targets[1::2]
-    both = labelled[0::2] * labelled[1::2]
+    weights = jnp.ones(scores.shape[:2]) if weights is None else jnp.asarray(weights)
+    weights = weights.astype(jnp.float32)[..., None]
+    regression = _mean(huber(scores - targets, delta=config.huber_delta), weights)
+    first, second = np.triu_indices(candidates, 1)
+    difference = scores[:, first] - scores[:, second]
+    target = targets[:, first] - targets[:, second]
+    both = (weights[:, first] * weights[:, second] > 0).astype(jnp.float32)
     pairs = _mean(comparison_loss(difference, target, config=config), both)
     decided = both * (jnp.abs(target) > config.tie_margin)
     ordered = (jnp.sign(difference) == jnp.sign(target)).astype(jnp.float32)

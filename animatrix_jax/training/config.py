@@ -213,6 +213,10 @@ def _flag(name: str, text: str) -> bool:
     raise UserError(f"config argument {name}={text!r}: expected True or False")
 
 
+# What a smoke run has of other rooms' sections at most.
+_SMALL = {"candidates": {"prompts": 16}, "judge": {"depth": 2, "heads_steps": 20}}
+
+
 def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     """The same run, tiny: to see in a minute that every part of it works."""
     config.update(
@@ -228,8 +232,10 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             "model": {"dit": {"num_layers": 2}, "tags": {"num_layers": 1}},
         }
     )
-    if "candidates" in config:  # of a later room
-        config.candidates.prompts = min(config.candidates.prompts, 16)
+    for name, most in _SMALL.items():
+        if name in config:  # of a later room
+            part = config[name]
+            part.update({k: min(part[k], value) for k, value in most.items()})
     return config
 
 

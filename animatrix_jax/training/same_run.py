@@ -23,6 +23,8 @@ _CAME_LATER = {
     "data.apart": False,
     "data.held_out_world": False,
     "data.tiers": [],
+    "judge.heads_rate": 1e-2,
+    "judge.heads_steps": 0,
     "judge.pixel_blind": False,
     "optimizer.masters": "float32",
     "preference.reference_draws": 0,

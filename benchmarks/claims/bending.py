@@ -3,13 +3,12 @@
 import numpy as np
 
 from animatrix_jax.data.measures import measure
+from animatrix_jax.knowledge.counterfactual import KINDS
 from benchmarks.claims import reading
 from benchmarks.claims.arms import ODDS
 from benchmarks.claims.bench import SEEDS, Bench
 from benchmarks.claims.prompts import demanded
 
-# What is drawn of a deformation that may be asked for in any motion.
-KINDS = ("smear", "multiples", "squash_stretch", "chibi_shift")
 MODES = ("curriculum", "uniform", "hardest_first")
 # A sample farther from the real clips than this share of them are from the rest of them
 # has collapsed.

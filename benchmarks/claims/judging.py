@@ -17,6 +17,7 @@ from animatrix_jax.data import seeds
 from animatrix_jax.data.measures import measure
 from animatrix_jax.evaluation.run import encode_clips
 from animatrix_jax.judge.scoring import Scorer
+from animatrix_jax.knowledge.counterfactual import KINDS
 from animatrix_jax.knowledge.tags import field_of
 from animatrix_jax.models.presets import ModelPreset, preset
 from animatrix_jax.sampling.pipeline import Pipeline
@@ -24,7 +25,6 @@ from animatrix_jax.statistics import Interval, bootstrap
 from benchmarks.claims import reading
 from benchmarks.claims.arms import ODDS
 from benchmarks.claims.bench import SEEDS, Bench
-from benchmarks.claims.bending import KINDS
 from benchmarks.claims.prompts import demanded
 
 JUDGES = ("judge", "judge_tag_blind", "judge_pixel_blind")

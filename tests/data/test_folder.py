@@ -201,13 +201,13 @@ def test_for_a_judge_clips_of_one_prompt_are_neighbours(scored):
         "g.mp4": "no label with scores",
     }
     config = DataConfig(
-        batch_size=6, steps=1, fields=("media", "scores"), group=2, corruption=None
+        batch_size=6, steps=1, fields=("media", "directives"), group=2, corruption=None
     )
     batch = Batcher(source, config)(0)
     twos = batch["clip_id"].reshape(-1, 2)
     assert not (twos[:, 0] % 2).any() and (twos[:, 0] + 1 == twos[:, 1]).all()
     known = np.array([clip.scores for clip in source.clips], np.float32)
-    np.testing.assert_array_equal(batch["scores"], known[batch["clip_id"]])
+    np.testing.assert_array_equal(batch["scores"][:, 0], known[batch["clip_id"]])
     view = source.view([1, 2, 3], frames=5, height=16, width=16)
     assert [clip.path[0] for clip in view.clips] == list("bdcd")
 

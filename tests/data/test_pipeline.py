@@ -19,12 +19,13 @@ from animatrix_jax.data.pipeline import (
 )
 from animatrix_jax.data.turns import batched, full_turns
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.counterfactual import DIRECTIVES
 from animatrix_jax.knowledge.encoding import encode_tags
 
 CONFIG = DataConfig(
     batch_size=8, steps=24, curriculum=CurriculumConfig(mode="curriculum")
 )
-ALL_FIELDS = ("media", "text", "tags", "given", "scores")
+ALL_FIELDS = ("media", "text", "tags", "given")
 
 
 def _same(first: dict, second: dict) -> None:
@@ -46,10 +47,35 @@ def test_a_batch_holds_what_was_asked_for(source, tokenizer):
         "tag_fields": ("int32", (8, 48)),
         "tag_values": ("int32", (8, 48)),
         "tag_mask": ("bool", (8, 48)),
-        "scores": ("float32", (8, 4)),
     }
     shown = batch["video"][:, 0, 0, 0, 1].astype(np.int64)
     np.testing.assert_array_equal(shown + 1000, batch["clip_id"])
+
+
+def test_clips_come_under_other_directives_too(source):
+    config = dataclasses.replace(CONFIG, fields=("directives",), corruption=None)
+    batch = Batcher(source, config)(3)
+    shapes = {name: (array.dtype.name, array.shape) for name, array in batch.items()}
+    asked = (8, DIRECTIVES)
+    assert shapes == {
+        "clip_id": ("int64", (8,)),
+        "tag_fields": ("int32", (*asked, 48)),
+        "tag_values": ("int32", (*asked, 48)),
+        "tag_mask": ("bool", (*asked, 48)),
+        "scores": ("float32", (*asked, 4)),
+        "weights": ("float32", asked),
+    }
+    own = Batcher(source, dataclasses.replace(config, fields=("tags",)))(3)
+    np.testing.assert_array_equal(batch["tag_values"][:, 0], own["tag_values"])
+
+
+def test_every_clip_comes_once_in_its_order(source):
+    config = dataclasses.replace(CONFIG, fields=("tags",), group=2)
+    ids = np.concatenate([b["clip_id"] for b in Batcher(source, config).once()])
+    known = np.array([source.record(n, None)["clip_id"] for n in range(len(source))])
+    whole = len(known) // 2 * 2
+    np.testing.assert_array_equal(ids[:whole], known[:whole])
+    assert len(ids) == -(-whole // 8) * 8 and (ids[::2] + 1 == ids[1::2]).all()
 
 
 def test_only_video_for_the_vae(source):

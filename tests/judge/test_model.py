@@ -13,6 +13,7 @@ from animatrix_jax.models.conditioning import Conditioning
 from animatrix_jax.models.config import DiTConfig, TagEncoderConfig
 from animatrix_jax.models.functional import bind, init_params
 from animatrix_jax.models.generator import Generator
+from animatrix_jax.models.layers import layer_norm
 from animatrix_jax.parallel.sharding import partition_spec
 
 DIT = DiTConfig(
@@ -20,6 +21,7 @@ DIT = DiTConfig(
 )
 TAGS = TagEncoderConfig(num_fields=5, num_values=20, dim=16, num_layers=1, num_heads=2)
 DEPTH = 1
+TAG_ARRAYS = ("tag_fields", "tag_values", "tag_mask")
 
 
 def build(config, dit=DIT):
@@ -27,11 +29,13 @@ def build(config, dit=DIT):
 
 
 def clips(count=4, key=2):
-    ids = jax.random.randint(jax.random.key(key), (count, 6), 0, 5)
+    """Latents, each under two directives of up to six tags."""
+    ids = jax.random.randint(jax.random.key(key), (count, 2, 6), 0, 5)
+    mask = jnp.arange(6)[None, None] < 2 + jnp.arange(count)[:, None, None] % 4
     return jax.random.normal(jax.random.key(key), (count, 3, 4, 4, 16)), {
         "tag_fields": ids,
         "tag_values": ids + 3,
-        "tag_mask": jnp.arange(6)[None] < 2 + jnp.arange(count)[:, None] % 4,
+        "tag_mask": jnp.broadcast_to(mask, ids.shape),
     }
 
 
@@ -67,26 +71,41 @@ def params(generator):
 
 def test_heads_start_at_a_typical_score():
     heads = Heads(len(HEADS), 8, 4, rngs=nnx.Rngs(0))
-    scores = heads(jnp.ones((2, 4, 16)), jnp.ones((2, 4)))
-    assert scores.shape == (2, 4)
+    scores = heads(jnp.ones((2, 4, 16)), jnp.ones((2, 3, 4)))
+    assert scores.shape == (2, 3, 4)
     assert float(jnp.abs(scores - 4.0).max()) < 1.5
 
 
 def test_trunk_is_the_generators_first_blocks(generator, params):
-    """Same hidden tokens as the generator gives at that depth, to the bit of fp32."""
+    """The hidden tokens that the generator gives at that depth, told nothing."""
     latents, tags = clips()
     config = JudgeConfig(depth=DEPTH, sigma=0.05)
-    conditioning = Conditioning(text=jnp.zeros((4, 1, 16)), **tags)
-    args = (0.95 * latents, jnp.full((4,), 0.05), conditioning)
+    none = jnp.zeros((4, 1), jnp.int32)
+    text = jnp.broadcast_to(params["null"], (4, 1, 16))
+    conditioning = Conditioning(
+        text=text, tag_fields=none, tag_values=none, tag_mask=none > 0
+    )
 
     def both(judge_params, generator_params):
         judge = bind(build(config), judge_params)
         full = bind(lambda rngs: Generator(DIT, TAGS, rngs=rngs), generator_params)
-        return judge.trunk.features(*args), full.features(*args, depth=DEPTH)
+        sigma = jnp.full((4,), 0.05)
+        theirs = full.features(0.95 * latents, sigma, conditioning, depth=DEPTH)
+        cls = full.tags.encoder(*(tags[name][:, 1] for name in TAG_ARRAYS)).cls
+        told = judge.read(*(tags[name] for name in TAG_ARRAYS))
+        return judge.look(latents), layer_norm(theirs.tokens, DIT.eps), told, cls
 
-    ours, theirs = jax.jit(both)(params, generator)
-    np.testing.assert_allclose(ours.tokens, theirs.tokens, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(ours.tags, theirs.tags, rtol=1e-5, atol=1e-6)
+    ours, theirs, told, cls = jax.jit(both)(params, generator)
+    np.testing.assert_allclose(ours, theirs.reshape(ours.shape), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(told[:, 1], cls, rtol=1e-5, atol=1e-6)
+
+
+def test_a_directive_alone_scores_as_beside_others(params):
+    latents, tags = clips()
+    both = AWARE(params, latents, tags)
+    assert both.shape == (4, 2, len(HEADS))
+    alone = AWARE(params, latents, {k: v[:, 1:] for k, v in tags.items()})
+    np.testing.assert_allclose(both[:, 1:], alone, rtol=1e-5, atol=1e-5)
 
 
 def test_heads_are_fresh_and_trunk_is_taken(generator, params):
@@ -101,7 +120,7 @@ def test_heads_are_fresh_and_trunk_is_taken(generator, params):
 
 def test_tags_change_the_score_unless_blind(params):
     latents, tags = clips()
-    other = tags | {"tag_values": tags["tag_values"][:, ::-1]}
+    other = tags | {"tag_values": tags["tag_values"][..., ::-1]}
     blind = score(JudgeConfig(depth=DEPTH, tag_blind=True))
     change = jnp.abs(AWARE(params, latents, tags) - AWARE(params, latents, other))
     assert float(change.max()) > 1e-5
@@ -111,13 +130,13 @@ def test_tags_change_the_score_unless_blind(params):
 
 
 def test_gated_heads_read_pixels_by_tag(params):
-    """With the trunk's own tag paths cut, h_CLS still changes what the pixels mean."""
-    heads = bind(lambda rngs: Heads(4, 32, 16, rngs=rngs), params["heads"])
+    """h_CLS changes what the pixels mean, not only the score."""
+    given = jax.tree.map(jnp.asarray, params["heads"])
+    heads = bind(lambda rngs: Heads(4, 32, 16, rngs=rngs), given)
     a, b = jax.random.normal(jax.random.key(5), (2, 1, 4, 64))
-    one, two = jax.random.normal(jax.random.key(6), (2, 1, 16))
-    effect_one = heads(a, one) - heads(b, one)
-    effect_two = heads(a, two) - heads(b, two)
-    assert float(jnp.abs(effect_one - effect_two).max()) > 1e-4
+    tags = jax.random.normal(jax.random.key(6), (1, 2, 16))
+    effect = heads(a, tags) - heads(b, tags)
+    assert float(jnp.abs(effect[:, 0] - effect[:, 1]).max()) > 1e-4
 
 
 def test_all_depths_and_errors(generator):
@@ -141,7 +160,7 @@ def test_concat_generators_are_judged_without_reference():
     judge = shapes(build(JudgeConfig(), dit))
     latents, tags = clips(2)
     scores = jax.eval_shape(score(JudgeConfig(), dit), judge, latents, tags)
-    assert scores.shape == (2, len(HEADS))
+    assert scores.shape == (2, 2, len(HEADS))
     assert judge["trunk"]["dit"]["patch_embed"]["kernel"].shape[0] == 4 * 36
 
 

@@ -67,26 +67,41 @@ def test_tie_is_best_at_equal_scores():
 
 def test_reward_loss_parts_and_mask():
     config = RewardConfig()
-    targets = jnp.array([[5.0, 1.0], [1.0, 5.0], [3.0, 3.0], [3.0, 3.0]])
+    targets = jnp.array([[[5.0, 1.0], [1.0, 5.0]], [[3.0, 3.0], [3.0, 3.0]]])
     perfect = reward_loss(targets, targets, config=config)
     assert float(perfect.huber) == 0.0
     assert float(perfect.pair_accuracy) == 1.0
     assert float(perfect.loss) == pytest.approx(0.5 * float(perfect.pairs), rel=1e-6)
-    flipped = reward_loss(targets[jnp.array([1, 0, 2, 3])], targets, config=config)
+    flipped = reward_loss(targets[:, ::-1], targets, config=config)
     assert float(flipped.pair_accuracy) == 0.0
     assert float(flipped.loss) > float(perfect.loss) + 2.0
 
-    mask = jnp.array([True, True, False, True])
+    weights = jnp.array([[1.0, 0.5], [0.0, 1.0]])
     gradient = jax.grad(
-        lambda s: reward_loss(s, targets, config=config, mask=mask).loss
+        lambda s: reward_loss(s, targets, config=config, weights=weights).loss
     )(targets + 0.3)
-    assert float(jnp.abs(gradient[2]).max()) == 0.0
-    assert float(jnp.abs(gradient[3]).max()) > 0.0
+    assert float(jnp.abs(gradient[1, 0]).max()) == 0.0
+    assert float(jnp.abs(gradient[1, 1]).max()) > 0.0
 
 
-def test_odd_batch_is_refused():
-    with pytest.raises(ValueError, match="even number of clips, got 3"):
-        reward_loss(jnp.zeros((3, 4)), jnp.zeros((3, 4)), config=RewardConfig())
+def test_every_pair_of_a_group_is_compared():
+    config = RewardConfig()
+    scores = jnp.array([[[3.0], [2.0], [4.0]]])
+    targets = jnp.array([[[5.0], [1.0], [3.0]]])
+    terms = reward_loss(scores, targets, config=config)
+    losses = [
+        comparison_loss(
+            scores[0, i] - scores[0, j], targets[0, i] - targets[0, j], config=config
+        )
+        for i, j in ((0, 1), (0, 2), (1, 2))
+    ]
+    assert float(terms.pairs) == pytest.approx(float(np.mean(losses)), rel=1e-6)
+    assert float(terms.pair_accuracy) == pytest.approx(2 / 3)
+
+
+def test_a_candidate_alone_is_refused():
+    with pytest.raises(ValueError, match="two candidates or more, got 1"):
+        reward_loss(jnp.zeros((3, 1, 4)), jnp.zeros((3, 1, 4)), config=RewardConfig())
 
 
 def test_tie_width_must_exceed_one():
@@ -97,8 +112,8 @@ def test_tie_width_must_exceed_one():
 def test_gradient_pulls_the_pair_apart():
     """From equal scores, descent raises the better clip's score and lowers the other."""
     config = RewardConfig(huber_delta=1e-6)
-    targets = jnp.array([[4.0], [2.0]])
+    targets = jnp.array([[[4.0], [2.0]]])
     gradient = jax.grad(lambda s: reward_loss(s, targets, config=config).pairs)(
-        jnp.full((2, 1), 3.0)
+        jnp.full((1, 2, 1), 3.0)
     )
-    assert gradient[0, 0] < 0 < gradient[1, 0]
+    assert gradient[0, 0, 0] < 0 < gradient[0, 1, 0]

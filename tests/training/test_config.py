@@ -57,8 +57,10 @@ def test_an_argument_that_is_misspelt_is_refused(text, message):
         parse_arg(text, smoke=False)
 
 
-def test_a_smoke_run_has_few_candidates_and_a_real_one_all_it_asks_for():
-    stages = {"preference": {"candidates": {"prompts": 12_000}}}
+def test_a_smoke_run_has_little_of_all_and_a_real_one_all_it_asks_for():
+    stages = {"preference": {"candidates": {"prompts": 12_000}, "judge": {"depth": 3}}}
     config = base_config("pico", "preference", stages=stages)
-    assert config.candidates.prompts == 12_000
-    assert smoke(config).candidates.prompts == 16
+    assert (config.candidates.prompts, config.judge.depth) == (12_000, 3)
+    smoke(config)
+    assert (config.candidates.prompts, config.judge.depth) == (16, 2)
+    assert config.judge.heads_steps == 0  # not more than was asked for

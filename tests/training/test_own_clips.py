@@ -121,7 +121,9 @@ def test_scored_clips_come_in_twos_on_both_sides(folder, tmp_path):
     labels.write_text("\n".join(map(json.dumps, lines)))
     data = {"source": "videos", "path": str(folder), "labels": str(labels)}
     data |= {"held_out": 4, "workers": 0}
-    clips = clips_of(folder, tmp_path, data=data, fields=("media", "scores"), group=2)
+    clips = clips_of(
+        folder, tmp_path, data=data, fields=("media", "directives"), group=2
+    )
     kept, trained = clips._sources.held_out, clips.source
     assert not files_of(kept) & files_of(trained)
     assert files_of(kept) | files_of(trained) == set(SHORT)

@@ -14,11 +14,10 @@ from animatrix_jax.data.buckets import (
     make_buckets,
 )
 from animatrix_jax.data.pipeline import DataConfig
+from animatrix_jax.knowledge.counterfactual import DIRECTIVES
+from animatrix_jax.knowledge.labels import HEADS
 from animatrix_jax.models.presets import ModelPreset
 from animatrix_jax.training.config import BatchConfig
-
-# Of a judge: one for each of knowledge.labels.HEADS.
-_SCORES = 4
 
 
 def buckets_of(batch: BatchConfig, model: ModelPreset) -> tuple[Bucket, ...]:
@@ -77,6 +76,7 @@ def _shapes_of(
         model.vae.latent_channels,
     )
     text, tags = (size, config.text_length), (size, config.max_tags)
+    asked = (size, DIRECTIVES, config.max_tags)
     media = {"latents": (coded, np.float32)}
     if pixels:
         media = {"video": ((size, *shape, 3), np.uint8)}
@@ -92,7 +92,13 @@ def _shapes_of(
             "tag_mask": (tags, np.bool_),
         },
         "given": {"given": (coded[:2], np.bool_)},
-        "scores": {"scores": ((size, _SCORES), np.float32)},
+        "directives": {
+            "tag_fields": (asked, np.int32),
+            "tag_values": (asked, np.int32),
+            "tag_mask": (asked, np.bool_),
+            "scores": ((*asked[:2], len(HEADS)), np.float32),
+            "weights": (asked[:2], np.float32),
+        },
     }
     return {
         name: jax.ShapeDtypeStruct(*kind)

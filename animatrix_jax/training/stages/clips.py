@@ -10,6 +10,7 @@ texts.
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import grain
@@ -108,6 +109,13 @@ class Clips:
             host=host,
             hosts=hosts,
         )
+
+    def once(self) -> Iterator[Batch]:
+        """Every training clip once, in batches, on every host."""
+        batcher = Batcher(
+            self._sources.source, self._batches, tokenizer=self._tokenizer
+        )
+        return batcher.once()
 
     def batch_shapes(self) -> dict[str, Any]:
         """Shapes of a batch of clips (not of single images) over all hosts; with buckets,

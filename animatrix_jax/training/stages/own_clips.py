@@ -179,7 +179,7 @@ class OwnClips:
             labels=data.labels or None,
             workdir=self._workdir / self._stage / apart,
             max_tags=self._batches.max_tags,
-            scored="scores" in self._batches.fields,
+            scored="directives" in self._batches.fields,
             **shape,
         )
 
