@@ -8,7 +8,7 @@ A batch is a dict of NumPy arrays (b clips of this host, t' latent frames):
             a source brings what the text tower made of them
     tags    tag_fields, tag_values int32 [b k], tag_mask bool [b k]
     given   given bool [b t']: the latent frames that are conditions, clean at noise 0
-    directives  each clip under a directives, its own first (knowledge/counterfactual.py):
+    directives  a directives of each clip, its own first (knowledge/counterfactual.py):
             tag_fields, tag_values int32 [b a k], tag_mask bool [b a k],
             scores float32 [b a 4], weights float32 [b a], 0 where there is none
 

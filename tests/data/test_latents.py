@@ -188,6 +188,6 @@ def test_real_videos_are_measured_when_cached(videos, tmp_path, tokenizer):
     source = LatentSource(tmp_path / "cache")
     assert (source.tables().motion > 0).all()
     with pytest.raises(UserError, match="no scores"):
-        config = DataConfig(batch_size=2, steps=1, fields=("scores",))
+        config = DataConfig(batch_size=2, steps=1, fields=("directives",))
         Batcher(source, config)(0)
     assert "scores" not in source.record(0, clip_generator(seed=0, step=0, slot=0))

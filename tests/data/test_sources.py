@@ -56,12 +56,8 @@ def test_held_clips_have_measures_for_a_curriculum(cels, drawn, tokenizer):
 
 
 def test_pairs_are_one_clip_with_two_defects():
-    # Where there is no deformation, neither can be asked for another.
-    tags = ("motion.deformation=none",)
-    cels = CelSource(CelWorld(seed=3, size=36, frames=5, defects="paired", tags=tags))
-    config = DataConfig(
-        batch_size=8, steps=1, group=2, fields=("media", "tags", "scores")
-    )
+    cels = CelSource(CelWorld(seed=3, size=36, frames=5, defects="paired"))
+    config = DataConfig(batch_size=8, steps=1, group=2, fields=("media", "directives"))
     batch = Batcher(cels, config)(0)
     np.testing.assert_array_equal(batch["tag_values"][::2], batch["tag_values"][1::2])
     assert (batch["scores"][::2] != batch["scores"][1::2]).any()

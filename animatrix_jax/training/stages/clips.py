@@ -111,11 +111,9 @@ class Clips:
         )
 
     def once(self) -> Iterator[Batch]:
-        """Every training clip once, in batches, on every host."""
-        batcher = Batcher(
-            self._sources.source, self._batches, tokenizer=self._tokenizer
-        )
-        return batcher.once()
+        """Every training clip once in the model's own shape, in batches, on every host."""
+        config = dataclasses.replace(self._batches, buckets=())
+        return Batcher(self.source, config, tokenizer=self._tokenizer).once()
 
     def batch_shapes(self) -> dict[str, Any]:
         """Shapes of a batch of clips (not of single images) over all hosts; with buckets,
