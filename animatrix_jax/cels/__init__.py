@@ -12,7 +12,7 @@ Its files in the order in which a clip is made, the one to read first before a c
              elsewhere has those of held-out worlds
     effects  overlays: effects, elementals, blasts, energy, props, manpu; shot
     frames   render: rostrum, painter, finish; page
-    truth    truth: flow
+    truth    truth: flow; showing
     clips    world
 
 Every number comes from ``random``, every colour from ``palettes``, every pen from

@@ -16,13 +16,14 @@ from animatrix_jax.cels.narrative import Narrative, narrate
 from animatrix_jax.cels.odds import ODDS
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.render import render
+from animatrix_jax.cels.showing import showing
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage, measure
 from animatrix_jax.cels.truth import Truth, true_clip
 from animatrix_jax.knowledge.tags import parse_tags, style_cluster
 
 # Of what is drawn and said: clips encoded of another are encoded anew.
-VERSION = 5
+VERSION = 6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +38,7 @@ class CelClip:
     motion: float  # m(x): frame heights per frame
     deformation: float  # d(x): what an affine motion leaves, frame heights per frame
     style_cluster: str
-    scores: Float32[np.ndarray, "4"]  # in the order of defects.FAMILIES
+    scores: Float32[np.ndarray, "4"]  # in the order of defects.FAMILIES, of those seen
     flow: Float[np.ndarray, "s h w 2"] | None = None  # s = t - 1
     visible: Bool[np.ndarray, "s h w"] | None = None
     truth: Truth | None = None
@@ -159,6 +160,7 @@ class CelWorld:
             video = found.video
         else:
             video = render(spec, **size, stage=stage, only=only)
+        seen = showing(spec, video, numbers=None if only is None else (only,))
         return CelClip(
             video=video,
             tags=spec.tags,
@@ -168,7 +170,7 @@ class CelWorld:
             motion=measured.motion,
             deformation=measured.deformation,
             style_cluster=style_cluster(spec.tags),
-            scores=scores(spec.defects),
+            scores=scores(seen),
             flow=found.flow if found else None,
             visible=found.visible if found else None,
             truth=truth,

@@ -59,6 +59,8 @@ def export(
         if name == "generator":
             config["digests"] = digests
             config["data"] = {"odds": component.config["data"]["odds"]}
+        if name == "judge":
+            config["judge"] = component.config["judge"]
         config.setdefault("trained", {})[name] = _training(component)
     path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     return sizes

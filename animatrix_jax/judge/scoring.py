@@ -29,6 +29,8 @@ from animatrix_jax.training.weights import Component, load_component
 
 SCALE = (1.0, 5.0)
 REJECT_BELOW = 2.0
+# Of a judge's config, what only those have whose trunk is told no tags.
+_TOLD_AT_HEADS = "heads_steps"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,11 +54,21 @@ class Scorer:
 
     @classmethod
     def from_component(cls, component: Component) -> "Scorer":
-        """The judge of a loaded component, with the config it was trained under."""
+        """The judge of a loaded component, with the config it was trained under.
+
+        Raises:
+          UserError: if that config is not one of a judge as this version has them.
+        """
         config = component.config
+        if _TOLD_AT_HEADS not in config.get("judge", {}):
+            # Its weights have the same shapes, and would load.
+            raise UserError(
+                f"the judge of {component.source} is of an earlier version, where the "
+                "trunk was told the tags: train stage judge again"
+            )
         try:
             return cls(
-                config=from_dict(JudgeConfig, config.get("judge", {})),
+                config=from_dict(JudgeConfig, config["judge"]),
                 dit=from_dict(DiTConfig, config["model"]["dit"]),
                 tags=from_dict(TagEncoderConfig, config["model"]["tags"]),
                 params=loaded(component.params),

@@ -91,8 +91,23 @@ def test_from_component(scorer, latents):
     np.testing.assert_allclose(
         again(latents, TAG_LISTS), scorer(latents, TAG_LISTS), rtol=1e-5
     )
-    with pytest.raises(UserError, match="the judge of here"):
-        Scorer.from_component(dataclasses.replace(component, config={"model": {}}))
+    broken = {"judge": config["judge"], "model": {}}
+    with pytest.raises(UserError, match="the judge of here has a config"):
+        Scorer.from_component(dataclasses.replace(component, config=broken))
+
+
+@pytest.mark.parametrize("section", [{}, {"judge": {"depth": 3, "sigma": 0.05}}])
+def test_a_judge_whose_trunk_was_told_tags_is_refused(scorer, section):
+    # Its weights have the same shapes and would load.
+    component = Component(
+        name="judge",
+        config=section | {"model": {"dit": to_dict(DIT), "tags": to_dict(scorer.tags)}},
+        params=scorer.params,
+        tokenizer=None,
+        source="before",
+    )
+    with pytest.raises(UserError, match="the judge of before is of an earlier version"):
+        Scorer.from_component(component)
 
 
 def test_composite_and_rejection():

@@ -114,6 +114,10 @@ def write_judge(folder: pathlib.Path) -> pathlib.Path:
 
     fresh = jax.jit(lambda key: functional.init_params(build, key))(jax.random.key(7))
     save_component(folder, "judge", fresh, dtype="float32")
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["judge"] = to_dict(JudgeConfig())
+    path.write_text(json.dumps(config), encoding="utf-8")
     return folder
 
 
