@@ -84,7 +84,7 @@ STAGES = {
         "judge": {"depth": 3, "heads_steps": 3000},
         "batch": {"size": 32},
         "optimizer": {"learning_rate": 3e-4, "ema_decay": 0.99},
-        "loop": {"steps": 200},
+        "loop": {"steps": 500},
     },
     "preference": {
         "init": {**TOWERS, "generator": "@qt", "judge": "@judge"},

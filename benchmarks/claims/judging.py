@@ -1,6 +1,7 @@
 """The claims about the judge and what it teaches: art from failure, never stillness."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Bool, Float
 from animatrix_jax.cels.defects import draw_defects
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.render import render
+from animatrix_jax.cels.showing import showing
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage
 from animatrix_jax.cels.staging import measure as true_measure
@@ -56,8 +58,11 @@ class Trial:
     unasked: list[ClipSpec]
 
 
-def trial(*, each: int, frames: int) -> Trial:
-    """`each` drawings of every kind of deformation, in each group; a multiple of 3."""
+def trial(*, each: int, model: ModelPreset) -> Trial:
+    """`each` drawings of every kind of deformation, in each group; a multiple of 3.
+
+    They are of the model's length, and their defects can be seen at its size.
+    """
     intended, defective, misasked = [], [], []
     for place, kind in enumerate(KINDS):
         # The other kinds in turn: A under the tags of B as often as B under those of A, or
@@ -65,11 +70,10 @@ def trial(*, each: int, frames: int) -> Trial:
         others = [other for other in KINDS if other != kind]
         for index in range(place * each, (place + 1) * each):
             other = others[index % len(others)]
-            spec = _spec(kind, index, frames)
+            spec = _spec(kind, index, model.frames)
             intended.append(spec)
             draws = Draws(seeds.TRIALS, "trial", kind, index)
-            defects = draw_defects(draws.child("defects"), frames=frames, clean=0.0)
-            defective.append(dataclasses.replace(spec, defects=defects))
+            defective.append(_defective(spec, draws, model))
             misasked.append(unasked(spec, draws.child("unasked"), asked=other))
     return Trial(intended=intended, defective=defective, unasked=misasked)
 
@@ -90,6 +94,15 @@ def _spec(kind: str, index: int, frames: int) -> ClipSpec:
     )
 
 
+def _defective(spec: ClipSpec, draws: Draws, model: ModelPreset) -> ClipSpec:
+    for attempt in itertools.count():
+        some = draws.child("defects", attempt)
+        defects = draw_defects(some, frames=spec.frames, clean=0.0)
+        found = dataclasses.replace(spec, defects=defects)
+        if showing(found, render(found, **_size(model))):
+            return found
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judged:
     """A trial as a judge may see it.
@@ -108,7 +121,7 @@ class Judged:
     def of(cls, bench: Bench) -> "Judged":
         """The trial of a size, encoded by its own VAE."""
         model = preset(bench.runs.size)
-        groups = trial(each=6 * bench.each, frames=model.frames)
+        groups = trial(each=6 * bench.each, model=model)
         pipeline = bench.sampler("generator").pipeline
         specs = {f.name: getattr(groups, f.name) for f in dataclasses.fields(groups)}
         return cls(
@@ -337,5 +350,9 @@ def auc(
 def _encode(
     pipeline: Pipeline, specs: list[ClipSpec], model: ModelPreset
 ) -> np.ndarray:
-    size = {"height": model.height, "width": model.width}
-    return encode_clips(pipeline, np.stack([render(spec, **size) for spec in specs]))
+    videos = [render(spec, **_size(model)) for spec in specs]
+    return encode_clips(pipeline, np.stack(videos))
+
+
+def _size(model: ModelPreset) -> dict[str, int]:
+    return {"height": model.height, "width": model.width}

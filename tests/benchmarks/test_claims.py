@@ -14,6 +14,7 @@ from animatrix_jax.cels.staging import make_stage, measure
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.tags import parse_tags
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
+from animatrix_jax.models.presets import preset
 from animatrix_jax.sampling.guidance import GuidanceConfig
 from animatrix_jax.sampling.sampler import SamplerConfig
 from benchmarks.claims import (
@@ -57,7 +58,8 @@ def test_a_contradiction_claims_a_value_that_the_clip_has_not(asked):
 
 
 def test_the_three_groups_of_a_trial_ask_alike():
-    groups = judging.trial(each=3, frames=9)
+    model = dataclasses.replace(preset("pico"), frames=9)
+    groups = judging.trial(each=3, model=model)
     kinds = [
         sorted(spec.value("motion.deformation") for spec in some)
         for some in (groups.intended, groups.defective, groups.unasked)
