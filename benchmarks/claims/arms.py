@@ -108,8 +108,17 @@ ARMS = {
         _sft("hardest_first", "hardest_first"),
         _judge("judge_tag_blind", **{"judge.tag_blind": True}),
         _judge("judge_pixel_blind", **{"judge.pixel_blind": True}),
-        # An instrument: a judge of its own, that starts from nothing.
-        _judge("examiner", **{"init.generator": "", "data.apart": True}),
+        # An instrument: a judge of its own, that starts from nothing, and so learns longer.
+        _judge(
+            "examiner",
+            **{
+                "init.generator": "",
+                "data.apart": True,
+                "optimizer.kind": "muon",
+                "optimizer.learning_rate": 3e-3,
+                "loop.steps": 800,
+            },
+        ),
     )
 }
 

@@ -41,11 +41,11 @@ probe reads the deformation of {real}% of the real clips. Collapsed: farther fro
 clip, in the probe's features, than 99% of the real clips are from their nearest.
 """,
     "judge": """Intended: clips asked for a deformation and drawn with it. Pathological: the
-same with a defect, and the same drawing asked for another deformation; all groups ask for
-each kind alike. Clips are ranked by their worst head, and compared where their d(x) is
-within a quarter of each other ({matched}% of the pairs); kinds weigh alike, either way round,
-so that to like some kinds better is of no use. The last row is what d(x) alone
-would do. Tag-aware less tag-blind: {less}. Mean d(x): {d}.
+same with a defect that can be seen (`animatrix_jax/cels/showing.py`), and the same drawing
+asked for another deformation; all groups ask for each kind alike. Clips are ranked by their
+worst head, and compared where their d(x) is within a quarter of each other ({matched}% of
+the pairs); kinds weigh alike, either way round, so that to like some kinds better is of no
+use. The last row is what d(x) alone would do. Tag-aware less tag-blind: {less}. Mean d(x): {d}.
 """,
     "preference": """Defective: the worst head of an examiner, a judge of its own that was
 trained from nothing on other characters, is under {threshold}, which {alarms:.0f}% of the
