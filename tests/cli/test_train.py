@@ -31,6 +31,8 @@ def start(workdir, *flags):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Most of so short a run is compiling.
+        env=dict(os.environ, JAX_DISABLE_MOST_OPTIMIZATIONS="1"),
     )
 
 
