@@ -26,11 +26,9 @@ On clips of the split "measures", which nothing was tuned on, drawn at `--height
 
 import collections
 import dataclasses
-import io
 import time
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import tqdm
@@ -38,6 +36,7 @@ from absl import flags
 from jaxtyping import Float, UInt8
 from scipy import stats
 
+from animatrix_jax.caption.wear import decoded, encoded
 from animatrix_jax.cels.world import CelClip, CelWorld
 from animatrix_jax.cli import app
 from animatrix_jax.curation.measuring import TRUTH_HEIGHT, true_measures
@@ -152,21 +151,9 @@ class Coded:
 
 def compress(video: UInt8[np.ndarray, "t h w 3"], *, crf: int) -> Coded:
     """H.264 and back."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as output:
-        stream = output.add_stream("libx264", rate=_FPS)
-        stream.height, stream.width = video.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
-        for image in video:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-    kilobits = len(buffer.getvalue()) * 8e-3 / (len(video) / _FPS)
-    buffer.seek(0)
-    with av.open(buffer) as source:
-        images = [f.to_ndarray(format="rgb24") for f in source.decode(video=0)]
-    return Coded(video=np.stack(images), kilobits=kilobits)
+    file = encoded(video, crf=crf)
+    kilobits = len(file) * 8e-3 / (len(video) / _FPS)
+    return Coded(video=decoded(file), kilobits=kilobits)
 
 
 def _parallax(height: int, frames: int) -> dict[str, float]:

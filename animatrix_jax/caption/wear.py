@@ -11,26 +11,32 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from animatrix_jax.data.writing import encode_mp4
+
 Video = UInt8[np.ndarray, "t h w 3"]
 Worn = UInt8[np.ndarray, "t i j 3"]
+
+_FPS = 24
 
 
 def coded(video: Video, *, crf: int) -> Worn:
     """The clip through H.264 in yuv420p; odd sizes lose a row or a column."""
+    return decoded(encoded(video, crf=crf))
+
+
+def encoded(video: Video, *, crf: int) -> bytes:
+    """An .mp4 of the clip; the same bytes for the same clip."""
     height, width = (n - n % 2 for n in video.shape[1:3])
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as output:
-        stream = output.add_stream("libx264", rate=24)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
-        for image in video[:, :height, :width]:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-    buffer.seek(0)
-    with av.open(buffer) as source:
-        frames = [f.to_ndarray(format="rgb24") for f in source.decode(video=0)]
-    return np.stack(frames)
+    file = io.BytesIO()
+    images = video[:, :height, :width]
+    encode_mp4(file, images, _FPS, crf=crf, speed="veryfast", threads=1)
+    return file.getvalue()
+
+
+def decoded(file: bytes) -> Worn:
+    """What the .mp4 shows."""
+    with av.open(io.BytesIO(file)) as source:
+        return np.stack([f.to_ndarray(format="rgb24") for f in source.decode(video=0)])
 
 
 def scaled(video: Video, *, factor: float) -> Worn:

@@ -1,6 +1,7 @@
 """Video and image files out: H.264 by PyAV, GIF, WebP and still images by Pillow."""
 
 import fractions
+import io
 import os
 import pathlib
 from collections.abc import Iterable
@@ -60,7 +61,7 @@ def write_video(path: Path, video: UInt8[np.ndarray, "t h w 3"], fps: Real) -> N
 
 
 def encode_mp4(
-    target: str | os.PathLike,
+    target: Path | io.BytesIO,
     images: Iterable[UInt8[np.ndarray, "h w 3"]],
     fps: Real,
     *,
@@ -74,7 +75,7 @@ def encode_mp4(
     Even sizes are needed: an odd one repeats its last row or column.
 
     Args:
-      target: the file's name.
+      target: the file's name, or memory.
       images: all of one size.
       fps: their rate.
       crf: x264's quality, less is better.
@@ -89,9 +90,11 @@ def encode_mp4(
     if codec is None:
         raise UserError("PyAV was built without an H.264 encoder: write a .gif instead")
     rate, count = fractions.Fraction(fps).limit_denominator(1001), 0
-    # The index in front, so that a browser plays while it loads.
-    options = {"movflags": "+faststart"}
-    with av.open(os.fspath(target), "w", format="mp4", options=options) as output:
+    options = {}
+    if isinstance(target, Path):
+        # The index in front, so that a browser plays while it loads.
+        target, options = os.fspath(target), {"movflags": "+faststart"}
+    with av.open(target, "w", format="mp4", options=options) as output:
         stream = output.add_stream(codec, rate=rate)
         for image in images:
             odd = ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from animatrix_jax.caption.wear import VARIANTS, coded, cropped, worn
+from animatrix_jax.caption.wear import VARIANTS, coded, cropped, encoded, worn
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,10 @@ def test_coding_is_close_and_a_lower_rate_is_further(video):
         for c in (18, 40)
     )
     assert near < far < 20
+
+
+def test_coding_gives_the_same_bytes_every_time(video):
+    assert len({encoded(video, crf=28) for _ in range(200)}) == 1
 
 
 def test_a_crop_is_a_part(video):
