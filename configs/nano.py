@@ -1,8 +1,10 @@
 """nano: 5.8M parameters, 17 frames x 64 x 64; the size that ships as the default.
 
+    animatrix train --config=configs/nano.py:stage=vae --workdir=runs/nano
+    animatrix train --config=configs/nano.py:stage=text --workdir=runs/nano
     animatrix train --config=configs/nano.py:stage=ct --workdir=runs/nano
 
-Arguments: `stage` (vae, text, ct, sft, qt, judge, preference), `data` (cels, videos,
+`./launch/local.sh --size=nano` runs every stage. Arguments: `stage` (vae, text, ct, sft, qt, judge, preference), `data` (cels, videos,
 dataset), `smoke` (a few steps of everything, to see that it runs).
 """
 

@@ -114,7 +114,7 @@ def _give_noise_levels(
     experts = config.model.experts
     if expert not in (("low", "high") if experts else ("",)):
         raise UserError(
-            f"expert={expert!r} with {preset}: only wan22_a14b has experts, "
+            f"expert={expert!r} with {preset}: only A14B presets have experts, "
             "and one of them is trained at a time, expert=low or expert=high"
         )
     if expert == "high":

@@ -24,7 +24,7 @@ case "$size" in
     stages=("${programme[@]/#/pico.py:stage=}")
     workdir="runs/local"
     beside="--beside=nano"
-    who="girl with long purple hair"
+    who="girl with purple twintails"
     ;;
   nano)
     stages=(vae text "${programme[@]}")

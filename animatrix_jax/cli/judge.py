@@ -10,7 +10,7 @@ Four heads from 1 to 5 (face, limbs, lines, motion) under the tags that a clip w
 have: those of its label, or --tags for all. A clip whose worst head is under 2 is
 rejected. --out is label lines with scores; what cannot be read is in
 OUT.set_aside.jsonl. With --pairs, clips of one prompt are compared: a winner is not
-rejected and moves as much as the loser, and the closest pairs go to people, into
+rejected and has at least 0.8 of the loser's d(x); the closest pairs go to people, into
 PAIRS.aside.jsonl, which PAIRS.aside.html shows. What they answer there, --answers reads:
 their pairs come into PAIRS, and how often the judge agrees is said. docs/judge.md
 explains all of it.

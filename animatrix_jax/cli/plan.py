@@ -35,7 +35,7 @@ flags.DEFINE_enum(
     "What a step reads: as the config has it, or latents and text vectors made before.",
 )
 flags.DEFINE_string(
-    "cache", None, "Where compiled steps are kept (~/.cache/animatrix)."
+    "cache", None, "Where compiled steps are kept (~/.cache/animatrix/plan)."
 )
 flags.DEFINE_float(
     "attention_efficiency",

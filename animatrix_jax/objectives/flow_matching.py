@@ -31,8 +31,8 @@ class FlowConfig:
     """The distribution of noise levels in training.
 
     Attributes:
-      shift: k above.
-      logit_mean, logit_std: mean and std above, of u before the sigmoid.
+      shift: k of the noise level k u / (1 + (k - 1) u).
+      logit_mean, logit_std: of the normal distribution whose sigmoid is u.
       low, high: the noise levels that this network is for; (0, 1) unless it is one of
         two experts.
     """

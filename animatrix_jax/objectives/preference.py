@@ -52,7 +52,7 @@ class PreferenceConfig:
         zero it keeps the policy from making both errors worse.
       reference_draws: fixed draws (s, eps) of each pair, on which the reference is
         evaluated once, before the first step; 0: new draws and the reference in each
-        step. See above for what it costs in precision.
+        step. docs/judge.md says what it costs in precision.
     """
 
     beta: float = 100.0

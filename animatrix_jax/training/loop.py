@@ -54,8 +54,8 @@ class LoopConfig:
     """How long a stage runs, how often it reports, and how long it waits for what.
 
     Attributes:
-      steps, log_every, validate_every, sample_every, checkpoint_every: in steps; 0 is
-        never.
+      steps: of the whole stage.
+      log_every, validate_every, sample_every, checkpoint_every: in steps; 0 is never.
       keep: checkpoints.
       max_nonfinite: steps in a row whose loss or gradient is not finite end the run.
       compile_cache: keep compiled programs in WORKDIR/.compiled, unless
