@@ -89,23 +89,28 @@ def _digests(
     workdir: pathlib.Path, folder: pathlib.Path, components: list[str]
 ) -> dict[str, str]:
     """Digests of the generator's towers as they ship, which is rounded: it is sampled
-    with the towers that it was trained with, or not at all."""
-    if "generator" not in components:
-        return {}
-    generator, found = weights.load_component(str(workdir), "generator"), {}
-    for name in sorted(_TOWERS & generator.config.get("digests", {}).keys()):
-        there = (folder / f"{name}.safetensors").exists()
-        if name not in components and not there:
+    with the towers that it was trained with, or not at all. A judge reads the latents of
+    the VAE that ships."""
+    found = {}
+    for trained, towers in (("generator", _TOWERS), ("judge", {"vae"})):
+        if trained not in components:
             continue
-        own = jax.tree.map(_rounded, _shipped(generator.tower(name)))
-        found[name] = fingerprint(own)
-        if name not in components:
-            packaged = weights.load_component(str(folder), name)
-            if fingerprint(packaged.params) != found[name]:
-                raise UserError(
-                    f"{folder} has another {name!r} than {generator.source} was trained "
-                    f"with: export it too, --components=generator,{name}"
-                )
+        network = weights.load_component(str(workdir), trained)
+        for name in sorted(towers & network.config.get("digests", {}).keys()):
+            there = (folder / f"{name}.safetensors").exists()
+            if name not in components and not there:
+                continue
+            own = fingerprint(jax.tree.map(_rounded, _shipped(network.tower(name))))
+            if trained == "generator":
+                found[name] = own
+            if name not in components:
+                packaged = weights.load_component(str(folder), name)
+                if fingerprint(packaged.params) != own:
+                    raise UserError(
+                        f"{folder} has another {name!r} than {trained!r} of "
+                        f"{network.source} was trained with: export it too, "
+                        f"--components={trained},{name}"
+                    )
     return found
 
 

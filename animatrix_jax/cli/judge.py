@@ -72,7 +72,31 @@ def main(argv: list[str]) -> None:
     tags = parse_tags(",".join(FLAGS.tags)) if FLAGS.tags else None
     out = app.writable(FLAGS.out, flag="out")
     pairs = app.writable(FLAGS.pairs, flag="pairs") if FLAGS.pairs else None
+    _check_apart()
     app.print_json(_judge(tags, out, pairs))
+
+
+def _check_apart() -> None:
+    """No file that is written is another one, or one that is read.
+
+    Raises:
+      UserError: naming the flags.
+    """
+    beside = pathlib.Path(FLAGS.videos) / "labels.jsonl"
+    files = {
+        "--out": FLAGS.out,
+        "--pairs": FLAGS.pairs,
+        "--answers": FLAGS.answers,
+        "--labels": FLAGS.labels or beside,
+    }
+    flags_of: dict[pathlib.Path, str] = {}
+    for flag, name in files.items():
+        if (
+            name
+            and (other := flags_of.setdefault(pathlib.Path(name).resolve(), flag))
+            != flag
+        ):
+            raise UserError(f"{other} and {flag} are one file, {name}: name another")
 
 
 def _judge(

@@ -98,7 +98,7 @@ def main(argv: list[str]) -> None:
         pipeline = _pipeline(clock)
     preset = pipeline.preset
     pictures = {
-        name: path and read_image(path, preset.height, preset.width)
+        name: read_image(path, preset.height, preset.width) if path else None
         for name, path in pictures.items()
     }
     videos = pipeline.generate(
@@ -205,8 +205,8 @@ def _check_numbers() -> None:
         value = FLAGS[name].value
         if value is not None and not math.isfinite(value):
             raise UserError(f"--{name} must be a finite number, got {value}")
-    if FLAGS.fps is not None and not 0 < FLAGS.fps <= 240:
-        raise UserError(f"--fps must be above 0 and at most 240, got {FLAGS.fps:g}")
+    if FLAGS.fps is not None and not 0.1 <= FLAGS.fps <= 240:
+        raise UserError(f"--fps must be from 0.1 to 240, got {FLAGS.fps:g}")
 
 
 def _checked_out(text: str) -> pathlib.Path:

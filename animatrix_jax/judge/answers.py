@@ -27,6 +27,9 @@ from animatrix_jax.judge.pairs import PairLines, PairSet, PairTable, make_table
 from animatrix_jax.judge.scoring import composite
 from animatrix_jax.statistics import Interval, krippendorff_alpha, wilson
 
+Places = dict[str, dict[int, int]]
+"""Of each clip by its name: its number among the candidates of each prompt that has it."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decided:
@@ -99,21 +102,22 @@ def read_answers(
       UserError: naming the first line that is no answer, names a clip that is not
         there, or was rated under another prompt or other tags.
     """
-    places = {
-        lines.name(prompt, clip): (prompt, clip)
-        for prompt, heads in enumerate(scores)
-        for clip in range(len(heads))
-    }
+    # A file may be a clip of several prompts.
+    places: Places = collections.defaultdict(dict)
+    for prompt, heads in enumerate(scores):
+        for clip in range(len(heads)):
+            places[lines.name(prompt, clip)][prompt] = clip
     votes: dict[tuple[int, int, int], collections.Counter] = {}
     written = _lines(path)
     for number, line in written:
         try:
             answer = _answer(line)
-            pair = _pair(answer, places, lines)
+            prompt, *clips = _pair(answer, places, lines)
         except UserError as error:
             raise UserError(f"{path}:{number}: {error}") from None
         prefers = answer["people_prefer"]
-        won = None if prefers is None else places[answer["clips"][prefers]][1]
+        won = None if prefers is None else clips[prefers]
+        pair = (prompt, min(clips), max(clips))
         votes.setdefault(pair, collections.Counter())[won] += 1
     rows = []
     for (prompt, a, b), found in sorted(votes.items()):
@@ -212,21 +216,25 @@ def _answer(text: str) -> dict[str, Any]:
 
 
 def _pair(
-    answer: dict[str, Any], places: dict[str, tuple[int, int]], lines: PairLines
+    answer: dict[str, Any], places: Places, lines: PairLines
 ) -> tuple[int, int, int]:
-    """Prompt and candidates of an answer."""
+    """Prompt and candidates of an answer, in the order of its clips."""
     names = answer["clips"]
     for name in names:
         if name not in places:
             raise UserError(
                 f"no clip {name!a} among those compared: the answers are of others"
             )
-    (prompt, a), (other, b) = (places[name] for name in names)
-    if prompt != other:
+    first, second = (places[name] for name in names)
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
         raise UserError(f"{names[0]!a} and {names[1]!a} have two prompts")
-    for name, value in lines.asked(prompt).items():
-        if name in answer and answer[name] != value:
-            raise UserError(
-                f"the pair was rated under {name} {answer[name]!r}, now {value!r}"
-            )
-    return prompt, min(a, b), max(a, b)
+    others = []
+    for prompt in shared:
+        asked = lines.asked(prompt)
+        other = [name for name in asked if answer.get(name, asked[name]) != asked[name]]
+        if not other:
+            return prompt, first[prompt], second[prompt]
+        others.append((other[0], asked[other[0]]))
+    name, value = others[0]
+    raise UserError(f"the pair was rated under {name} {answer[name]!r}, now {value!r}")

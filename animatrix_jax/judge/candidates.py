@@ -166,22 +166,30 @@ def before_and_after(
     scores = scorer(latents, pairs.tags, clip=False)
     return {
         "before": _means(
-            pairs.scores[:, 0], pairs.deformation[:, 0], pairs.motion[:, 0]
+            pairs.scores[:, 0],
+            pairs.deformation[:, 0],
+            pairs.motion[:, 0],
+            reject_below=config.reject_below,
         ),
         "after": _means(
             scores,
             np.array([m.deformation for m in measures]),
             np.array([m.motion for m in measures]),
+            reject_below=config.reject_below,
         ),
     }
 
 
 def _means(
-    scores: np.ndarray, deformation: np.ndarray, motion: np.ndarray
+    scores: np.ndarray,
+    deformation: np.ndarray,
+    motion: np.ndarray,
+    *,
+    reject_below: float,
 ) -> dict[str, float]:
     return {
         "score": round(float(composite(np.clip(scores, *SCALE)).mean()), 4),
-        "rejected": round(float(rejected(scores).mean()), 4),
+        "rejected": round(float(rejected(scores, below=reject_below).mean()), 4),
         "deformation": round(float(deformation.mean()), 6),
         "motion": round(float(motion.mean()), 6),
     }

@@ -247,11 +247,14 @@ class ClipPairs:
         Raises:
           UserError: if no two clips share a prompt.
         """
-        groups: dict[Any, list[ScoredClip]] = {}
+        groups: dict[Any, dict[str, ScoredClip]] = {}
         for clip in clips:
             if clip.tags or clip.summary:  # without either, nothing says they compare
-                groups.setdefault((clip.summary, clip.tags), []).append(clip)
-        prompts = tuple(tuple(group) for group in groups.values() if len(group) > 1)
+                group = groups.setdefault((clip.summary, clip.tags), {})
+                group.setdefault(clip.name, clip)  # one that is labelled twice is one
+        prompts = tuple(
+            tuple(group.values()) for group in groups.values() if len(group) > 1
+        )
         if not prompts:
             raise UserError(
                 "no two clips have one prompt: pairs are of clips whose labels have the "
@@ -262,7 +265,8 @@ class ClipPairs:
             [np.array([clip.deformation for clip in group]) for group in prompts],
             config=config,
         )
-        alone = len(clips) - sum(map(len, prompts))
+        unsaid = sum(not (clip.tags or clip.summary) for clip in clips)
+        alone = unsaid + sum(len(group) == 1 for group in groups.values())
         return cls(prompts=prompts, alone=alone, ranked=ranked)
 
     @property

@@ -103,6 +103,7 @@ def fit_heads(
     *,
     config: JudgeConfig,
     reward: RewardConfig,
+    seed: int,
 ) -> Params:
     """The judge's parameters with its pool and heads fitted, the trunk untouched.
 
@@ -134,7 +135,7 @@ def fit_heads(
     rest = jax.device_put(rest)
     heads = jax.device_put({name: params[name] for name in _PARTS})
     state = update.init(heads)
-    rng, order, losses = np.random.default_rng(0), np.empty(0, int), []
+    rng, order, losses = np.random.default_rng(seed), np.empty(0, int), []
     for _ in range(steps):
         if len(order) < size:
             order = np.concatenate([order, rng.permutation(pairs)])

@@ -300,12 +300,18 @@ class PreferenceStage(Stage):
 
     @functools.cached_property
     def _pipeline(self) -> Pipeline:
-        names = self._towers.model.networks
-        return Pipeline.from_components({name: self._component(name) for name in names})
+        model = self._towers.model
+        parts = {name: self._component(name) for name in model.networks}
+        for generator in model.generators:
+            for tower in model.towers:
+                parts[generator].check_tower(parts[tower])
+        return Pipeline.from_components(parts)
 
     @functools.cached_property
     def _scorer(self) -> Scorer:
-        return Scorer.from_component(self._component("judge"))
+        judge = self._component("judge")
+        judge.check_tower(self._component("vae"))  # it reads this one's latents
+        return Scorer.from_component(judge)
 
     def _component(self, name: str) -> Any:
         component = self._towers.component(name)

@@ -25,6 +25,7 @@ from animatrix_jax.judge.model import HEADS, Judge, JudgeConfig, judge_params
 from animatrix_jax.knowledge.corruption import CorruptionConfig
 from animatrix_jax.models.functional import Params, bind, init_params
 from animatrix_jax.objectives.reward import RewardConfig
+from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import section
 from animatrix_jax.training.lazy import loaded
 from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
@@ -63,6 +64,14 @@ class JudgeStage(Stage):
                 "a prepared dataset has no scores: train the judge with data=cels, or "
                 "with data=videos on a folder whose labels have scores"
             )
+        micro = config.batch.size // config.optimizer.accumulation
+        if micro % 2:
+            raise UserError(
+                f"batch.size {config.batch.size} in optimizer.accumulation "
+                f"{config.optimizer.accumulation} parts are {micro} clips each: the judge "
+                "learns from pairs, an even number of clips"
+            )
+        self._seed = config.seed
         self._towers = Towers(config, workdir=workdir)
         self._judge = section(JudgeConfig, config.judge)
         self._reward = section(RewardConfig, config.reward)
@@ -86,7 +95,7 @@ class JudgeStage(Stage):
         generator = self._towers.component(self._towers.expert_at(self._judge.sigma))
         if judge is not None or generator is None:
             return judge
-        fresh = jax.jit(lambda: init_params(self.build, jax.random.key(0)))()
+        fresh = jax.jit(lambda: init_params(self.build, jax.random.key(self._seed)))()
         fresh = jax.tree.map(np.asarray, fresh)
         try:
             start = judge_params(generator.params, fresh)
@@ -94,7 +103,8 @@ class JudgeStage(Stage):
             raise UserError(f"init.generator: {error}") from error
         if not self._judge.heads_steps:
             return {"judge": start}
-        return {"judge": self._with_heads(loaded(start))}
+        with distributed.apart():  # the same on every host
+            return {"judge": self._with_heads(loaded(start))}
 
     def _with_heads(self, start: Params) -> Params:
         """Those parameters, with heads that have learnt on the trunk as it is."""
@@ -102,7 +112,12 @@ class JudgeStage(Stage):
         latents = functools.partial(jax.jit(self._towers.latents), frozen)
         clips = DirectedClips.of(self.build, start, self._clips.once(), latents=latents)
         return fit_heads(
-            self.build, start, clips, config=self._judge, reward=self._reward
+            self.build,
+            start,
+            clips,
+            config=self._judge,
+            reward=self._reward,
+            seed=self._seed,
         )
 
     def frozen(self) -> Params:

@@ -68,12 +68,15 @@ def others(tags: Sequence[str]) -> tuple[str, ...]:
 def asking_for(tags: Sequence[str], kind: str) -> tuple[str, ...]:
     """The tags of a deformed clip, made to ask for another deformation.
 
+    A level is said where the clip's tags say one: what only others say would betray them.
+
     Args:
       tags: with one deformation or more.
       kind: of `others(tags)`.
     """
     level = 0 if kind == "none" else max(_level(tags), 1)
-    claimed = {_FIELD: kind, _LEVEL: str(level)}
+    said = any(tag.startswith(f"{_LEVEL}=") for tag in tags)
+    claimed = {_FIELD: kind} | ({_LEVEL: str(level)} if said else {})
     kept = [tag for tag in tags if tag.partition("=")[0] not in claimed]
     at = next(i for i, tag in enumerate(tags) if tag.startswith(f"{_FIELD}="))
     kept[at:at] = [f"{field}={value}" for field, value in claimed.items()]

@@ -64,7 +64,10 @@ class ValidationSamples:
     def __call__(
         self, step: int, params: Mapping[str, Any], writer: VideoWriter
     ) -> None:
-        """Samples from `params`, by component, and writes the clips."""
+        """Samples from `params`, by component, and writes the clips, once for a step."""
+        stem = self.folder / "samples" / f"step_{step:06d}"
+        if stem.with_suffix(".png").exists():  # written last
+            return
         pipeline = self.pipeline.with_networks(params)
         latents = pipeline.sample_latents_for(
             [prompt.tags for prompt in self.prompts],
@@ -79,7 +82,6 @@ class ValidationSamples:
             step,
             {f"samples/{name}": clip[None] for name, clip in zip(names, clips)},
         )
-        stem = self.folder / "samples" / f"step_{step:06d}"
         large = clips.repeat(self.scale, axis=2).repeat(self.scale, axis=3)
         write_video(stem.with_suffix(".mp4"), side_by_side(large), pipeline.preset.fps)
         sheet = contact_sheet(clips, frames=6, labels=names, scale=self.scale)

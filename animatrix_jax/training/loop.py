@@ -87,7 +87,10 @@ class LoopConfig:
 
 @runtime_checkable
 class Callback(Protocol):
-    """Called every `sample_every` steps and after the last, with the EMA parameters."""
+    """Called every `sample_every` steps and after the last, with the EMA parameters.
+
+    Where a run was stopped it is called for the step again: what is there stays.
+    """
 
     def __call__(self, step: int, params: Params, writer: Writer) -> None: ...
 
@@ -138,7 +141,9 @@ def train(
         done = checkpoints.latest or 0
         if done:
             check_same_run(checkpoints.config(), run_config, folder=folder)
-        if done >= config.steps and (summary := read_summary(folder)):
+        summary = read_summary(folder)
+        # That of fewer steps was written before the run went on.
+        if done >= config.steps and summary and summary["steps"] == done:
             logging.info("%s: done already, at step %d", stage.name, done)
             return summary
         if done > config.steps:
@@ -230,6 +235,8 @@ def _run(
             with ledger.on("validation"):
                 losses = validate(state.averaged, begun.frozen)
             writer.scalars(0, losses | {"seconds": clock.seconds()})
+        if 0 < done < config.steps and _falls_on(done, config.sample_every):
+            sample(done)  # of a run that was stopped there, or killed while it sampled
         ledger.switch("step")
         for step in range(done + 1, config.steps + 1):
             session.at(step, "data")
@@ -323,7 +330,7 @@ def _begin(
 
     if done < config.steps:
         feed.begin(prepare, checkpoints.position() if done else None)
-    session.at(done, "restore")
+    session.at(done, "restore" if done else "beginning")
     with ledger.on("restore"):
         if done:
             state = checkpoints.restore(placed.abstract)

@@ -31,8 +31,9 @@ import jax
 from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.distributed import EXIT_PEER
 
-# Which may rightly take long: the first makes caches, process 0 alone does the others.
-_PATIENT = ("start", "samples", "finish")
+# Which may rightly take long: the first makes caches, the second perhaps what parameters
+# start from (the judge's heads), process 0 alone does the others.
+_PATIENT = ("start", "beginning", "samples", "finish")
 _PLACES = {
     "data": "in its data for",
     "step": "in",

@@ -80,8 +80,8 @@ class Component:
         known = self.config.get("digests", {}).get(tower.name)
         if known is not None and fingerprint(tower.params) != known:
             raise UserError(
-                f"{self.source} was trained with another {tower.name!r} than "
-                f"{tower.source} has now: its samples would be wrong; train it again"
+                f"{self.name!r} of {self.source} was trained with another {tower.name!r} "
+                f"than {tower.source} has now: what it gives would be wrong; train it again"
             )
 
 

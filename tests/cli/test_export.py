@@ -54,3 +54,13 @@ def test_what_shipped_before_keeps_its_record(trained, tmp_path):
     configs = [json.loads((f / "config.json").read_text()) for f in (first, second)]
     assert configs[0]["trained"]["vae"] == {"stage": "ct", "seed": 0, "steps": 3}
     assert configs[1]["trained"] == configs[0]["trained"]
+
+
+def test_a_judge_of_another_vae_in_the_package_is_refused(trained, tmp_path):
+    shipped = tmp_path / "shipped"
+    vae = weights.load_component(str(trained), "vae").params
+    weights.save_component(trained, "judge", vae, dtype="float32")
+    weights.save_component(shipped, "vae", {"kernel": np.zeros((4, 4))})
+    (shipped / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="another 'vae' than 'judge'.*judge,vae"):
+        export(trained, folder=shipped, components=["judge"])

@@ -134,6 +134,14 @@ def test_without_tags_it_says_so(model, videos, tmp_path):
         (("--checkpoint=x", "--videos=x", "--tags=a", "--labels=b"), "not both"),
         (("--checkpoint=x", "--videos=x", "--out=/"), "it is a folder"),
         (("--checkpoint=x", "--videos=x", "--answers=a"), "--pairs=FILE too"),
+        (
+            ("--checkpoint=x", "--videos=x", "--out=y.jsonl", "--pairs=./y.jsonl"),
+            "--out and --pairs are one file",
+        ),
+        (
+            ("--checkpoint=x", "--videos=v", "--out=v/labels.jsonl"),
+            "--out and --labels are one file",
+        ),
     ],
 )
 def test_one_line_and_code_2(flags, message):

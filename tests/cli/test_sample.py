@@ -55,7 +55,7 @@ def test_image_to_video_numbered_gifs_at_another_rate(model, tmp_path):
     Image.fromarray(pixels).save(picture)
     result = animatrix(
         "sample",
-        f"--checkpoint={model}", f"--image={picture}", "--num=2", "--fps=10",
+        f"--checkpoint={model}", f"--image={picture}", "--last_image=", "--num=2", "--fps=10",
         "--frames=3", "--steps=2", f"--out={tmp_path / 'x.gif'}", "--solver=unipc",
         "--scale=3",
     )  # fmt: skip
@@ -127,7 +127,7 @@ def test_a_bad_request_fails_before_jax_is_imported(tmp_path):
         (["--steps=0"], ["steps", "0"]),
         (["--num=0"], ["num", "0"]),
         (["--seed=-1"], ["seed", "-1"]),
-        (["--fps=0"], ["fps", "0"]),
+        (["--fps=0.01"], ["fps", "0.01"]),
         (["--scale=0"], ["scale", "0"]),
         (["--guidance_text=nan"], ["guidance_text", "nan"]),
         (["--order=tags"], ["order", "tags"]),

@@ -53,6 +53,26 @@ def test_most_votes_decide(path):
     assert found.report()["agreement"] == {"value": 0.5, "low": 0.0945, "high": 0.9055}
 
 
+def test_a_file_may_be_a_clip_of_several_prompts(path):
+    """Each answer is of the prompt that it names; without one, of the first."""
+    lines = PairLines(
+        texts=["", ""],
+        tags=[("motion.deformation=smear",), ("motion.deformation=none",)],
+        name=lambda prompt, clip: f"{clip}.mp4",
+    )
+    said = [
+        {"clips": ["1.mp4", "0.mp4"], "people_prefer": 0, "tags": [tag]}
+        for tag in ("motion.deformation=none", "motion.deformation=smear")
+    ]
+    del said[1]["tags"]
+    scores = np.repeat(SCORES[:, :2], 2, axis=0)
+    found = read_answers(write(path, *said), lines=lines, scores=scores)
+    assert list(found.table.rows()) == [(0, 1, 0, 1.0), (1, 1, 0, 1.0)]
+    said[0]["tags"] = ["motion.deformation=chibi_shift"]
+    with pytest.raises(UserError, match="rated under tags.*chibi.*now.*smear"):
+        read_answers(write(path, *said), lines=lines, scores=scores)
+
+
 def test_how_far_people_agree_among_themselves(path):
     """Whichever way round the clips of a pair are named; one vote alone says nothing."""
     agreed = [answer(0, 1, 0), answer(1, 0, 1), answer(2, 1, 1), answer(1, 2, 0)]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +56,21 @@ def test_judge_starts_from_the_generator(judge_stage, model):
     )
     shapes = jax.eval_shape(judge_stage.init, jax.random.key(0))["judge"]
     assert jax.tree.map(jnp.shape, start) == jax.tree.map(lambda s: s.shape, shapes)
+
+
+def test_a_seed_is_of_the_judges_own_parts(judge_stage, stage_config, model, tmp_path):
+    init = {"vae": str(model), "generator": str(model)}
+    other = JudgeStage(stage_config("judge", init=init, seed=1), workdir=tmp_path)
+    one, two = (stage.initial()["judge"] for stage in (judge_stage, other))
+    assert np.any(one["pool"]["query"] != two["pool"]["query"])
+    same = jax.tree.map(np.array_equal, one["trunk"], two["trunk"])
+    assert all(jax.tree.leaves(same))
+
+
+def test_half_a_pair_is_one_line(stage_config, tmp_path):
+    config = stage_config("judge", batch={"size": 12}, optimizer={"accumulation": 4})
+    with pytest.raises(UserError, match="12 in optimizer.accumulation 4 .* 3 clips"):
+        JudgeStage(config, workdir=tmp_path)
 
 
 def test_judge_batches_are_pairs_of_one_drawing(judge_stage, latent_shape):
@@ -137,7 +153,8 @@ def test_heads_learn_alone_before_the_trunk(judge_stage):
         latents=lambda batch: jnp.asarray(batch["latents"]),
     )
     assert len(clips) == 12 and clips.tokens.dtype == np.float16
-    config, reward = JudgeConfig(heads_steps=60), RewardConfig()
+    reward = RewardConfig()
+    options = {"config": JudgeConfig(heads_steps=60), "reward": reward, "seed": 0}
 
     @jax.jit
     def loss(params):
@@ -145,12 +162,12 @@ def test_heads_learn_alone_before_the_trunk(judge_stage):
         scores = judge.score(jnp.float32(clips.tokens), jnp.asarray(clips.told))
         return pair_loss(scores, clips.scores, clips.weights, config=reward).loss
 
-    fitted = fit_heads(judge_stage.build, start, clips, config=config, reward=reward)
+    fitted = fit_heads(judge_stage.build, start, clips, **options)
     assert loss(fitted) < 0.8 * loss(start)
     for name in ("trunk", "null"):
         same = jax.tree.map(np.array_equal, fitted[name], start[name])
         assert all(jax.tree.leaves(same)), name
-    again = fit_heads(judge_stage.build, start, clips, config=config, reward=reward)
+    again = fit_heads(judge_stage.build, start, clips, **options)
     assert all(jax.tree.leaves(jax.tree.map(np.array_equal, fitted, again)))
 
 
@@ -298,6 +315,21 @@ def test_finish_reports_what_changed(preference_stage, tmp_path):
     change = json.loads((tmp_path / "change.json").read_text())
     for name in ("score", "rejected", "deformation", "motion"):
         assert change["after"][name] == pytest.approx(change["before"][name], abs=2e-3)
+
+
+@pytest.mark.parametrize("of", ["judge", "generator"])
+def test_another_vae_is_one_line(of, stage_config, model, tmp_path):
+    """A judge, or a generator, with a VAE that it was not trained with."""
+    other = tmp_path / "other"
+    shutil.copytree(model, other)
+    config = json.loads((other / "config.json").read_text())
+    config["digests"] = {"vae": "another"}
+    (other / "config.json").write_text(json.dumps(config))
+    init = {name: str(model) for name in ("vae", "text", "generator", "judge")}
+    init |= {of: str(other)}
+    stage = PreferenceStage(stage_config("preference", init=init), workdir=tmp_path)
+    with pytest.raises(UserError, match=f"'{of}' of .* was trained with another 'vae'"):
+        stage.pairs  # noqa: B018
 
 
 def test_a_missing_judge_is_one_line(stage_config, model, tmp_path):

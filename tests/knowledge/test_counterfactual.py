@@ -37,6 +37,13 @@ def test_a_smear_under_other_directives():
     assert "motion.deform_level=0" in found.tags[4]
 
 
+def test_a_level_is_said_where_the_clip_says_one():
+    """Else whoever reads it would know which directive is the clip's own."""
+    found = directives(("motion.deformation=smear",), FINE)
+    assert found.tags[1] == ("motion.deformation=multiples",)
+    assert {len(tags) for tags in found.tags} == {1}
+
+
 def test_a_worse_defect_stays_the_worse():
     broken = np.array([5.0, 5.0, 5.0, 1.5])
     assert directives(SMEAR, broken).scores[1, 3] == pytest.approx(1.5)

@@ -120,3 +120,30 @@ def test_a_run_killed_while_it_samples_at_the_end_samples_again(tmp_path):
         run(tmp_path, callbacks=[die])
     summary = run(tmp_path, callbacks=[lambda step, *_: called.append(step)])
     assert called == [60] and summary["steps"] == 60
+
+
+def test_more_steps_that_were_not_finished_are_not_done(tmp_path):
+    """The summary of fewer steps does not speak for them."""
+    run(tmp_path, steps=20)
+
+    class Unfinished(LeastSquares):
+        def finish(self, params, folder):
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path, Unfinished(40), steps=40)
+    (tmp_path / "toy" / "finished").unlink()
+    assert run(tmp_path, LeastSquares(40), steps=40)["steps"] == 40
+    assert (tmp_path / "toy" / "finished").exists()
+
+
+def test_a_run_killed_while_it_samples_on_the_way_samples_again(tmp_path):
+    called = []
+
+    def die(step, params, writer):
+        raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path, callbacks=[die], sample_every=20)
+    run(tmp_path, callbacks=[lambda step, *_: called.append(step)], sample_every=20)
+    assert called == [20, 40, 60]
