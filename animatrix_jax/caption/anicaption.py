@@ -113,7 +113,9 @@ class AniCaptionLabeller:
             confidence[key] = sure
             if sure < self.threshold:
                 continue
+            # Of two values that exclude one another, the likelier comes first.
             member = np.flatnonzero(config.owner == place)
+            member = member[np.argsort(-read.probability[row, member], kind="stable")]
             found = [config.tags[v] for v in member if read.values[row, v]]
             claims += [(tag, sure) for tag in found if tag in known.values_by_tag]
         return Caption(tags=agreeing(claims), confidence=confidence)

@@ -166,6 +166,7 @@ class CaptionStage(Stage):
     def batches(self) -> grain.IterDataset:
         if self.together:
             self.tokenizer.save(self._folder / "tokenizer.json")
+        _ = self.train_sights  # drawn before the threads ask for them
         return batches_of_steps(self._step, self.steps, workers=self.data.workers)
 
     def held_out(self) -> list[Batch]:

@@ -48,6 +48,9 @@ def main(argv: list[str]) -> None:
         from animatrix_jax.curation.runner import Runner
     except ImportError as error:
         raise UserError(f"{error}: pip install '.[train,data]' in a clone") from error
+    for name in ("captioner", "captioner_digest"):
+        if any(item.partition("=")[0] == name for item in FLAGS.set):
+            raise UserError(f"--set={name}: the labeller is --captioner")
     settings = parse_settings([*FLAGS.set, f"captioner={FLAGS.captioner}"])
     options = check_options(argv[1:])
     runner = Runner(name=FLAGS.runner, workers=FLAGS.workers, options=options)

@@ -22,10 +22,14 @@ from typing import Any
 import jax
 import numpy as np
 import tqdm
+from absl import logging
 from array_record.python import array_record_module
+from etils import epath
 
 from animatrix_jax.curation import shards
 from animatrix_jax.curation.commit import commit, finish
+from animatrix_jax.curation.journal import write_whole
+from animatrix_jax.curation.lock import alone
 from animatrix_jax.curation.settings import digest
 from animatrix_jax.data import prepared, video
 from animatrix_jax.data.dataset import import_tfds, read_columns, told
@@ -134,20 +138,24 @@ def cache(dataset: str | os.PathLike, encoders: Encoders) -> dict[str, Any]:
       The folder, how many clips have latents, and how many shards were encoded now.
 
     Raises:
-      UserError: if it is no dataset, or none of its clips is long enough.
+      UserError: if it is no dataset, none of its clips is long enough, or another call is
+        at work in it.
     """
     folder = pathlib.Path(dataset)
     read_columns(folder)
+    with alone(epath.Path(folder / ".work")):
+        return _cache(folder, encoders)
+
+
+def _cache(folder: pathlib.Path, encoders: Encoders) -> dict[str, Any]:
     state = json.loads((folder / ".work" / "state.json").read_text())
     out = prepared.cache_folder(folder, **encoders.shape)
     work = folder / ".work" / out.name
     work.mkdir(parents=True, exist_ok=True)
     finish(work)
     known = json.loads((out / "shards.json").read_text()) if out.is_dir() else {}
-    marks = {
-        n: digest(mark, encoders.vae_mark, encoders.text_mark, encoders.text_length)
-        for n, mark in state["marks"].items()
-    }
+    said = (encoders.vae_mark, encoders.text_mark, encoders.text_length, encoders.fps)
+    marks = {n: digest(mark, *said) for n, mark in state["marks"].items()}
     todo = [n for n, mark in marks.items() if known.get(n, {}).get("mark") != mark]
     made, entries = {}, dict(known)
     for n in tqdm.tqdm(todo, desc="encoding shards", disable=not todo):
@@ -155,7 +163,7 @@ def cache(dataset: str | os.PathLike, encoders: Encoders) -> dict[str, Any]:
         if not (target.exists() and note.exists()):
             with replacing(target) as partial:
                 clips = _fill(folder, int(n), encoders, partial)
-            note.write_text(json.dumps({"mark": marks[n], "clips": clips}))
+            write_whole(note, json.dumps({"mark": marks[n], "clips": clips}).encode())
         entries[n] = json.loads(note.read_text())
         made[int(n)] = target
     gone = [int(n) for n in entries if n not in marks]
@@ -201,12 +209,17 @@ def _windows(
         slack = row["frames"] / row["fps"] - needed
         if slack < 0:
             continue
-        pixels = video.read_video(
-            io.BytesIO(row["video"]),
-            fps=encoders.fps,
-            start=slack / 2,
-            **encoders.shape,
-        )
+        try:
+            pixels = video.read_video(
+                io.BytesIO(row["video"]),
+                fps=encoders.fps,
+                start=slack / 2,
+                **encoders.shape,
+            )
+        except video.VideoError as error:
+            where = (shards.shard_name(shard), place)
+            logging.warning("%s, clip %d has no latents: %s", *where, error)
+            continue
         yield place, told(row, place), pixels
 
 
@@ -237,6 +250,7 @@ def _finish(
             "vae": encoders.vae_mark,
             "text": encoders.text_mark,
             "text_length": encoders.text_length,
+            "fps": float(encoders.fps),
             "columns": prepared.columns_mark(dataset),
         },
     )

@@ -27,10 +27,11 @@ def commit(
 
     Args:
       work: where the list lies.
-      first_gone: removed first, if it is there.
-      moves: from, to, in this order.
+      first_gone: removed first, if it is there, and moved to last.
+      moves: from, to, otherwise in this order.
       gone: removed last.
     """
+    moves = sorted(moves, key=lambda move: move[1] in first_gone)
     plan = {
         "first_gone": [os.fspath(path) for path in first_gone],
         "moves": [[os.fspath(a), os.fspath(b)] for a, b in moves],
@@ -46,7 +47,8 @@ def finish(work: Path) -> bool:
     if not path.exists():
         return False
     plan = json.loads(path.read_text())
-    # Once a move is done its source is gone, and what it replaced is the new file.
+    # Once a move is done its source is gone, and what it replaced is the new file. Those of
+    # `first_gone` come last: as long as any source is there, theirs is.
     if any(epath.Path(a).exists() for a, _ in plan["moves"]):
         for name in plan["first_gone"]:
             epath.Path(name).unlink(missing_ok=True)

@@ -118,7 +118,14 @@ def _members(
         yield Input(name=name, path=os.fspath(path), refused=refused)
         return
     empty = True
-    for member in archives.unpack(path, _own_folder(name, path, unpacked)):
+    try:
+        own = _own_folder(name, path, unpacked)
+    except OSError as error:  # a link to nothing
+        yield Input(
+            name=name, path=os.fspath(path), refused=f"cannot read: {error.strerror}"
+        )
+        return
+    for member in archives.unpack(path, own):
         inner, empty = f"{name}/{member.name}" if member.name else name, False
         yield Input(name=inner, path=member.path, refused=member.refused)
     if empty:

@@ -1,8 +1,9 @@
 """The label file that grows shot by shot, and beside it what became of every video.
 
     labels.jsonl         a line a shot, as they come; people may correct and add lines
-    labels.files.jsonl   a line a video when it is begun, another when it is done: how
-                         many shots, or why none; the last line of a video counts
+    labels.files.jsonl   a line a video when it is begun, with each shot, and when it is
+                         done: how many shots, or why none, and the digest of the labels
+                         that were written here; the last line of a video counts
 
 A video that was begun and not done goes on after its last shot. Lines are taken away only
 where their video has changed and they stand as they were written here: of what a person
@@ -78,14 +79,14 @@ class LabelFile:
         entry, stat, shots = self.videos.get(video), _stat(path), self._shots.get(video)
         if entry is not None and entry["stat"] == stat:
             return True
-        written = None if entry is None else entry.get("lines")
-        if written is not None and shots is not None and written != shots.digest:
+        written = "" if entry is None else entry.get("lines", "")
+        if shots is not None and shots.digest != written:
             logging.warning(
                 "%s has changed, and people have worked on its labels, which stay;"
                 " remove them and its lines in %s to have it labelled again",
                 *(ascii(video), self.path.name),
             )
-            self._write(entry | {"stat": stat})
+            self._write((entry or {"video": video}) | {"stat": stat})
             return False
         if self._shots.pop(video, None):
             self._leave_out(video)
@@ -99,9 +100,12 @@ class LabelFile:
     def add(self, line: str) -> None:
         """Writes the label of a shot."""
         label = json.loads(line)
-        self._shots.setdefault(_video(label), _Shots()).add(line, label)
+        video = _video(label)
+        self._shots.setdefault(video, _Shots()).add(line, label)
         with self.out.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
+        entry = self.videos[video]
+        self._write(entry | {"lines": _chained(entry.get("lines", ""), line)})
 
     def end(
         self,
@@ -121,10 +125,12 @@ class LabelFile:
         """
         shots = self._shots.setdefault(video, _Shots())
         entry: dict[str, Any] = {"video": video, "stat": _stat(path)}
+        if written := self.videos.get(video, {}).get("lines"):
+            entry |= {"lines": written}
         if reason:
             entry |= {"reason": reason}
         else:
-            entry |= {"shots": len(shots.spans), "lines": shots.digest}
+            entry |= {"shots": len(shots.spans)}
         if set_aside:
             entry |= {"set_aside": set_aside}
         self._write(entry)
@@ -150,15 +156,17 @@ class _Shots:
 
     def __init__(self):
         self.spans: list[Span] = []
-        self._digest = hashlib.sha256()
+        self.digest = ""
 
     def add(self, line: str, label: dict[str, Any]) -> None:
         self.spans.append((label.get("start"), label.get("end")))
-        self._digest.update(line.encode("utf-8", "backslashreplace") + b"\n")
+        self.digest = _chained(self.digest, line)
 
-    @property
-    def digest(self) -> str:
-        return self._digest.hexdigest()[:16]
+
+def _chained(digest: str, line: str) -> str:
+    """The digest of some lines and one more."""
+    text = f"{digest}{line}".encode("utf-8", "backslashreplace")
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _video(label: dict[str, Any]) -> str:
@@ -194,6 +202,10 @@ def _bad_line(path: pathlib.Path, number: int, reason: str) -> UserError:
     return UserError(f"{path}:{number}: {reason}; mend the line, or remove it")
 
 
-def _stat(path: pathlib.Path) -> list[int]:
-    found = os.stat(path)
+def _stat(path: pathlib.Path) -> list[int] | None:
+    """What tells a file from what it was; None of one that is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
     return [found.st_size, found.st_mtime_ns]

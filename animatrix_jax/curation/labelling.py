@@ -96,6 +96,10 @@ def _label(
     path, looking = root / name, Looking()
     if not is_inside(path, root):
         raise VideoError("it is a link that leaves the folder")
+    try:
+        path.stat()
+    except OSError as error:  # its labels stay: it may come back
+        raise VideoError(f"cannot read: {error.strerror}") from error
     if not labels.begin(name, path):
         return 0
     spans = [(round(a, 4), round(b, 4)) for a, b in cut_film(path, looking).spans]

@@ -303,7 +303,8 @@ class MeasuresStage(Stage):
 
     def _clips(self, split: str, count: int, *, plates: bool = False) -> Chunks:
         more = self._more
-        said = (more.heights, more.frames, more.coded, more.crf, _RECIPE, cels.VERSION)
+        said = (more.heights, more.frames, more.coded, more.crf, more.chunk)
+        said = (*said, _RECIPE, cels.VERSION)
         digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
         kind = "plates" if plates else "measures"
         make = functools.partial(

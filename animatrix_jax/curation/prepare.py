@@ -13,9 +13,7 @@ settings alone, not of how many calls made it.
 """
 
 import array
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -31,9 +29,10 @@ from animatrix_jax.curation import shards, tasks
 from animatrix_jax.curation.commit import commit, finish
 from animatrix_jax.curation.findings import File, Findings
 from animatrix_jax.curation.inputs import find_inputs, sha256
-from animatrix_jax.curation.journal import Journal, Path
+from animatrix_jax.curation.journal import Journal, Path, write_whole
 from animatrix_jax.curation.labels import Labels, read_labels
 from animatrix_jax.curation.ledger import Ledger, put_labels, whole_file
+from animatrix_jax.curation.lock import alone
 from animatrix_jax.curation.rules import TIERS, rank
 from animatrix_jax.curation.runner import Runner, write_lines
 from animatrix_jax.curation.settings import Encoding, Looking, Rules, digest
@@ -76,7 +75,7 @@ def prepare(
     """
     settings = _with_captioner(settings or Settings())
     folder = _absolute(out)
-    with _alone(folder / ".work"), (runner or Runner()).ready() as running:
+    with alone(folder / ".work"), (runner or Runner()).ready() as running:
         preparation = _Preparation(_absolute(videos), folder, settings, running, labels)
         return preparation.run()
 
@@ -415,34 +414,7 @@ class _Preparation:
         return state
 
     def _save_state(self, path: epath.Path | None = None) -> None:
-        (path or self._work / "state.json").write_text(json.dumps(self._state))
-
-
-@contextlib.contextmanager
-def _alone(work: epath.Path) -> Iterator[None]:
-    """Keeps a second call out of the same work, where the file system can tell."""
-    with _written(work.parent):
-        work.mkdir(parents=True, exist_ok=True)
-    if "://" in os.fspath(work):
-        yield
-        return
-    with _written(work.parent):
-        (work / "lock").touch()
-    with open(work / "lock", "r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another call is at work in {work.parent}") from error
-        yield
-
-
-@contextlib.contextmanager
-def _written(out: epath.Path) -> Iterator[None]:
-    """A dataset's folder that cannot be written is the user's to mend."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror or error}") from error
+        write_whole(path or self._work / "state.json", json.dumps(self._state).encode())
 
 
 def _with_captioner(settings: Settings) -> Settings:

@@ -63,6 +63,10 @@ class Looking:
             )
 
 
+_SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")
+_SPEEDS += ("slower", "veryslow")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Encoding:
     """How kept clips are written: H.264, upright, progressive, without their bars.
@@ -83,6 +87,10 @@ class Encoding:
         _check(self, "max_height", low=16)
         _check(self, "crf", low=0, high=51)
         _check(self, "key_every", low=1)
+        if self.speed not in _SPEEDS:
+            raise UserError(
+                f"expected speed of {', '.join(_SPEEDS)}; got {self.speed!r}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

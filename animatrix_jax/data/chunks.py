@@ -53,7 +53,12 @@ class Chunks:
         self.labels: list[dict[str, Any]] = []
         for start in range(0, count, size):
             text = (self._folder / f"{start:06d}" / "labels.json").read_text("utf-8")
-            self.labels += json.loads(text)
+            labels = json.loads(text)
+            if len(labels) != size:
+                raise ValueError(
+                    f"{self._folder} has chunks of {len(labels)} clips, expected {size}"
+                )
+            self.labels += labels
         self.labels = self.labels[:count]
 
     def __len__(self) -> int:
@@ -71,7 +76,8 @@ class Chunks:
         return _opened(str(self._folder / f"{row // self._size * self._size:06d}"))
 
 
-@functools.lru_cache(maxsize=4096)
+# Each array that is open holds a file, of which a process may have 256 on some systems.
+@functools.lru_cache(maxsize=32)
 def _opened(folder: str) -> Arrays:
     paths = sorted(pathlib.Path(folder).glob("*.npy"))
     return {path.stem: np.load(path, mmap_mode="r") for path in paths}

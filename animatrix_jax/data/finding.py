@@ -9,6 +9,8 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+from absl import logging
+
 from animatrix_jax.data.video import VIDEO_SUFFIXES
 from animatrix_jax.errors import UserError
 
@@ -33,13 +35,23 @@ def walk(root: str | os.PathLike) -> Iterator[tuple[str, bool]]:
 
     Yields:
       A path, and whether it is such a link.
+
+    Raises:
+      UserError: if a folder cannot be listed: what is in it would be passed by.
     """
-    for base, folders, names in os.walk(root):
+    for base, folders, names in os.walk(root, onerror=_cannot_list):
         folders[:] = [name for name in folders if not is_hidden(name)]
         paths = [(os.path.join(base, name), False) for name in names]
         links = [os.path.join(base, name) for name in folders]
         paths += [(path, True) for path in links if os.path.islink(path)]
         yield from (p for p in paths if not is_hidden(os.path.basename(p[0])))
+
+
+def _cannot_list(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        logging.warning("%s: %s; it is passed by", error.filename, error.strerror)
+        return
+    raise UserError(f"cannot list {error.filename}: {error.strerror}") from error
 
 
 def is_video(name: str) -> bool:

@@ -125,7 +125,7 @@ class FolderSource:
             elif scored:
                 self._put_aside(path, "no label with scores")
             else:
-                self.clips += _cut(path, file, span_seconds)
+                self.clips += _cut(path, file, max(span_seconds, self._needed))
         if scored:
             self.clips = _in_twos(self.clips)
         if not self.clips:

@@ -46,6 +46,8 @@ class PreparedLatents:
       vae: fingerprint of the VAE in use; empty takes whatever is there.
       text: fingerprint of the text tower in use; empty leaves the text vectors out, for
         training that rewrites texts.
+      fps: of the clips in use.
+      text_length: tokens of a text in use.
 
     Raises:
       UserError: if there is no cache, or it was made by another encoder or of another
@@ -61,6 +63,8 @@ class PreparedLatents:
         max_tags: int = MAX_TAGS,
         vae: str = "",
         text: str = "",
+        fps: float,
+        text_length: int,
     ):
         dataset, folder = pathlib.Path(dataset), pathlib.Path(folder)
         self.set_aside: dict[str, str] = {}
@@ -69,6 +73,11 @@ class PreparedLatents:
         _check(folder, "latents", "VAE", metadata["vae"], vae)
         _check(folder, "text vectors", "text tower", metadata["text"], text)
         self._with_text = bool(text)
+        # A cache of a version that did not say its rate has none.
+        _check(folder, "latents", "frames/s", str(metadata.get("fps")), str(float(fps)))
+        if text:
+            found = str(metadata["text_length"])
+            _check(folder, "text vectors", "text_length", found, str(text_length))
         if not is_of(folder, dataset):
             raise UserError(
                 f"{folder} is of another state of {dataset}: call animatrix prepare"
@@ -92,7 +101,6 @@ class PreparedLatents:
         names = ("source", *TABLES)
         self._columns = {name: columns[name][rows] for name in names}
         self._rows = open_rows(folder)
-        self.text_length = int(metadata["text_length"])
 
     def __len__(self) -> int:
         return len(self._places)

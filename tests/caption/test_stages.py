@@ -102,6 +102,18 @@ def test_what_is_not_sure_is_unknown(trained):
     assert caption.tags == () and set(caption.unknown) == set(WEIGHTS)
 
 
+def test_of_two_values_that_exclude_each_other_the_likelier_is_claimed(trained):
+    sure = dataclasses.replace(load_anicaption(str(trained)), threshold=0.0)
+    config = sure.programs.config
+    logits = np.full((1, len(config.tags)), -6.0, np.float32)
+    read = {"vfx.impact=none": 1.0, "vfx.impact=flash": 4.0}
+    for tag, value in read.items():
+        logits[0, config.tags.index(tag)] = value
+    shown = np.full((1, len(config.fields)), 6.0, np.float32)
+    tags = sure.claims(sure.read(logits, shown), 0).tags
+    assert "vfx.impact=flash" in tags and "vfx.impact=none" not in tags
+
+
 def test_weights_name_the_digest(trained, labeller):
     other = load_labeller(str(trained / "caption"))
     assert other.digest != labeller.digest

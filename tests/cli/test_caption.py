@@ -88,7 +88,8 @@ def test_a_line_a_shot_and_bad_files_set_aside(folder, tmp_path):
     assert {fps for _, fps in labeller.seen} == {24.0}
     record = [json.loads(x) for x in (tmp_path / "labels.files.jsonl").open()]
     begun, done = (
-        [e["video"] for e in record if e.get("begun") is x] for x in (True, None)
+        list(dict.fromkeys(e["video"] for e in record if e.get("begun") is x))
+        for x in (True, None)
     )
     assert begun == done == ["a.mp4", "broken.mp4", "sub/b.mp4"]
     reasons = {e["video"]: e["reason"] for e in record if "reason" in e}
@@ -182,6 +183,45 @@ def test_corrections_outlive_a_change_of_their_video(folder, tmp_path):
         assert len(again.seen) == wanted  # of b, which no one had touched
     found = out.read_text().splitlines()
     assert found[:2] == lines[:2] and len(found) == 3 and found[2] != lines[2]
+
+
+def test_what_a_person_says_of_a_file_that_was_set_aside_stays(folder, tmp_path):
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    said = '{"video": "broken.mp4", "tags": ["motion.timing=ones"]}'
+    with out.open("a") as file:
+        file.write(f"{said}\n")
+    write_video(folder / "broken.mp4", scene(7, 40), 24)
+    again = Counting()
+    run(folder, out, again)
+    assert again.seen == [] and out.read_text().splitlines()[-1] == said
+
+
+def test_a_correction_between_two_calls_stays(folder, tmp_path):
+    """In the middle of a film, also where the film changes after its last shot."""
+    out = tmp_path / "labels.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, out, Counting(fail_after=1))
+    corrected = out.read_text().replace("timing=twos", "timing=ones")
+    out.write_text(corrected)
+    assert run(folder, out, Counting())["shots"] == 3
+    write_video(folder / "a.mp4", scene(7, 40), 24)
+    again = Counting()
+    run(folder, out, again)
+    assert again.seen == [] and out.read_text().startswith(corrected)
+
+
+def test_a_link_to_nothing_costs_itself(folder, tmp_path):
+    """Within the folder it may come back; what it had stays till then."""
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    (folder / "a.mp4").rename(tmp_path / "a.mp4")
+    (folder / "a.mp4").symlink_to("gone.mp4")
+    (folder / "0.mp4").symlink_to(tmp_path / "gone.mp4")
+    write_video(folder / "z.mp4", scene(4, 30), 24)
+    summary = run(folder, out, Counting())
+    assert (summary["new"], summary["again"], summary["set_aside"]) == (1, 1, 2)
+    assert [x.video for x in labels(out)][:2] == ["a.mp4", "a.mp4"]
 
 
 def test_a_shot_that_does_not_decode_costs_itself(folder, tmp_path, monkeypatch):

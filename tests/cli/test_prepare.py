@@ -24,6 +24,7 @@ def test_settings_are_read_by_name():
         ("max_text=3", "max_text is 3; expected 0 to 1"),
         ("samples=0", "samples is 0; expected 1 or more"),
         ("a_motion=2:1", "expected a_motion=LOW:HIGH"),
+        ("speed=vryfast", "expected speed of ultrafast, .*'vryfast'"),
     ],
 )
 def test_a_wrong_setting_is_one_line(item, message):

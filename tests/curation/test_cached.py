@@ -20,6 +20,9 @@ LABEL = (
 )
 
 
+USED = {"fps": 12, "text_length": 64}
+
+
 @pytest.fixture(scope="module")
 def encoders(quick_compile):
     return cached.Encoders("pico")
@@ -43,7 +46,7 @@ def dataset(tmp_path_factory, settings, encoders):
 
 def _source(dataset, **options):
     folder = prepared.cache_folder(dataset, frames=17, height=32, width=32)
-    return prepared.PreparedLatents(dataset, folder, **options)
+    return prepared.PreparedLatents(dataset, folder, **{**USED, **options})
 
 
 def test_latents_are_the_vaes_of_the_middle(dataset, encoders):
@@ -128,6 +131,8 @@ def test_other_encoders_and_another_dataset_are_refused(dataset, encoders, tmp_p
     ):
         with pytest.raises(UserError, match=f"come from {what} .*000000000000"):
             _source(dataset, **options)
+    with pytest.raises(UserError, match="come from frames/s 12.0, .* 24.0: call"):
+        _source(dataset, fps=24)
     columns = dataset / "columns.npz"
     data = columns.read_bytes()
     with np.load(columns) as file:
@@ -137,7 +142,7 @@ def test_other_encoders_and_another_dataset_are_refused(dataset, encoders, tmp_p
         _source(dataset)
     columns.write_bytes(data)
     with pytest.raises(UserError, match="no finished latents"):
-        prepared.PreparedLatents(dataset, tmp_path)
+        prepared.PreparedLatents(dataset, tmp_path, **USED)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_the_next_call_tries_again(tmp_path, monkeypatch, settings):
         assert again["new"][step] == 1
 
 
-@pytest.mark.parametrize("stopped_after", range(5))
+@pytest.mark.parametrize("stopped_after", range(6))
 def test_a_commit_that_was_stopped_is_finished(tmp_path, monkeypatch, stopped_after):
     """Wherever it stops, the next call leaves what an undisturbed one would."""
     work, out = tmp_path / "work", tmp_path / "out"
@@ -131,9 +131,10 @@ def test_a_commit_that_was_stopped_is_finished(tmp_path, monkeypatch, stopped_af
         (out / f"{n}").write_text(f"old {n}")
     (out / "info").write_text("old")
     (work / "new_info").write_text("new")
+    (work / "more").write_text("new")
     (out / "gone").write_text("old")
     moves = [(work / f"new{n}", out / f"{n}") for n in range(2)]
-    moves.append((work / "new_info", out / "info"))
+    moves += [(work / "new_info", out / "info"), (work / "more", out / "more")]
     done = [0]
     kind = type(Journal(tmp_path).folder)
     for name in ("replace", "unlink"):
@@ -148,12 +149,12 @@ def test_a_commit_that_was_stopped_is_finished(tmp_path, monkeypatch, stopped_af
         monkeypatch.setattr(kind, name, step)
     with pytest.raises(KeyboardInterrupt):
         commit(work, first_gone=[out / "info"], moves=moves, gone=[out / "gone"])
-    if 1 <= stopped_after < 4:
+    if 1 <= stopped_after < 5:
         assert not (out / "info").exists()
     monkeypatch.undo()
     assert finish(work)
     found = {path.name: path.read_text() for path in out.iterdir()}
-    assert found == {"0": "new 0", "1": "new 1", "info": "new"}
+    assert found == {"0": "new 0", "1": "new 1", "info": "new", "more": "new"}
     assert not list(work.iterdir()) and not finish(work)
 
 

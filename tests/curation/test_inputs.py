@@ -1,5 +1,6 @@
 """Archives and links: nothing lands outside of its folder."""
 
+import errno
 import io
 import json
 import os
@@ -149,12 +150,32 @@ def test_whatever_might_hold_videos_has_a_place(tmp_path, clip):
     (elsewhere / "a.mp4").write_bytes(clip)
     (folder / "more").symlink_to(elsewhere, target_is_directory=True)
     (folder / "b.rar").write_bytes(b"Rar!")
+    (folder / "d.zip").symlink_to(folder / "gone.zip")
     with zipfile.ZipFile(folder / "c.zip", "w") as archive:
         archive.writestr("notes.txt", "no video")
     found = {name: item.refused for name, item in _found(folder, tmp_path).items()}
-    assert set(found) == {"more", "b.rar", "c.zip"}
+    assert set(found) == {"more", "b.rar", "c.zip", "d.zip"}
+    assert "cannot read: No such file" in found["d.zip"]
     assert "link to a folder" in found["more"]
     assert "not read" in found["b.rar"] and "no video" in found["c.zip"]
+
+
+def test_a_folder_that_cannot_be_listed_ends_the_call(tmp_path, clip, monkeypatch):
+    """Else a disk that fails would take its clips out of the dataset."""
+    folder = tmp_path / "videos"
+    (folder / "s").mkdir(parents=True)
+    for path in (folder / "a.mp4", folder / "s" / "b.mp4"):
+        path.write_bytes(clip)
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("/s"):
+            raise OSError(errno.EIO, "Input/output error", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match="cannot list .*/s: Input/output error"):
+        _found(folder, tmp_path)
 
 
 def test_a_replaced_archive_is_unpacked_anew(tmp_path, clip):

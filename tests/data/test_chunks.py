@@ -40,6 +40,20 @@ def test_what_is_there_is_kept_and_more_can_be_asked_for(tmp_path):
     assert first.asked == [0, 1, 2, 3] and second.asked == [4, 5]
 
 
+def test_chunks_of_another_size_are_refused(tmp_path):
+    Chunks(tmp_path, _draw, count=4, size=2, workers=0)
+    with pytest.raises(ValueError, match="chunks of 2 clips, expected 4"):
+        Chunks(tmp_path, _draw, count=4, size=4, workers=0)
+
+
+def test_few_files_are_open_at_once(tmp_path):
+    """Some systems let a process have 256."""
+    chunks = Chunks(tmp_path, _draw, count=120, size=1, workers=0)
+    before = len(os.listdir("/proc/self/fd"))
+    chunks.take(range(120))
+    assert len(os.listdir("/proc/self/fd")) - before < 40
+
+
 def test_a_chunk_is_whole_or_not_there(tmp_path):
     with pytest.raises(RuntimeError, match="stopped"):
         Chunks(tmp_path, _Counted(fails_at=3), count=4, size=2, workers=0)

@@ -92,6 +92,10 @@ def test_a_long_file_is_cut_into_spans(tmp_path):
     for index in range(4):
         source.record(index, _rng(index))
     assert not source.set_aside
+    # Never into spans that are shorter than a window.
+    window = SHAPE | {"frames": 49}
+    (one, two) = FolderSource(tmp_path, span_seconds=2.0, **window).clips
+    assert min(one.end - one.start, two.end - two.start) > 48 / 12
 
 
 @pytest.fixture

@@ -209,5 +209,7 @@ class OwnClips:
             self._ahead,
             tiers=self._data.tiers,
             max_tags=self._batches.max_tags,
+            fps=self._model.fps,
+            text_length=self._model.text_length,
             **marks,
         )
