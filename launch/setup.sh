@@ -30,7 +30,8 @@ stamp="$root/.venv/.installed-$extra"
 wanted=$(cat "$root/setup.py" "$root/requirements.txt" | cksum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   if ! "$PYTHON" -m pip --version >/dev/null 2>&1; then
-    "$(find_python)" -m venv --clear "$root/.venv"
+    found=$(find_python) || exit 2
+    "$found" -m venv --clear "$root/.venv"
   fi
   echo "setup: installing animatrix-jax[$extra] into .venv" >&2
   "$PYTHON" -m pip install --quiet --disable-pip-version-check \

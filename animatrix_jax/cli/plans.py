@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from animatrix_jax.cli import stages
+from animatrix_jax.data.buckets import largest as largest_of
 from animatrix_jax.errors import UserError
 from animatrix_jax.models.presets import ModelPreset
 from animatrix_jax.parallel.mesh import BATCH_AXES, MeshConfig, make_mesh
@@ -18,6 +19,7 @@ from animatrix_jax.planning.measure import NotCompiled, default_cache
 from animatrix_jax.planning.roofline import efficiency
 from animatrix_jax.training.config import BatchConfig, section
 from animatrix_jax.training.optimizer import OptimizerConfig
+from animatrix_jax.training.stages.batch_shapes import buckets_of
 
 # Guidance by text and tags: null, text alone, both.
 _BRANCHES = 3
@@ -49,16 +51,17 @@ def run(
     model = section(ModelPreset, config.model)
     batch = section(BatchConfig, config.batch)
     optimizer = section(OptimizerConfig, config.optimizer)
+    clips = batch.size
     if verb == "sample":
         build = functools.partial(_sampler, model, mesh)
         work = plan_lib.work_of_sampling(
             model, clips=batch.size, max_tags=batch.max_tags, branches=_BRANCHES
         )
     else:
+        stages.check_batches(config, mesh)
+        model, clips = _compiled(model, batch)
         build = functools.partial(_trainer, config, model, optimizer, mesh, inputs)
-        work = plan_lib.work_of_training(
-            model, clips=batch.size, max_tags=batch.max_tags
-        )
+        work = plan_lib.work_of_training(model, clips=clips, max_tags=batch.max_tags)
     cache = cache or default_cache()
     said = "" if quiet else f"compiling for {aim.text}"
     plan = plan_lib.make_plan(
@@ -74,7 +77,8 @@ def run(
         except NotCompiled as error:  # the plan stands without it
             result["largest_batch_unknown"] = str(error)
         else:
-            result["largest_batch"] = found.clips
+            # What `batch.size` may be: buckets have sizes of their own, in proportion.
+            result["largest_batch"] = found.clips * batch.size // clips
             result["largest_batch_verified"] = found.verified
     if not plan.memory.fits:
         changes = advice_lib.advise(
@@ -82,7 +86,7 @@ def run(
             dit=model.dit,
             optimizer=optimizer,
             mesh=plan.mesh,
-            clips=batch.size,
+            clips=clips,
             tokens=plan.work.tokens,
             inputs=inputs,
         )
@@ -98,6 +102,16 @@ def without_weights(config: Any) -> Any:
     return config
 
 
+def _compiled(model: ModelPreset, batch: BatchConfig) -> tuple[ModelPreset, int]:
+    """The model in the shape of what asks most of a step, and how many clips that has."""
+    buckets = buckets_of(batch, model)
+    if not buckets:
+        return model, batch.size
+    one = buckets[largest_of(buckets, stride=model.vae.stride, patch=model.dit.patch)]
+    shape = {"frames": one.frames, "height": one.height, "width": one.width}
+    return dataclasses.replace(model, **shape), one.size
+
+
 def _trainer(
     config: Any,
     model: ModelPreset,
@@ -111,11 +125,7 @@ def _trainer(
             f"plan is for the generator's stages (ct, sft, qt), got {config.stage!r}"
         )
     stage = stages.build(config, workdir=pathlib.Path("plan"))
-    shapes = stage.step_shapes()
-    if config.batch.buckets:  # the largest, which has clips of its own size
-        size = next(iter(shapes.batch.values())).shape[0]
-        clips = max(1, size * clips // config.batch.size)
-    shapes = inputs_lib.resized(shapes, clips)
+    shapes = inputs_lib.resized(stage.step_shapes(), clips)
     if inputs == "encoded":
         shapes = inputs_lib.encoded(shapes, model)
     return subject.train_step(stage, optimizer, mesh, shapes)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from animatrix_jax.caption.preference import CaptionPreferenceStage
 from animatrix_jax.caption.stages import CaptionStage
@@ -101,11 +102,7 @@ def _train(
     if trained := stage.sampled():
         callbacks.append(_samples(trained, config, run_config, workdir=workdir))
     optimizer = section(OptimizerConfig, config.optimizer)
-    accumulation = optimizer.accumulation
-    check_batch(config.batch.size, mesh, accumulation=accumulation)
-    if config.batch.buckets:
-        name = "batch.multiple"
-        check_batch(config.batch.multiple, mesh, accumulation=accumulation, name=name)
+    check_batches(config, mesh)
     # What places activations and shares out attention.
     with jax.set_mesh(mesh):
         return loop.train(
@@ -120,6 +117,19 @@ def _train(
             callbacks=callbacks,
             session=running,
         )
+
+
+def check_batches(config: Any, mesh: Mesh) -> None:
+    """That a run's batches divide over the mesh.
+
+    Raises:
+      UserError: with the nearest sizes that divide.
+    """
+    accumulation = config.optimizer.accumulation
+    check_batch(config.batch.size, mesh, accumulation=accumulation)
+    if config.batch.buckets:
+        name = "batch.multiple"
+        check_batch(config.batch.multiple, mesh, accumulation=accumulation, name=name)
 
 
 @contextlib.contextmanager

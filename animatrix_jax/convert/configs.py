@@ -17,6 +17,8 @@ from animatrix_jax.models.clip import PIXEL_MEAN, PIXEL_STD
 from animatrix_jax.models.config import CLIPConfig, DiTConfig, T5Config, VAEConfig
 
 Json = dict[str, Any]
+# Of every Wan; diffusers' config has no field for it.
+_ROPE_THETA = 10_000.0
 
 _PIXEL_CHANNELS = 3
 _MLP = "gated-gelu"
@@ -61,6 +63,11 @@ def dit_to_diffusers(config: DiTConfig) -> Json:
         raise UserError(
             "diffusers has no form of this transformer: its tokens start with absolute "
             "positions, which Wan's do not"
+        )
+    if config.rope_theta != _ROPE_THETA:
+        raise UserError(
+            f"diffusers has no form of this transformer: rope_theta is "
+            f"{config.rope_theta:g}, and Wan's is {_ROPE_THETA:g}"
         )
     return {
         "_class_name": "WanTransformer3DModel",
@@ -140,10 +147,12 @@ def vae_to_diffusers(config: VAEConfig) -> Json:
     Raises:
       UserError: if diffusers has no form of it.
     """
-    if config.norm != "rms" or "time" in config.downsample or config.first_mean:
+    own = config.first_mean or config.tilt
+    if config.norm != "rms" or "time" in config.downsample or own:
         raise UserError(
-            "diffusers has no form of this VAE: it has no norm, halves time alone, or "
-            "has statistics of its own for the first frame, as none of Wan's has"
+            "diffusers has no form of this VAE: it has no norm, halves time alone, "
+            "tilts its latents, or has statistics of its own for the first frame, as "
+            "none of Wan's has"
         )
     channels = _PIXEL_CHANNELS * config.patch**2
     _, rows, _ = config.stride

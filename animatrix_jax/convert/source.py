@@ -85,7 +85,7 @@ def open_source(
 
     Args:
       folder: see the module's docstring.
-      components: of a pipeline, only these; empty: all that it has.
+      components: only these; empty: all that it has.
       preset: what the transformer should be; None: the preset whose shapes it has.
       expert: which of two a transformer that comes alone is; of a pipeline, the one of
         its two to take.
@@ -101,7 +101,13 @@ def open_source(
     if not is_source(folder):
         generator = EXPERTS[expert or "high"]
         two = expert is not None
-        return [_open_component(folder, preset, generator=generator, experts=two)]
+        check_names(components)
+        found = _open_component(folder, preset, generator=generator, experts=two)
+        if components and found.name not in components:
+            raise UserError(
+                f"{folder} is {found.name!r}, and not {', '.join(components)}"
+            )
+        return [found]
     index = files.read_json(folder / "model_index.json")
     boundary = index.get("boundary_ratio")
     opened = []

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 from absl import logging
+from jaxtyping import UInt8
 from tqdm import tqdm
 
 from animatrix_jax.data.writing import write_video
@@ -39,6 +40,7 @@ from animatrix_jax.files import replacing
 from animatrix_jax.judge.model import HEADS
 from animatrix_jax.judge.scoring import Scorer
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
+from animatrix_jax.sampling.conditioning import Given
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.sampling.request import GenerateRequest
 from animatrix_jax.sampling.sampler import SamplerConfig
@@ -91,7 +93,7 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
     # Now, and not when the samples have been made.
     probe = Probe.load(request.probe)
     other = Pipeline.load(request.beside) if request.beside else None
-    scorer = _scorer(request.checkpoint)
+    scorer = _scorer(request.checkpoint, request.stage)
     samples_folder = request.out / "samples"
     try:
         samples_folder.mkdir(parents=True, exist_ok=True)
@@ -111,6 +113,7 @@ def evaluate(request: EvaluationRequest) -> dict[str, Any]:
             [prompt.text for prompt in suite.prompts],
             seed=request.seed,
             config=sampler,
+            given=_first_frames(pipeline, suite.real[:, 0]),
             progress=bar.update,
         )
     videos = pipeline.decode(latents)
@@ -217,9 +220,22 @@ def field_rows(evidence: Evidence) -> list[FieldRow]:
     return rows
 
 
-def _scorer(checkpoint: str) -> Scorer | None:
+def _first_frames(
+    pipeline: Pipeline, pictures: UInt8[np.ndarray, "n h w 3"]
+) -> Given | None:
+    """What first frames are to a model that makes clips of pictures; None to others."""
+    if pipeline.preset.dit.frame_conditioning != "concat":
+        return None
+    return pipeline.given(pictures)
+
+
+def _scorer(checkpoint: str, stage: str) -> Scorer | None:
+    """The judge, if there is one that reads the latents of the generator's VAE."""
     try:
-        return Scorer.load(checkpoint)
+        judge = load_component(checkpoint, "judge")
+        generator = load_component(checkpoint, "generator", stage=stage)
+        judge.check_tower(generator.tower("vae"))
+        return Scorer.from_component(judge)
     except UserError as error:
         logging.warning("no Structural Stability: %s", error)
         return None
@@ -241,6 +257,7 @@ def _drawn_beside(
         [prompt.text for prompt in prompts],
         seed=request.seed,
         config=other.sampler_config(GenerateRequest(steps=request.steps)),
+        given=_first_frames(other, suite.real[: len(prompts), 0]),
     )
     return list(other.decode(latents))
 
@@ -351,6 +368,8 @@ def _configs(
     configs: dict[str, Any] = {"model": dataclasses.asdict(pipeline.preset)}
     for stage in stages:
         name = stage.summary["name"]
+        if checkpoint.latest_step(run / name / "checkpoints") is None:
+            continue  # removed, to make room
         config = dict(checkpoint.read_config(run / name / "checkpoints"))
         config.pop("model", None)
         configs[f"stage {name}"] = config

@@ -280,8 +280,10 @@ def concatenate(part: np.ndarray) -> np.ndarray:
     """Each host's rows [n ...] of a batch, one after the other, on every host."""
     if jax.process_count() == 1:
         return part
-    parts = np.asarray(multihost_utils.process_allgather(part))
-    once = parts[:: jax.process_count() // batch_share()[1]]
+    share = np.array(batch_share()[0])
+    parts, shares = map(np.asarray, multihost_utils.process_allgather((part, share)))
+    # Those that compute one share of a batch together hold the same rows.
+    once = parts[np.unique(shares, return_index=True)[1]]
     return once.reshape(-1, *part.shape[1:])
 
 

@@ -22,7 +22,7 @@ from animatrix_jax.errors import UserError
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.goodput import process_start
 from animatrix_jax.training.signals import StopRequest
-from animatrix_jax.training.watchdog import EXIT_PEER, Watchdog, end_process
+from animatrix_jax.training.watchdog import Watchdog, end_process
 
 EXIT_MISTAKE, EXIT_USER, EXIT_STOPPED = 1, 2, 75
 
@@ -104,10 +104,11 @@ def _leave(error: BaseException, watchdog: Watchdog) -> None:
     text = " ".join(str(error).split())
     if isinstance(error, UserError):
         watchdog.close()
-        watchdog.say_ended(text)
+        # Nor does it help the others to be started again.
+        watchdog.say_ended(text, code=EXIT_USER)
         end_process(f"error: {text}", EXIT_USER)
     if any(word in text for word in _COLLECTIVE) and (found := watchdog.explain()):
-        end_process(found, EXIT_PEER)
+        end_process(*found)
     watchdog.close()
     watchdog.say_ended(f"{type(error).__name__}: {text}")
     traceback.print_exception(error)

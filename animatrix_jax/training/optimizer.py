@@ -129,13 +129,16 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
 def _kept_as(
     dtype: jnp.dtype, inner: optax.GradientTransformation
 ) -> optax.GradientTransformation:
-    """`inner` with its fp32 arrays kept as `dtype` between updates."""
+    """`inner` with its fp32 arrays kept as `dtype` between updates, but for constants."""
     full = jnp.dtype("float32")
 
     def cast(state: Any, before: jnp.dtype, after: jnp.dtype) -> Any:
-        return jax.tree.map(
-            lambda x: x.astype(after) if x.ndim and x.dtype == before else x, state
-        )
+        def one(path: Any, x: Any) -> Any:
+            constant = path_name(path).split("/")[-1] == "ns_coeffs"
+            moves = x.ndim and x.dtype == before and not constant
+            return x.astype(after) if moves else x
+
+        return jax.tree_util.tree_map_with_path(one, state)
 
     def init(params: Any) -> Any:
         return cast(inner.init(params), full, dtype)

@@ -24,7 +24,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -43,6 +43,13 @@ _PLACES = {
 _TICK_SECONDS = 0.5
 _TASKS = pathlib.Path("/proc/self/task")
 _KEY = "animatrix/at/"
+
+
+class Verdict(NamedTuple):
+    """One line on what went wrong, and the code with which this process is to end."""
+
+    line: str
+    code: int = EXIT_PEER
 
 
 class Watchdog:
@@ -78,9 +85,14 @@ class Watchdog:
         self._posted[self._process] = self._mine
         self._moved[self._process] = time.monotonic()
 
-    def say_ended(self, line: str | None) -> None:
-        """Tells the others that this process ends, and with what; None: as it should."""
-        self._mine = self._mine | {"ended": line}
+    def say_ended(self, line: str | None, *, code: int = EXIT_PEER) -> None:
+        """Tells the others that this process ends, and with what; None: as it should.
+
+        Args:
+          line: what went wrong.
+          code: with which the others are to end.
+        """
+        self._mine = self._mine | {"ended": line, "code": code}
         if self._store is not None:
             try:
                 self._post()
@@ -90,7 +102,7 @@ class Watchdog:
                 # The store goes with this process: until all have read it.
                 time.sleep(3 * self._interval)
 
-    def explain(self) -> str | None:
+    def explain(self) -> "Verdict | None":
         """After a collective has failed here: waits for who it is that is lost."""
         until = time.monotonic() + self._heartbeat + 3 * self._interval
         while self._store is not None and time.monotonic() < until:
@@ -129,26 +141,28 @@ class Watchdog:
         while not self._ended.wait(tick):
             self._unread += tick
             if (verdict := self._judge()) and not self._ended.is_set():
-                end_process(verdict, EXIT_PEER)
+                end_process(*verdict)
 
-    def _judge(self) -> str | None:
-        """One line on who is to blame, or None while all is well."""
+    def _judge(self) -> "Verdict | None":
+        """Who is to blame; None while all is well."""
         now, posted = time.monotonic(), dict(self._posted)
         for process, post in posted.items():
             if process != self._process and (line := post.get("ended")):
-                return f"process {process} on {post['host']} ended: {line}"
+                line = f"process {process} on {post['host']} ended: {line}"
+                return Verdict(line, post["code"])
         # By the clock of the last reading, not by now: a process that was itself held up
         # has not read yet what the others posted meanwhile.
         for process, heard in dict(self._heard).items():
             silent = self._read_at - heard > self._heartbeat
             if silent and "ended" not in posted.get(process, {}):
-                return self._lost(process)
+                return Verdict(self._lost(process))
         if self._store is not None and (
             self._unread > self._heartbeat + self._interval
             or (_aborts() and not distributed.coordinator_listens())
         ):
-            return self._lost(0)
-        return self._hanging(now, posted)
+            return Verdict(self._lost(0))
+        hangs = self._hanging(now, posted)
+        return hangs and Verdict(hangs)
 
     def _lost(self, process: int) -> str:
         post = self._posted.get(process)

@@ -1,6 +1,7 @@
 """`animatrix evaluate` as a user runs it: a process, its files, its errors."""
 
 import json
+import shutil
 
 import pytest
 from verbs import animatrix
@@ -108,3 +109,25 @@ def test_one_line_and_code_2(flags, message):
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_judge_of_another_vae_does_not_score(model, tmp_path, caplog):
+    from animatrix_jax.evaluation.run import _scorer
+
+    other = tmp_path / "other"
+    shutil.copytree(model, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"digests": {"vae": "x"}}))
+    assert _scorer(str(model), "") is not None
+    assert _scorer(str(other), "") is None
+    assert "trained with another 'vae'" in caplog.text
+
+
+def test_stages_without_checkpoints_leave_a_report(model, tmp_path):
+    """They may have been removed to make room; the last is enough to sample."""
+    from animatrix_jax.evaluation.run import StageCurve, _configs
+    from animatrix_jax.sampling.pipeline import Pipeline
+
+    stage = StageCurve(summary={"name": "ct"}, metrics=[])
+    found = _configs(tmp_path, [stage], Pipeline.load(str(model)))
+    assert set(found) == {"model"}

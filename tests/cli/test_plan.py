@@ -127,6 +127,19 @@ def test_other_stages_are_refused(config, folder):
         run(config, folder)
 
 
+def test_a_batch_that_does_not_divide_is_one_line(config, folder):
+    config.update({"batch": {"size": 9}, "optimizer": {"accumulation": 2}})
+    with pytest.raises(UserError, match="batch.size 9 does not divide by 2"):
+        run(config, folder)
+
+
+def test_of_buckets_the_one_that_asks_most_is_counted(config, folder, quick_compile):
+    config.batch.update({"size": 4, "buckets": ((1, 8, 8), (9, 16, 16))})
+    found = run(config, folder)
+    # Of 9 x 16 x 16 pixels: 3 x 2 x 2 of the VAE's, which are tokens, and one clip.
+    assert (found["tokens"], found["batch"]) == (12, 1)
+
+
 def test_a_wrong_target_is_one_line_and_code_2(folder):
     done = animatrix("plan", f"--config={folder}/tiny.py", "--target=tpu:v5p:4x4")
     assert done.returncode == 2

@@ -6,14 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from animatrix_jax.convert import files, to_diffusers, to_orbax
+from animatrix_jax.convert.configs import dit_to_diffusers, vae_to_diffusers
 from animatrix_jax.convert.source import open_source
 from animatrix_jax.errors import UserError
+from animatrix_jax.models.presets import preset
 from animatrix_jax.training.lazy import lazy
 from animatrix_jax.training.weights import load_component
 
@@ -195,3 +198,18 @@ def test_what_is_not_wans_has_no_form_in_diffusers(components, match, tmp_path):
     with pytest.raises(UserError, match=match):
         to_diffusers.convert("pico", tmp_path / "out", components=components)
     assert not (tmp_path / "out").exists(), "all is looked at before any is written"
+
+
+def test_what_diffusers_has_no_field_for_is_refused():
+    with pytest.raises(UserError, match="rope_theta is 500, and Wan's is 10000"):
+        dit_to_diffusers(replace(preset("wan21_1_3b").dit, rope_theta=500.0))
+    with pytest.raises(UserError, match="tilts its latents"):
+        vae_to_diffusers(replace(preset("wan21_1_3b").vae, tilt=0.5))
+
+
+def test_components_of_what_is_no_pipeline(folder):
+    text = folder / "text_encoder"
+    with pytest.raises(UserError, match="no component nonsense"):
+        open_source(text, components=["nonsense"])
+    with pytest.raises(UserError, match="text_encoder is 'text', and not vae"):
+        open_source(text, components=["vae"])

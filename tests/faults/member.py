@@ -2,7 +2,8 @@
 
 The stage's parameters bear the generator's names, so that the sharding table splits them
 over the processes. Each process notes the clips of the batches that it takes. `hang`
-names a process and a step: there it sleeps while it makes its batch.
+names a process and a step: there it sleeps while it makes its batch; `fails` another
+pair: there a user's mistake shows.
 """
 
 import json
@@ -35,8 +36,9 @@ class Residual(Stage):
 
     name = "toy"
 
-    def __init__(self, steps, workdir, *, hang=None, wide=1):
-        self.steps, self.workdir, self.hang, self.wide = steps, workdir, hang, wide
+    def __init__(self, steps, workdir, *, hang=None, fails=None, wide=1):
+        self.steps, self.workdir, self.wide = steps, workdir, wide
+        self.hang, self.fails = hang, fails
 
     def init(self, key):
         up, down, pad = jax.random.split(key, 3)
@@ -80,6 +82,8 @@ class Residual(Stage):
             step = int(batch.pop("step")) + 1
             if self.hang == [index, step]:
                 time.sleep(600)
+            if self.fails == [index, step]:
+                raise UserError("no clip is left")
             log.write(json.dumps([step, host, batch["clip_id"].tolist()]) + "\n")
             log.flush()
             return batch
@@ -111,8 +115,9 @@ def make_batch(step):
 
 
 def run(workdir, options):
-    """Trains; the loop's fields, `hang`, `wide`, `seconds` (a step), `tensorboard`."""
-    names = ("hang", "wide", "seconds", "tensorboard")
+    """Trains; the loop's fields, `hang`, `fails`, `wide`, `seconds` (a step),
+    `tensorboard`."""
+    names = ("hang", "fails", "wide", "seconds", "tensorboard")
     special = {name: options.pop(name, None) for name in names}
     if not special["tensorboard"]:
         sys.modules["clu"] = None  # TensorFlow takes long to import
@@ -127,7 +132,11 @@ def run(workdir, options):
     }
     config = LoopConfig(**fields | options)
     stage = Residual(
-        config.steps, workdir, hang=special["hang"], wide=special["wide"] or 1
+        config.steps,
+        workdir,
+        hang=special["hang"],
+        fails=special["fails"],
+        wide=special["wide"] or 1,
     )
 
     def sampled(step, params, writer):

@@ -7,6 +7,7 @@ import time
 import pytest
 from processes import Run, clips_of
 
+from animatrix_jax.training.faults import EXIT_USER
 from animatrix_jax.training.watchdog import EXIT_PEER
 
 HEARTBEAT = 10
@@ -63,3 +64,13 @@ def test_a_process_that_hangs_in_its_data_is_named_with_its_step(tmp_path):
             f"process 1 on {HOST} hangs: in its data for step 6 "
             "(loop.hang_seconds is 20)"
         ) in run.line(index)
+
+
+@pytest.mark.parametrize("fails", [0, 1])
+def test_a_users_mistake_on_one_process_is_every_ones(fails, tmp_path):
+    """Whoever starts crashed runs again looks at one code of all."""
+    run = start(tmp_path, fails=[fails, 4])
+    assert run.codes() == [EXIT_USER, EXIT_USER]
+    assert run.line(fails).endswith("error: no clip is left")
+    other = run.line(1 - fails)
+    assert f"process {fails} on {HOST} ended: no clip is left" in other

@@ -101,3 +101,22 @@ def test_a_run_on_clips_names_them_before_it_costs_money(shell, config):
     assert named.returncode == 0, named.stderr
     drawn = shell.run(*submit, "--config=configs/wan.py:data=cels")
     assert drawn.returncode == 0, drawn.stderr
+
+
+def test_no_python_is_one_line_and_code_2(tmp_path):
+    """In a checkout without .venv, on a machine with little else."""
+    (tmp_path / "launch").mkdir()
+    for name in ("launch/setup.sh", "setup.py", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "bin").mkdir()
+    for name in ("cat", "cksum", "dirname"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name))
+    result = subprocess.run(
+        [shutil.which("bash"), tmp_path / "launch" / "setup.sh"],
+        env={"PATH": str(tmp_path / "bin")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "Python 3.11 or 3.12" in result.stderr

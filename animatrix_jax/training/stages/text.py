@@ -35,6 +35,7 @@ from animatrix_jax.objectives.span_corruption import (
 )
 from animatrix_jax.parallel import distributed
 from animatrix_jax.parallel.mesh import batch_parts
+from animatrix_jax.training.checkpoint import latest_step
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.stages.batch_shapes import held_out_size
@@ -135,11 +136,18 @@ class TextStage(Stage):
     def _tokenizer(self, corpus: list[str]) -> Tokenizer:
         path = self._folder / "tokenizer.json"
 
+        def forget() -> None:
+            # Before there is a checkpoint, whose config is compared, nothing says what
+            # a file that is there was made of.
+            if latest_step(self._folder / "checkpoints") is None:
+                path.unlink(missing_ok=True)
+
         def make() -> Tokenizer:
             if path.exists():
                 return Tokenizer.from_file(path)
             return train_tokenizer(corpus, self._t5.vocab_size, path)
 
+        distributed.agreed(forget)
         return distributed.in_turn(make)  # hosts share the folder
 
     def _batch(

@@ -98,12 +98,23 @@ class VAEStage(Stage):
             return bind(self._towers.vae, params["vae"]).decode_unclipped(latents)
 
         encode, decode = jax.jit(encode), jax.jit(decode)
-        means = [
-            distributed.concatenate(np.asarray(encode(batch["video"])))
-            for batch in self.held_out()
-        ]
+        means = []
+        for batch in self.held_out():
+            with distributed.apart():
+                own = np.asarray(encode(batch["video"]))
+            means.append(distributed.concatenate(own))
         if not distributed.is_first():
             return
+        with distributed.apart():
+            self._write_statistics(means, decode, folder)
+
+    def _write_statistics(
+        self,
+        means: list[np.ndarray],
+        decode: Callable[[Any], Any],
+        folder: pathlib.Path,
+    ) -> None:
+        """The config with what latents are, model.json."""
         latents = np.concatenate(means)
         config = self._towers.vae_config
         for name, frames in (("first", slice(0, 1)), ("latents", slice(1, None))):
