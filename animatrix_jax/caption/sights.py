@@ -21,7 +21,7 @@ import numpy as np
 from animatrix_jax.caption.sight import Sight, SightConfig, look
 from animatrix_jax.caption.wear import worn
 from animatrix_jax.cels.tagging import WEIGHTS
-from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.cels.world import VERSION, CelWorld
 from animatrix_jax.data.chunks import Chunks
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
@@ -64,6 +64,7 @@ class SightsConfig:
         said = dataclasses.asdict(self) | {
             "count": 0,
             "recipe": _RECIPE,
+            "world": VERSION,
             "drawn": {f: list(t) for f, t in WEIGHTS.items()},
         }
         text = json.dumps(said, sort_keys=True)

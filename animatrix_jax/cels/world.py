@@ -148,7 +148,9 @@ class CelWorld:
         measured = measure(spec, stage)
         only = None
         if self.still:
-            draws = Draws(self.seed, "still", self.split, spec.index)
+            # Of a pair the same frame: its clips differ in their defects alone.
+            place = spec.index // 2 if self.defects == "paired" else spec.index
+            draws = Draws(self.seed, "still", self.split, place)
             only = draws.integer(0, self.frames)
         size = {"height": self.height, "width": self.width}
         truth = found = None

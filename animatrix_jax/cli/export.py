@@ -103,14 +103,18 @@ def _digests(
             own = fingerprint(jax.tree.map(_rounded, _shipped(network.tower(name))))
             if trained == "generator":
                 found[name] = own
-            if name not in components:
-                packaged = weights.load_component(str(folder), name)
-                if fingerprint(packaged.params) != own:
-                    raise UserError(
-                        f"{folder} has another {name!r} than {trained!r} of "
-                        f"{network.source} was trained with: export it too, "
-                        f"--components={trained},{name}"
-                    )
+            place, advice = workdir, "train it again"
+            if name in components:
+                ships = _shipped(weights.load_component(str(workdir), name))
+                other = fingerprint(jax.tree.map(_rounded, ships))
+            else:
+                place, advice = folder, f"export it too, --components={trained},{name}"
+                other = fingerprint(weights.load_component(str(folder), name).params)
+            if other != own:
+                raise UserError(
+                    f"{place} has another {name!r} than {trained!r} of {network.source}"
+                    f" was trained with: {advice}"
+                )
     return found
 
 

@@ -70,9 +70,9 @@ def main(argv: list[str]) -> None:
     from animatrix_jax.knowledge.tags import parse_tags
 
     tags = parse_tags(",".join(FLAGS.tags)) if FLAGS.tags else None
+    _check_apart()
     out = app.writable(FLAGS.out, flag="out")
     pairs = app.writable(FLAGS.pairs, flag="pairs") if FLAGS.pairs else None
-    _check_apart()
     app.print_json(_judge(tags, out, pairs))
 
 
@@ -82,21 +82,28 @@ def _check_apart() -> None:
     Raises:
       UserError: naming the flags.
     """
-    beside = pathlib.Path(FLAGS.videos) / "labels.jsonl"
+    videos, pairs = pathlib.Path(FLAGS.videos), FLAGS.pairs
+    beside = (videos.parent if videos.is_file() else videos) / "labels.jsonl"
     files = {
         "--out": FLAGS.out,
-        "--pairs": FLAGS.pairs,
+        "--out's set_aside": FLAGS.out and _beside(FLAGS.out, ".set_aside.jsonl"),
+        "--pairs": pairs,
+        "--pairs' aside": pairs and _beside(pairs, ".aside.jsonl"),
         "--answers": FLAGS.answers,
         "--labels": FLAGS.labels or beside,
     }
     flags_of: dict[pathlib.Path, str] = {}
     for flag, name in files.items():
-        if (
-            name
-            and (other := flags_of.setdefault(pathlib.Path(name).resolve(), flag))
-            != flag
-        ):
+        if not name:
+            continue
+        other = flags_of.setdefault(pathlib.Path(name).resolve(), flag)
+        if other != flag:
             raise UserError(f"{other} and {flag} are one file, {name}: name another")
+
+
+def _beside(name: str, suffix: str) -> pathlib.Path | None:
+    path = pathlib.Path(name)
+    return path.with_suffix(suffix) if path.name else None  # "/" is refused later
 
 
 def _judge(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 from typing import Any
 
@@ -51,7 +52,7 @@ def run(
     model = section(ModelPreset, config.model)
     batch = section(BatchConfig, config.batch)
     optimizer = section(OptimizerConfig, config.optimizer)
-    clips = batch.size
+    clips, shaped = batch.size, model
     if verb == "sample":
         build = functools.partial(_sampler, model, mesh)
         work = plan_lib.work_of_sampling(
@@ -77,8 +78,7 @@ def run(
         except NotCompiled as error:  # the plan stands without it
             result["largest_batch_unknown"] = str(error)
         else:
-            # What `batch.size` may be: buckets have sizes of their own, in proportion.
-            result["largest_batch"] = found.clips * batch.size // clips
+            result["largest_batch"] = _largest_size(batch, shaped, found.clips, ways)
             result["largest_batch_verified"] = found.verified
     if not plan.memory.fits:
         changes = advice_lib.advise(
@@ -110,6 +110,17 @@ def _compiled(model: ModelPreset, batch: BatchConfig) -> tuple[ModelPreset, int]
     one = buckets[largest_of(buckets, stride=model.vae.stride, patch=model.dit.patch)]
     shape = {"frames": one.frames, "height": one.height, "width": one.width}
     return dataclasses.replace(model, **shape), one.size
+
+
+def _largest_size(batch: BatchConfig, model: ModelPreset, clips: int, step: int) -> int:
+    """The largest `batch.size` with no more than so many clips in its largest bucket."""
+    if not batch.buckets:
+        return clips
+    sizes = itertools.count(step, step)
+    fits = lambda size: (
+        _compiled(model, dataclasses.replace(batch, size=size))[1] <= clips
+    )
+    return next(size for size in sizes if not fits(size)) - step
 
 
 def _trainer(

@@ -86,7 +86,8 @@ class LabelFile:
                 " remove them and its lines in %s to have it labelled again",
                 *(ascii(video), self.path.name),
             )
-            self._write((entry or {"video": video}) | {"stat": stat})
+            done = {"video": video, "stat": stat, "shots": len(shots.spans)}
+            self._write(done | {"lines": written})
             return False
         if self._shots.pop(video, None):
             self._leave_out(video)

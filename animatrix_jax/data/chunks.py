@@ -66,8 +66,12 @@ class Chunks:
 
     def take(self, rows: Int[np.ndarray, " n"] | range) -> Arrays:
         """The arrays of some clips, stacked."""
+        # Copies: a view would hold its file open.
         taken = [
-            {name: array[row % self._size] for name, array in self._chunk(row).items()}
+            {
+                name: np.array(a[row % self._size])
+                for name, a in self._chunk(row).items()
+            }
             for row in map(int, rows)
         ]
         return {name: np.stack([t[name] for t in taken]) for name in taken[0]}

@@ -184,7 +184,8 @@ def _limits(values: np.ndarray, log: bool) -> tuple[float, float]:
     if log:
         return low / 1.1, high * 1.1
     # One spike early in training must not flatten the rest.
-    high = min(high, float(np.quantile(values, 0.995)) * 1.1 + 1e-12)
+    most = float(np.quantile(values, 0.995))
+    high = min(high, most + 0.1 * abs(most) + 1e-12)
     margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.1
     return low - margin, max(high, float(np.median(values))) + margin
 

@@ -220,6 +220,8 @@ def _parts(e: Evidence) -> dict[str, dict[str, tuple[float, Part]]]:
             frechet_distance(reading.features[index] / scale, real)
             for reading in (e.sample, e.blurred, e.twin)
         )
+        if blurred <= twin:  # the instrument cannot tell them apart
+            return 0.5
         return closeness(-sample, chance=-blurred, real=-twin)
 
     return {

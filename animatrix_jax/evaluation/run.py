@@ -226,7 +226,12 @@ def _first_frames(
     """What first frames are to a model that makes clips of pictures; None to others."""
     if pipeline.preset.dit.frame_conditioning != "concat":
         return None
-    return pipeline.given(pictures)
+    size = pipeline.max_batch
+    parts = [
+        jax.tree.map(np.asarray, pipeline.given(pictures[start : start + size]))
+        for start in range(0, len(pictures), size)
+    ]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def _scorer(checkpoint: str, stage: str) -> Scorer | None:

@@ -120,12 +120,13 @@ def predict(
     """The values read: a field's best; every one above one half where several hold.
 
     A multi-valued field with nothing above one half gives its best, so that every field
-    is read.
+    is read; one of whose values none is known, all at -inf, is not.
     """
     logits = jnp.asarray(logits)
     member = jnp.asarray(table.membership)
     inside = jnp.where(member[None], logits[:, None, :], -jnp.inf)
     best = jax.nn.one_hot(inside.argmax(-1), logits.shape[-1], dtype=bool)
+    best &= jnp.isfinite(inside.max(-1, keepdims=True))  # else no value is known
     above = (inside > 0) & member[None]
     several = jnp.asarray(table.multiple)[None, :, None] & above.any(-1, keepdims=True)
     return jnp.where(several, above, best).any(axis=1)

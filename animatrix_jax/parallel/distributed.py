@@ -174,22 +174,24 @@ def agreed(make: Callable[[], T]) -> T:
     """What `make()` gives on process 0, a JSON value, on every process.
 
     Raises:
-      UserError: on the others too, if process 0 failed.
+      UserError: on the others too, if process 0 failed by a user's mistake.
+      RuntimeError: on the others, if it failed by one of ours.
     """
     if jax.process_count() == 1:
         return make()
     if not is_first():
-        made, failed = broadcast(None)
+        made, failed, by_user = broadcast(None)
         if failed:
-            raise UserError(f"process 0 failed: {failed}")
+            kind = UserError if by_user else RuntimeError
+            raise kind(f"process 0 failed: {failed}")
         return made
     try:
         with apart():
             made = make()
     except Exception as error:
-        broadcast([None, _first_line(error)])
+        broadcast([None, _first_line(error), isinstance(error, UserError)])
         raise
-    broadcast([made, None])
+    broadcast([made, None, False])
     return made
 
 

@@ -68,11 +68,11 @@ class Bench:
         """The clips that they describe."""
         return self.drawn(self.asked)
 
-    def drawn(self, asked: list[Asked]) -> np.ndarray:
-        """The clips that some prompts describe, in the size's shape."""
+    def drawn(self, asked: list[Asked], *, seed: int = seeds.CLAIMS) -> np.ndarray:
+        """The clips that some prompts describe, which `seed` drew, in the size's shape."""
         model = preset(self.runs.size)
         return prompts.real_clips(
-            asked, odds=ODDS, frames=model.frames, size=model.height
+            asked, odds=ODDS, frames=model.frames, size=model.height, seed=seed
         )
 
     @functools.cached_property
@@ -84,7 +84,8 @@ class Bench:
         """
         # Other clips than the prompts' say which fields the probe can read.
         others = prompts.demanded(each=self.each, odds=ODDS, seed=seeds.GATE)
-        gate = accuracy(self.drawn(others), others, probe=self.probe)
+        clips = self.drawn(others, seed=seeds.GATE)
+        gate = accuracy(clips, others, probe=self.probe)
         real = accuracy(self.real, self.asked, probe=self.probe)
         return Fields.of(self.asked, real=real, gate=Fields.means(others, gate))
 

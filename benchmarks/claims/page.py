@@ -19,7 +19,7 @@ on a run of the whole programme, which is trained first (`--programme`). Prompts
 for every other. A field counts where the probe, AniCaption's experts trained on characters,
 colours, bodies and places that no arm saw, reads it at least 20 points better than chance
 on *real* clips, others than the prompts'. Intervals are 95%, from resampling prompts, each
-the mean of two noises; arms are compared prompt by prompt, from the same noises. Each arm
+with its two noises; arms are compared prompt by prompt, from the same noises. Each arm
 is one training: what another seed of it would give is not in the intervals.
 """
 _NOTES = {
@@ -33,8 +33,8 @@ which the probe reads one of the two and not the other, %. Of prompts decided of
 best is {ahead} points ahead of tags as text. {left_out}% of the texts were left out, as a
 text tower would cut them.
 """,
-    "dual_guidance": """Tag accuracy, %, and sharpness, as a share of the real clips'. The
-scales at which half of the prompts do best are w_text and w_tag of {sweet}; the other half
+    "dual_guidance": """Tag accuracy, %, and sharpness, as a share of the real clips', of
+one noise a prompt. The scales at which half of the prompts do best are w_text and w_tag of {sweet}; the other half
 has {accuracy} there.
 """,
     "curriculum": """Prompts ask for smears, multiples, squash and stretch, chibi shifts; the

@@ -75,7 +75,7 @@ def not_diluted(bench: Bench) -> dict:
             reading.wins(sampler(asked, guidance, seed=s), asked, probe=bench.probe)
             for s in SEEDS
         ]
-        return np.concatenate(read)
+        return np.stack(read)
 
     found = {
         f"both, {name}": won("both", guidance) for name, guidance in ORDERS.items()

@@ -184,10 +184,12 @@ def _mean_of_groups(groups: list[np.ndarray]) -> Interval:
     return Interval(value=value, low=float(low), high=float(high))
 
 
-def mean(values: Float[np.ndarray, " n"]) -> Interval:
-    """The mean of the values that are not NaN, with its interval."""
-    kept = values[~np.isnan(values)]
-    return bootstrap(lambda rows: float(kept[rows].mean()), size=len(kept))
+def mean(values: Float[np.ndarray, "*noises n"]) -> Interval:
+    """The mean of the values that are not NaN; prompts are resampled, with all of their
+    noises."""
+    values = np.atleast_2d(values)
+    kept = values[:, ~np.isnan(values).all(axis=0)]
+    return bootstrap(lambda rows: float(np.nanmean(kept[:, rows])), size=kept.shape[1])
 
 
 def ratio(after: Float[np.ndarray, " n"], before: Float[np.ndarray, " n"]) -> Interval:

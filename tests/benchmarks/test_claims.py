@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from animatrix_jax.cels.staging import make_stage, measure
+from animatrix_jax.data import seeds
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.tags import parse_tags
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
@@ -308,3 +309,31 @@ def test_the_page_says_what_is_missing():
     text = page.page({"claims": {}})
     for title in page.TITLES.values():
         assert title in text
+
+
+def test_the_gate_is_read_on_other_clips(tmp_path):
+    runs = arms.Runs(size="pico", work=tmp_path, programme=tmp_path)
+    one = bench.Bench(runs=runs, each=1)
+    asked, others = (
+        prompts.demanded(("style.palette",), each=1, odds="series", seed=seed)[:1]
+        for seed in (seeds.CLAIMS, seeds.GATE)
+    )
+    gate = one.drawn(others, seed=seeds.GATE)
+    assert gate.shape == (1, 17, 32, 32, 3)
+    assert np.abs(gate.astype(int) - one.drawn(asked)).mean() > 1
+
+
+def test_noises_of_one_prompt_are_no_prompts():
+    values = np.array([0.0, 1.0, np.nan, 1.0, 0.0, 1.0])
+    one, twice = reading.mean(values), reading.mean(np.stack([values, values]))
+    assert one == twice and one.value == pytest.approx(0.6)
+
+
+def test_a_drawing_does_not_meet_itself_twice_over():
+    """Where only the two clips of one drawing are told apart, resamples agree."""
+    size = 40
+    above = np.full((1, size, size), 0.5)
+    above[0][np.diag_indices(size)] = 1.0
+    found = judging.auc(above, np.ones((1, size, size)))
+    assert found.value == pytest.approx(0.5 + 0.5 / size)
+    assert abs(found.low - found.value) + abs(found.high - found.value) < 0.002

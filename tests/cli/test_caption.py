@@ -197,18 +197,22 @@ def test_what_a_person_says_of_a_file_that_was_set_aside_stays(folder, tmp_path)
     assert again.seen == [] and out.read_text().splitlines()[-1] == said
 
 
-def test_a_correction_between_two_calls_stays(folder, tmp_path):
-    """In the middle of a film, also where the film changes after its last shot."""
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_correction_between_two_calls_stays(folder, tmp_path, whole):
+    """In the middle of a film, which changes there or after its last shot."""
     out = tmp_path / "labels.jsonl"
     with pytest.raises(KeyboardInterrupt):
         run(folder, out, Counting(fail_after=1))
     corrected = out.read_text().replace("timing=twos", "timing=ones")
     out.write_text(corrected)
-    assert run(folder, out, Counting())["shots"] == 3
+    if whole:
+        assert run(folder, out, Counting())["shots"] == 3
     write_video(folder / "a.mp4", scene(7, 40), 24)
-    again = Counting()
-    run(folder, out, again)
-    assert again.seen == [] and out.read_text().startswith(corrected)
+    for new in (0 if whole else 1, 0):
+        again = Counting()
+        summary = run(folder, out, again)
+        assert len(again.seen) == new and out.read_text().startswith(corrected)
+    assert (summary["shots"], summary["set_aside"]) == (3 if whole else 2, 1)
 
 
 def test_a_link_to_nothing_costs_itself(folder, tmp_path):

@@ -1,10 +1,16 @@
 """`animatrix evaluate` as a user runs it: a process, its files, its errors."""
 
+import dataclasses
+import inspect
 import json
-import shutil
+import types
 
+import numpy as np
 import pytest
 from verbs import animatrix
+
+from animatrix_jax.sampling.conditioning import Given
+from animatrix_jax.training.weights import load_component
 
 
 @pytest.fixture(scope="module")
@@ -111,15 +117,19 @@ def test_one_line_and_code_2(flags, message):
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
-def test_a_judge_of_another_vae_does_not_score(model, tmp_path, caplog):
-    from animatrix_jax.evaluation.run import _scorer
+def test_a_judge_of_another_vae_does_not_score(model, monkeypatch, caplog):
+    from animatrix_jax.evaluation import run
 
-    other = tmp_path / "other"
-    shutil.copytree(model, other)
-    config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps(config | {"digests": {"vae": "x"}}))
-    assert _scorer(str(model), "") is not None
-    assert _scorer(str(other), "") is None
+    def load(ref, name, **options):
+        found = load_component(ref, name, **options)
+        if name == "judge":
+            config = found.config | {"digests": {"vae": "x"}}
+            found = dataclasses.replace(found, config=config)
+        return found
+
+    assert run._scorer(str(model), "") is not None
+    monkeypatch.setattr(run, "load_component", load)
+    assert run._scorer(str(model), "") is None
     assert "trained with another 'vae'" in caplog.text
 
 
@@ -131,3 +141,25 @@ def test_stages_without_checkpoints_leave_a_report(model, tmp_path):
     stage = StageCurve(summary={"name": "ct"}, metrics=[])
     found = _configs(tmp_path, [stage], Pipeline.load(str(model)))
     assert set(found) == {"model"}
+
+
+def test_a_model_of_pictures_is_given_the_first_frames_in_turns():
+    """As many at once as it samples; others are given none."""
+    from animatrix_jax.evaluation.run import _first_frames
+
+    seen = []
+
+    def given(pictures):
+        seen.append(len(pictures))
+        return Given(reference=pictures.astype(np.float32)[:, None])
+
+    dit = types.SimpleNamespace(frame_conditioning="concat")
+    preset = types.SimpleNamespace(dit=dit)
+    pipeline = types.SimpleNamespace(max_batch=2, preset=preset, given=given)
+    frames = np.arange(5 * 12, dtype=np.uint8).reshape(5, 2, 2, 3)
+    first_frames = inspect.unwrap(_first_frames)  # it would take no stand-in
+    found = first_frames(pipeline, frames)
+    assert seen == [2, 2, 1]
+    np.testing.assert_array_equal(found.reference[:, 0], frames)
+    dit.frame_conditioning = "none"
+    assert first_frames(pipeline, frames) is None

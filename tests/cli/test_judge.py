@@ -142,6 +142,10 @@ def test_without_tags_it_says_so(model, videos, tmp_path):
             ("--checkpoint=x", "--videos=v", "--out=v/labels.jsonl"),
             "--out and --labels are one file",
         ),
+        (
+            ("--checkpoint=x", "--videos=x", "--pairs=p.x", "--answers=p.aside.jsonl"),
+            "--pairs' aside and --answers are one file",
+        ),
     ],
 )
 def test_one_line_and_code_2(flags, message):

@@ -81,7 +81,7 @@ def fails():
     raise ValueError("no luck")
 try:
     distributed.in_turn(fails)
-except UserError as error:
+except RuntimeError as error:
     told = str(error)
 except ValueError as error:
     told = "first"

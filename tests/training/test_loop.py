@@ -147,3 +147,18 @@ def test_a_run_killed_while_it_samples_on_the_way_samples_again(tmp_path):
         run(tmp_path, callbacks=[die], sample_every=20)
     run(tmp_path, callbacks=[lambda step, *_: called.append(step)], sample_every=20)
     assert called == [20, 40, 60]
+
+
+def test_samples_of_steps_that_are_trained_again_are_made_again(tmp_path):
+    """Those of a run that was killed before its first checkpoint may be another's."""
+    samples = tmp_path / "toy" / "samples"
+    samples.mkdir(parents=True)
+    for step in (5, 20):
+        (samples / f"step_{step:06d}.png").touch()
+    with pytest.raises(Killed):
+        run(tmp_path, Interrupted(60, 12))
+    assert not list(samples.iterdir())
+    for step in (5, 20):
+        (samples / f"step_{step:06d}.png").touch()
+    run(tmp_path)
+    assert [path.name for path in samples.iterdir()] == ["step_000005.png"]
