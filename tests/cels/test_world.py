@@ -386,3 +386,15 @@ def test_speed_is_of_the_right_order():
         world[index]
     # Loose: the aim is 50 a second for each core, without the checks of a test run.
     assert 10 / (time.process_time() - start) > 3
+
+
+def test_stills_of_a_pair_are_of_one_frame():
+    """They differ in their defects alone: of a pair that shows none, in nothing."""
+    size = {"seed": 3, "size": 24, "frames": 9}
+    stills = CelWorld(**size, still=True, defects="paired")
+    clips = CelWorld(**size, defects="paired")
+    for index in range(0, 24, 2):
+        pair = [stills[index + n].video[0] for n in range(2)]
+        frames = [clips[index + n].video for n in range(2)]
+        (place, *_) = (t for t in range(9) if (frames[0][t] == pair[0]).all())
+        assert (frames[1][place] == pair[1]).all()

@@ -137,3 +137,17 @@ def test_frechet_distance():
     assert frechet_distance(a, a) == 0.0
     moved = frechet_distance(a, a * [1, 1, 2] + [3, 0, 0])
     assert moved == pytest.approx(9.0 + 1.0, abs=0.2)
+
+
+def test_where_blurred_clips_are_nearer_than_the_twins_the_distance_says_nothing():
+    """Neither a sample that is hardly nearer nor one that is hardly farther."""
+    found = evidence(reading(right=0.9, seed=3))
+    near = dataclasses.replace(found, blurred=found.real)
+    good, bad = (
+        {
+            d.name: d
+            for d in score_dimensions(dataclasses.replace(near, sample=some), draws=60)
+        }["anime_aesthetic"]
+        for some in (reading(right=0.9, seed=3), reading(right=0.9, seed=4, noise=3.0))
+    )
+    assert good.parts["distribution"] == bad.parts["distribution"] == 0.5

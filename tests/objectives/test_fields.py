@@ -65,6 +65,13 @@ def test_prediction_and_agreement():
     assert np.isnan(found["style.palette"])  # nobody asked
 
 
+def test_of_a_field_without_a_known_value_none_is_read():
+    logits = np.full((1, TAXONOMY.num_values), -np.inf, np.float32)
+    logits[0, value("motion.timing=twos")] = 1.0
+    read = np.asarray(predict(logits, table=TABLE))
+    assert np.flatnonzero(read[0]).tolist() == [value("motion.timing=twos")]
+
+
 def test_perfect_logits_have_no_loss_and_full_agreement():
     truth = jnp.asarray(truth_of(TAGS))
     terms = field_loss(jnp.where(truth, 30.0, -30.0), truth, table=TABLE)
