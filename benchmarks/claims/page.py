@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.claims.tried import TRIED
+
 # Of the two guidances, beside the page.
 PLOT = "images/guidance.svg"
 
@@ -90,6 +92,8 @@ def page(data: Mapping[str, Any]) -> str:
     parts = [_HEAD, _summary(claims)]
     for name, found in claims.items():
         parts.append(_SECTIONS[name](TITLES[name], found))
+        if not found["reached"]:
+            parts.append(TRIED[name])
     return "\n".join(parts)
 
 
