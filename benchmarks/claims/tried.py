@@ -11,7 +11,7 @@ TRIED = {
 - `sft` and `qt` after `ct`, in batches of 8: the validation loss went from 0.3985 to 0.4003.
 - Other scales of guidance, on 78 prompts of another seed, read by AniCaption: 46% of the
   demanded tags at its own (3 and 2), 52% at 3 and 4, 43% at 3 and 6 (by a script).
-- Preference: 52.5% before, 52.7% after it, by this judge.
+- Preference: 51.1% before, 51.3% after it, by this judge.
 
 Left: more drawings and more steps. Its error on clips that it was trained on is 7 to 12%
 below that on others, and elements and renderings are learnt least.
