@@ -52,7 +52,7 @@ def run(
     model = section(ModelPreset, config.model)
     batch = section(BatchConfig, config.batch)
     optimizer = section(OptimizerConfig, config.optimizer)
-    clips, shaped = batch.size, model
+    clips, step, size_of = batch.size, _ways(mesh), lambda clips: clips
     if verb == "sample":
         build = functools.partial(_sampler, model, mesh)
         work = plan_lib.work_of_sampling(
@@ -60,6 +60,8 @@ def run(
         )
     else:
         stages.check_batches(config, mesh)
+        step *= optimizer.accumulation
+        size_of = functools.partial(_largest_size, batch, model, step)
         model, clips = _compiled(model, batch)
         build = functools.partial(_trainer, config, model, optimizer, mesh, inputs)
         work = plan_lib.work_of_training(model, clips=clips, max_tags=batch.max_tags)
@@ -70,15 +72,14 @@ def run(
     )
     result = plan.to_dict() | {"preset": config.preset, "stage": config.stage}
     if largest:
-        ways = _ways(mesh) * (optimizer.accumulation if verb == "train" else 1)
         try:
             found = plan_lib.largest_batch(
-                build, plan, step=ways, cache=cache, progress=said
+                build, plan, step=step, cache=cache, progress=said
             )
         except NotCompiled as error:  # the plan stands without it
             result["largest_batch_unknown"] = str(error)
         else:
-            result["largest_batch"] = _largest_size(batch, shaped, found.clips, ways)
+            result["largest_batch"] = size_of(found.clips)
             result["largest_batch_verified"] = found.verified
     if not plan.memory.fits:
         changes = advice_lib.advise(
@@ -112,7 +113,7 @@ def _compiled(model: ModelPreset, batch: BatchConfig) -> tuple[ModelPreset, int]
     return dataclasses.replace(model, **shape), one.size
 
 
-def _largest_size(batch: BatchConfig, model: ModelPreset, clips: int, step: int) -> int:
+def _largest_size(batch: BatchConfig, model: ModelPreset, step: int, clips: int) -> int:
     """The largest `batch.size` with no more than so many clips in its largest bucket."""
     if not batch.buckets:
         return clips

@@ -202,8 +202,6 @@ def _run(
         ledger=ledger,
     )
     state, done = begun.state, begun.done
-    if distributed.is_first():
-        _forget_samples(folder, done)
     rates = learning_rates(optimizer, config.steps)
     validate = Validation(stage, mesh, seed)
     guard = NonFiniteGuard(config.max_nonfinite)
@@ -284,13 +282,6 @@ def _run(
                 sample(step)
         sample(config.steps)  # also of a run that was killed after its last checkpoint
     return state
-
-
-def _forget_samples(folder: pathlib.Path, done: int) -> None:
-    """Removes samples of steps that are to be trained again, perhaps otherwise."""
-    for path in (folder / "samples").glob("step_*"):
-        if int(path.stem.removeprefix("step_")) > done:
-            path.unlink()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,8 +26,9 @@ class Writer:
     Args:
       folder: the stage's folder; metrics.jsonl and TensorBoard events go there.
         Process 0 alone writes.
-      resume_step: lines after this step are the work of a run that was killed after
-        its last checkpoint. They are cut, since those steps will be run again.
+      resume_step: lines and samples after this step are the work of a run that was
+        killed after its last checkpoint. They are cut, since those steps will be run
+        again, perhaps otherwise.
     """
 
     _file: TextIO | None
@@ -40,6 +41,9 @@ class Writer:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "metrics.jsonl"
         _cut_after(path, resume_step)
+        for sample in (folder / "samples").glob("step_*"):
+            if int(sample.stem.removeprefix("step_")) > resume_step:
+                sample.unlink()
         self._file = path.open("a", encoding="utf-8")
         self._clu = _clu_writer(folder / "tensorboard")
 

@@ -140,6 +140,13 @@ def test_of_buckets_the_one_that_asks_most_is_counted(config, folder, quick_comp
     assert (found["tokens"], found["batch"]) == (12, 1)
 
 
+def test_the_largest_batch_of_samples_knows_no_buckets(config, folder, monkeypatch):
+    largest = plan_lib.Largest(clips=6, verified=True)
+    monkeypatch.setattr(plan_lib, "largest_batch", lambda *_, **__: largest)
+    config.batch.update({"size": 4, "buckets": ((1, 8, 8), (9, 16, 16))})
+    assert run(config, folder, verb="sample", largest=True)["largest_batch"] == 6
+
+
 def test_a_wrong_target_is_one_line_and_code_2(folder):
     done = animatrix("plan", f"--config={folder}/tiny.py", "--target=tpu:v5p:4x4")
     assert done.returncode == 2
