@@ -79,7 +79,8 @@ def _track(
     )
     if action.spacing == "vibration":
         # Two alternating offsets, one a drawing: a tremor.
-        flip = np.where(np.round(times).astype(int) // 2 % 2 == 0, 1.0, -1.0)
+        drawing = np.unique(np.round(times), return_inverse=True)[1].reshape(-1)
+        flip = np.where(drawing % 2 == 0, 1.0, -1.0)
         now[:, CHANNEL["x"]] += 0.012 * flip
         now[:, CHANNEL["head"]] += 0.045 * flip
         now[:, CHANNEL["arm_near"]] += 0.09 * flip

@@ -224,13 +224,23 @@ def lightning(air: Air) -> None:
     strike, age = divmod(air.frame + 1, beat)
     if age > 3:
         return
-    rows = air.table(f"bolt{strike % 3}", 9, 3)
+    glow, core = skia.Path(), skia.Path()
+    for other in ("", "beside")[: 2 if air.level == "dominant" else 1]:
+        _strike(air, f"bolt{other}{strike % 3}", age, glow, core)
+    if age == 1:
+        air.canvas.drawPaint(ink.fill(air.palette.light((0.86, 0.90, 1.0)), 0.28))
+    air.canvas.drawPath(glow, ink.fill(air.palette.light((0.36, 0.30, 0.95)), 0.9))
+    air.canvas.drawPath(core, ink.fill(air.palette.light((1.0, 1.0, 0.86))))
+
+
+def _strike(air: Air, name: str, age: int, glow: skia.Path, core: skia.Path) -> None:
+    """Append one bolt and its fork."""
+    rows = air.table(name, 9, 3)
     x = air.aspect * (0.12 + 0.76 * rows[0][2])
     middle = 0.5 * air.aspect
     # Keep clear of the face: strike to one side of the middle.
     x += 0.22 * air.aspect * (1 if x > middle else -1) * (1 - abs(x / middle - 1))
-    width = (0.035, 0.065, 0.05, 0.03)[age]
-    glow, core = skia.Path(), skia.Path()
+    width = (0.035, 0.065, 0.05, 0.03)[age] * COUNTS.get(air.level, 1.0) ** 0.5
     points = [(x, -0.05)]
     for i, (u, v, _) in enumerate(rows):
         jog = (u - 0.5) * 0.2 + (0.05 if i % 2 else -0.05)
@@ -250,10 +260,6 @@ def lightning(air: Air) -> None:
             )
         _bolt(glow, branch, ink.at_least(1.3 * width, 2.6, air.pixels))
         _bolt(core, branch, ink.at_least(0.55 * width, 1.1, air.pixels))
-    if age == 1:
-        air.canvas.drawPaint(ink.fill(air.palette.light((0.86, 0.90, 1.0)), 0.28))
-    air.canvas.drawPath(glow, ink.fill(air.palette.light((0.36, 0.30, 0.95)), 0.9))
-    air.canvas.drawPath(core, ink.fill(air.palette.light((1.0, 1.0, 0.86))))
 
 
 def _bolt(path: skia.Path, points: list[tuple[float, float]], width: float) -> None:

@@ -36,6 +36,7 @@ SET_ZOOM = {
 }
 KEYSTONE = {"low": 0.34, "high": -0.34, "worms_eye": 0.72}
 ORBIT = 1.1  # how far the set wheels by behind a figure that is gone round
+ARC = {"slow": 0.45, "normal": 0.75, "quick": 1.0, "flash": 1.0}  # share of the way
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,7 +181,8 @@ def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack
             late = np.clip(1.25 * np.arange(frames) / max(frames - 1, 1) - 0.2, 0, 1)
             x += follow[:1] * 0.4 + (follow - 0.4 * follow[:1]) * late
         elif move == "orbit":
-            set_x += orbit_way(spec) * ORBIT * (orbit_progress(frames) - 0.5)
+            gone = orbit_progress(camera.speed, frames) - 0.5
+            set_x += orbit_way(spec) * ORBIT * gone
         elif move == "dolly_zoom":
             way = Draws(spec.art, "dolly").sign()
             log_swell += 1.3 * way * camera.distance * (p - 0.5)
@@ -220,10 +222,9 @@ def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack
     )
 
 
-def orbit_progress(frames: int) -> Float[np.ndarray, " t"]:
-    """0..1, eased at both ends, for a camera that goes round."""
-    u = np.arange(frames) / max(frames - 1, 1)
-    return 0.35 * u + 0.65 * u * u * (3.0 - 2.0 * u)
+def orbit_progress(speed: str, frames: int) -> Float[np.ndarray, " t"]:
+    """Where a camera is that goes round, 0..1 for all of the way: less of it when slow."""
+    return 0.5 + ARC[speed] * (_progress(speed, frames) - 0.5)
 
 
 def orbit_way(spec: ClipSpec) -> int:

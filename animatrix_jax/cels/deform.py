@@ -16,6 +16,7 @@ from animatrix_jax.cels.spec import ClipSpec, DeformSpec
 SMEAR = (1.0, 1.35, 1.6, 1.9)  # stretch by level
 SQUASH = (0.0, 0.18, 0.3, 0.44)  # log-scale by level
 ARMS = (1.0, 1.3, 1.6, 2.0)
+CHIBI = (1.0, 0.7, 1.0, 1.2)  # how far towards super-deformed by level
 
 
 def window(
@@ -181,7 +182,7 @@ def drawn_stretch(spec: ClipSpec) -> float:
     if "multiples" in spec.deform.kinds:
         amount += 0.02 * spec.deform.level
     if "chibi_shift" in spec.deform.kinds:
-        amount += 0.05
+        amount += 0.025 * spec.deform.level
     if "smear" in spec.deform.kinds:
         amount += 0.01 * spec.deform.level
     if {"forced_perspective", "off_model_exaggeration"} & set(spec.deform.kinds):

@@ -22,20 +22,22 @@ Point = tuple[float, float]
 SHOCK_FRAMES = 5
 SPARK_FRAMES = 3
 IMPACT_FRAMES = 2
-# How much of the picture is whited out on the frames from the hit on.
-FLASH = (0.94, 0.6, 0.25)
+# How much of the picture is whited out on the frames from the hit on, by level.
+FLASH = {"accent": (0.94, 0.6, 0.25), "dominant": (1.0, 1.0, 0.9, 0.7, 0.45, 0.2)}
+# From what share of the clip on streaks take the place of the set, by level.
+STREAKS = {"accent": 0.3, "dominant": 0.12}
 
 
 def apply_before(shot: Shot, effects: EffectsSpec) -> None:
     """Draw what lies behind the character: streaks, and the far half of the lines."""
-    if "streak_background" in effects.lines:
+    if "streak_background" in effects.lines and _streaking(shot, effects):
         _streaks(shot, effects)
     if "speed_lines" in effects.lines:
         _speed_lines(shot, effects, 0.0)
     if "focus_lines" in effects.lines:
         _focus_lines(shot, effects, _aim(shot, effects), 0.25)
     if "waver_lines" in effects.lines:
-        _waver_lines(shot)
+        _waver_lines(shot, effects)
 
 
 def apply_after(shot: Shot, effects: EffectsSpec, focus: Point | None = None) -> None:
@@ -81,8 +83,9 @@ def post(
         if 0 <= age < IMPACT_FRAMES:
             return _impact_frame(image, shot, age, focus or _aim(shot, effects))
         age -= IMPACT_FRAMES
-    if "flash" in effects.impact and 0 <= age < len(FLASH):
-        amount = FLASH[age]
+    fading = FLASH.get(effects.level, ())
+    if "flash" in effects.impact and 0 <= age < len(fading):
+        amount = fading[age]
         white = image + (255.0 - image) * amount
         return np.round(white).astype(np.uint8)
     return image
@@ -179,6 +182,11 @@ def _wedges(
     return light, dark
 
 
+def _streaking(shot: Shot, effects: EffectsSpec) -> bool:
+    """Whether the set has given way: it is seen first, so that a place can be told."""
+    return shot.frame >= STREAKS[effects.level] * (shot.frames - 1)
+
+
 def _streaks(shot: Shot, effects: EffectsSpec) -> None:
     """The set gives way to bands of paint dragged along the motion."""
     scale, aspect, canvas, palette = shot.scale, shot.aspect, shot.canvas, shot.palette
@@ -202,7 +210,8 @@ def _streaks(shot: Shot, effects: EffectsSpec) -> None:
         along = (
             row[2] * reach - (0.7 + 0.4 * row[3]) * shot.frame
         ) % reach - 0.62 * reach
-        width = ink.at_least((0.4 + 1.7 * row[4]) / count, 1.3, scale)
+        width = _strength(effects) * (0.5 + 2.0 * row[4]) / count
+        width = ink.at_least(width, 1.3, scale)
         x = aspect / 2 + along * dx - across * dy
         y = 0.5 + along * dy + across * dx
         end = (x + length * dx, y + length * dy)
@@ -211,16 +220,19 @@ def _streaks(shot: Shot, effects: EffectsSpec) -> None:
         canvas.drawPath(path, ink.fill(tone))
 
 
-def _waver_lines(shot: Shot) -> None:
+def _waver_lines(shot: Shot, effects: EffectsSpec) -> None:
     """Ribbons that sway like a heat haze: dread, shock, a world coming loose."""
-    scale, canvas = shot.scale, shot.canvas
+    scale, canvas, strength = shot.scale, shot.canvas, _strength(effects)
     dark, light = skia.Path(), skia.Path()
-    count = 9 if scale < 100 else 14
+    count = round((11 if scale < 100 else 17) * strength)
     steps = 8 if scale < 100 else 18
     for i, row in enumerate(shot.table("waver", count, 4)):
         x = shot.aspect * (i + 0.2 + 0.6 * row[0]) / count
-        width = ink.at_least(0.012 + 0.02 * row[1], 0.9, scale)
-        sway, phase = 0.035 + 0.025 * row[2], math.tau * row[3] + 0.55 * shot.frame
+        width = ink.at_least((0.015 + 0.025 * row[1]) * strength, 0.9, scale)
+        sway, phase = (
+            (0.04 + 0.03 * row[2]) * strength,
+            math.tau * row[3] + 0.55 * shot.frame,
+        )
         points = []
         for step in range(steps + 1):
             y = -0.05 + 1.1 * step / steps

@@ -330,18 +330,19 @@ def _ribbons(power: Power) -> None:
     x = 0.5 * (actor.head[0] + actor.feet[0])
     wide = max(0.24 * (foot - top), 1.2 * actor.radius)
     path = skia.Path()
-    for band in range(2):
+    bands = 3 if power.strength > 1.0 else 2
+    for band in range(bands):
         for i in range(25):
             u = i / 24
-            angle = 7.0 * u + 0.45 * f + math.pi * band
+            angle = 7.0 * u + 0.45 * f + math.tau * band / bands
             px = x + wide * math.cos(angle) * (0.8 + 0.3 * math.sin(3 * u))
             py = foot - (foot - top) * u + 0.05 * math.sin(angle)
             path.lineTo(px, py) if i else path.moveTo(px, py)
-    pen = ink.at_least(0.03, 1.6, power.scale)
+    pen = power.strength * ink.at_least(0.03, 1.6, power.scale)
     power.canvas.drawPath(path, ink.stroke(hue, pen, 0.8 * amount))
     power.canvas.drawPath(path, ink.stroke(WHITE, 0.4 * pen, amount))
     sparks = skia.Path()
-    for u, v, w in power.table("change", 12, 3):
+    for u, v, w in power.table("change", round(14 * power.strength), 3):
         px = x + 3.0 * wide * (u - 0.5)
         py = foot - (foot - top) * ((v + 0.05 * f) % 1.0)
         ink.glint(sparks, px, py, 0.03 + 0.05 * w, 0.18)

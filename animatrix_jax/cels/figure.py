@@ -8,7 +8,7 @@ import dataclasses
 
 import skia
 
-from animatrix_jax.cels import clothes, face, hair, ink
+from animatrix_jax.cels import clothes, deform, face, hair, ink
 from animatrix_jax.cels.defects import Defect
 from animatrix_jax.cels.garments import make_outfit
 from animatrix_jax.cels.look import Look, Op
@@ -30,11 +30,15 @@ class Figure:
 
 def spec_body(spec: ClipSpec, proportion: str = "", turn: float | None = None) -> Body:
     """The body that the spec's character has, perhaps turned otherwise."""
+    own = spec.value("style.proportion")
+    shifted = proportion not in ("", own)
     return make_body(
-        proportion or spec.value("style.proportion"),
+        proportion or own,
         build=spec.character.build,
         turn=spec.character.turn if turn is None else turn,
         stature=spec.character.stature,
+        shift=deform.CHIBI[spec.deform.level],
+        model=own if shifted else "",
     )
 
 

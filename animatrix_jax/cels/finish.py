@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 import skia
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from animatrix_jax.cels import ink
 from animatrix_jax.cels.palettes import WHITE, Palette
@@ -21,8 +21,10 @@ from animatrix_jax.cels.timing import smoothstep
 Frame = UInt8[np.ndarray, "h w 3"]
 ERAS = ("cel_era", "early_digital", "retro_pastiche")
 LIGHTS = ("transmitted_light", "lens_flare", "bloom_diffusion")
+BURNING = ("transmitted_light", "lens_flare")  # these burn out what they lie over
 LAID_OVER = (*LIGHTS, "gradient", "grain", "screentone")
 _NOISE = 256  # side of the tile of grain
+_BURNT = 140  # grey levels of light that leave nothing of what is under it
 
 
 def finish(
@@ -49,6 +51,21 @@ def finish(
     if "grain" in composite:
         image = _add(image, 30.0 * _grain(image.shape, frame, draws)[..., None])
     return image
+
+
+def burnt(
+    shape: tuple[int, ...],
+    composite: tuple[str, ...],
+    frame: int,
+    draws: Draws,
+    palette: Palette,
+) -> Bool[np.ndarray, "h w"]:
+    """Where light hides the picture of a frame of `shape` (h, w, 3)."""
+    burning = tuple(value for value in composite if value in BURNING)
+    if not burning:
+        return np.zeros(shape[:2], bool)
+    light = _lights(np.zeros(shape, np.uint8), burning, frame, draws, palette)
+    return (light > _BURNT).any(-1)
 
 
 def _add(image: Frame, amount: np.ndarray) -> Frame:

@@ -22,7 +22,6 @@ from animatrix_jax.cels.spec import ClipSpec
 
 UNKNOWN = 0  # streaks, ghosts and shadows, which are no part's
 FIGURE = 100  # part numbers of a model start at FIGURE * (1 + model)
-_TOUCHED = 3  # grey levels by which an effect must change a pixel to hide it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,9 +42,8 @@ def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
     video = renderer.frames(range(spec.frames))
     for frame in range(spec.frames):
         ids = _part_ids(renderer, frame)
-        bare = renderer.bare(frame).astype(np.int16)
         parts.append(ids)
-        hidden.append((np.abs(bare - video[frame]) > _TOUCHED).any(-1))
+        hidden.append(renderer.hidden(video[frame], frame))
     flow = np.zeros((max(spec.frames - 1, 0), height, width, 2), np.float32)
     visible = np.zeros(flow.shape[:3], bool)
     rows, columns = np.mgrid[0:height, 0:width]

@@ -17,16 +17,19 @@ from animatrix_jax.cels.shot import Head, Shot
 
 # A symbol drawn for a head below this radius in pixels is enlarged to suit it.
 READABLE = 7.5
+SIZES = {"dominant": 1.6}  # by level
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Pen(Shot):
     """A shot whose canvas is the head's own frame."""
 
+    size: float = 1.0  # from vfx.vfx_level
+
     @property
     def boost(self) -> float:
         """How much larger than life symbols are drawn, so that they read."""
-        return min(max(READABLE / self.scale, 1.0), 3.0)
+        return self.size * min(max(READABLE / self.scale, 1.0), 3.0)
 
     @property
     def outline(self) -> float:
@@ -43,8 +46,14 @@ class _Pen(Shot):
         self.canvas.drawPath(path, ink.fill(colour, alpha))
 
 
-def draw_manpu(shot: Shot, value: str, head: Head) -> None:
+def draw_manpu(shot: Shot, value: str, head: Head, level: str = "accent") -> None:
     """Draw the symbol `value` on or about a head.
+
+    Args:
+      shot: the frame.
+      value: of `vfx.manpu`.
+      head: where it is.
+      level: value of `vfx.vfx_level`.
 
     Raises:
       ValueError: for a symbol that does not exist.
@@ -56,7 +65,7 @@ def draw_manpu(shot: Shot, value: str, head: Head) -> None:
     canvas.translate(head.x, head.y)
     canvas.rotate(math.degrees(head.angle))
     canvas.scale(head.radius, head.radius)
-    MANPU[value](_Pen(**vars(shot)))
+    MANPU[value](_Pen(**vars(shot), size=SIZES.get(level, 1.0)))
     canvas.restore()
 
 
@@ -123,9 +132,9 @@ def _blush(pen: _Pen) -> None:
     """Rose on both cheeks, rising in the first frames, with hatching up close."""
     alpha = min(1.0, 0.45 + pen.progress * 1.6)
     rose = pen.palette.light((1.0, 0.38, 0.44))
-    size = min(pen.boost, 1.7)
+    size = min(pen.boost, 1.7 * pen.size)
     # Two pixels of rose must carry what hatching carries in a close-up.
-    strength = 0.62 if pen.scale > READABLE else 0.9
+    strength = min(0.5 * pen.size, 0.8) if pen.scale > READABLE else 0.9
     path = skia.Path()
     for side in (-0.5, 0.5):
         path.addOval(
@@ -153,22 +162,22 @@ def _gloom_lines(pen: _Pen) -> None:
     if pen.palette.manga == "mono":
         tint = (0.1, 0.1, 0.1)
     fade = min(1.0, 0.5 + 2.0 * pen.progress)
+    dark = pen.size * fade
     shade = ink.linear(
         (0.0, -1.0),
         (0.0, 0.5),
-        ((*tint, 0.72 * fade), (*tint, 0.5 * fade), (*tint, 0.0)),
+        ((*tint, 0.58 * dark), (*tint, 0.4 * dark), (*tint, 0.0)),
     )
     pen.canvas.drawOval(skia.Rect.MakeLTRB(-1.0, -1.05, 1.0, 1.0), shade)
     path = skia.Path()
-    count = 5 if pen.scale < 12 else 11
-    width = ink.at_least(0.05, 0.75, pen.scale)
+    count = round((5 if pen.scale < 12 else 10) * pen.size)
+    width = ink.at_least(0.05 * pen.size, 0.75, pen.scale)
     for i, row in enumerate(pen.table("gloom", count, 2)):
         x = -0.92 + 1.84 * (i + 0.5) / count
         sway = 0.02 * math.sin(0.6 * pen.frame + i)
         bottom = (0.15 + 0.55 * row[0]) * fade
         ink.spindle(path, (x, -1.2), (x + sway, bottom), width, 0.2)
-    dark = mix(tint, BLACK, 0.35)
-    pen.draw(path, dark, 0.9, "bare")
+    pen.draw(path, mix(tint, BLACK, 0.35), 0.9, "bare")
 
 
 def _around(pen: _Pen, name: str, count: int) -> list[tuple[float, float, ink.Row]]:

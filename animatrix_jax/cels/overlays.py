@@ -99,7 +99,7 @@ class Overlays:
         for value in e.elemental:
             draw_elemental(self._shot(canvas, frame), value, e.level)
         for value in e.manpu:
-            draw_manpu(self._shot(canvas, frame), value, head)
+            draw_manpu(self._shot(canvas, frame), value, head, e.level)
         if e.lines or e.impact:
             shot = self._shot(canvas, frame)
             effects.apply_after(shot, e, self._gathering(head))

@@ -86,8 +86,10 @@ class CelPainter:
         """The model of a cel as a frame shows it."""
         return self._figures[cel.model][self.version(frame)]
 
-    def draw(self, canvas: skia.Canvas, cel: Cel, frame: int) -> None:
-        """The figure and what is behind and on it."""
+    def draw(
+        self, canvas: skia.Canvas, cel: Cel, frame: int, *, glow: bool = True
+    ) -> None:
+        """The figure and what is behind and on it; without `glow` not as light."""
         blur = self.rack.figure_blur(frame)
         if blur > SHARP:
             canvas.resetMatrix()
@@ -99,7 +101,7 @@ class CelPainter:
             if defect.start <= frame:
                 ops = boil(ops, defect, frame)
         draw_ops(canvas, ops, self.camera[frame] @ cel.bones)
-        if self._glowing:
+        if self._glowing and glow:
             self._glow(canvas, ops, cel, frame)
         if blur > SHARP:
             canvas.restore()

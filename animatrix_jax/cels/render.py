@@ -9,10 +9,10 @@ have not changed is copied. What is drawn about the figure is in `overlays`.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from animatrix_jax.cels.casting import HELD_OUT, USUAL
-from animatrix_jax.cels.finish import finish
+from animatrix_jax.cels.finish import burnt, finish
 from animatrix_jax.cels.overlays import Overlays
 from animatrix_jax.cels.page import Page
 from animatrix_jax.cels.painter import CelPainter
@@ -22,6 +22,8 @@ from animatrix_jax.cels.rostrum import RackFocus, SetPhoto
 from animatrix_jax.cels.sets import paint_set
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import Stage, make_stage
+
+_TOUCHED = 3  # grey levels by which an effect must change a pixel to hide it
 
 
 def render(
@@ -64,6 +66,7 @@ class Renderer:
         )
         self.overlays = Overlays(spec, self.palette, self.camera, self.painter, **size)
         self._page = Page(height, width)
+        self._finish = Draws(spec.art, "finish")
 
     def frames(self, numbers: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
         """The frames of these numbers, drawn but not yet finished."""
@@ -93,11 +96,17 @@ class Renderer:
             video[place] = overlays.photographed(page, cel, frame)
         return video
 
-    def bare(self, frame: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Set and character of a frame, with no effect about them."""
-        self.photo.draw(self._page, frame)
-        self.painter.draw(self._page.canvas, self.stage.cel(frame), frame)
-        return self._page.pixels[..., :3].copy()
+    def hidden(
+        self, image: UInt8[np.ndarray, "h w 3"], frame: int
+    ) -> Bool[np.ndarray, "h w"]:
+        """Where effects, powers or light hide set and character of a drawn frame."""
+        page, cel = self._page, self.stage.cel(frame)
+        self.photo.draw(page, frame)
+        self.painter.draw(page.canvas, cel, frame, glow=False)
+        bare = page.pixels[..., :3].astype(np.int16)
+        composite, draws = self.spec.effects.composite, self._finish
+        light = burnt(image.shape, composite, frame, draws, self.palette)
+        return light | (np.abs(bare - image) > _TOUCHED).any(-1)
 
     def finished(
         self, video: UInt8[np.ndarray, "t h w 3"], numbers: Sequence[int]
@@ -107,9 +116,8 @@ class Renderer:
         composite = self.spec.effects.composite
         if era == "modern_digital" and not composite:
             return video
-        draws = Draws(self.spec.art, "finish")
         frames = [
-            finish(image, composite, era, frame, draws, self.palette)
+            finish(image, composite, era, frame, self._finish, self.palette)
             for image, frame in zip(video, numbers, strict=True)
         ]
         return np.stack(frames)

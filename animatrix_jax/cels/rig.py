@@ -186,10 +186,29 @@ STATURES: dict[str, dict[str, float]] = {
 
 
 def make_body(
-    proportion: str, *, build: float, turn: float, stature: str = "usual"
+    proportion: str,
+    *,
+    build: float,
+    turn: float,
+    stature: str = "usual",
+    shift: float = 1.0,
+    model: str = "",
 ) -> Body:
-    """The body of a ``style.proportion``, in one of the STATURES."""
+    """The body of a ``style.proportion``, in one of the STATURES.
+
+    Args:
+      proportion: value of the field.
+      build: factor on breadths.
+      turn: of the figure, 0 for a front view.
+      stature: of STATURES.
+      shift: how far towards it from `model`; more than 1 goes beyond it.
+      model: the proportion that it departs from; empty for none.
+    """
     table = dict(_BODIES[proportion])
+    if model:
+        table = {
+            k: v + (shift - 1.0) * (v - _BODIES[model][k]) for k, v in table.items()
+        }
     for name in ("shoulder", "waist", "hip", "limb"):
         table[name] *= build
     for name, factor in STATURES[stature].items():

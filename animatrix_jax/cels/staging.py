@@ -119,7 +119,7 @@ def _shown_models(
 ) -> list[int]:
     """Which model each drawing is of."""
     if "orbit" in spec.camera.moves:
-        progress = orbit_progress(spec.frames)[times.astype(int)]
+        progress = orbit_progress(spec.camera.speed, spec.frames)[times.astype(int)]
         return np.round(progress * (len(models) - 1)).astype(int).tolist()
     if len(models) > 1:
         return (deform.window(spec.deform, times) >= 0).astype(int).tolist()
@@ -196,7 +196,11 @@ def make_stage(spec: ClipSpec) -> Stage:
     path = np.zeros(spec.frames)
     if {"follow", "follow_pan"} & set(spec.camera.moves):
         on_ones = np.arange(spec.frames, dtype=float)
-        track = pose_track(spec.action, on_ones, frames=spec.frames)
+        action = spec.action
+        if action.spacing == "vibration":
+            # Who follows does not tremble with the subject.
+            action = dataclasses.replace(action, spacing="linear")
+        track = pose_track(action, on_ones, frames=spec.frames)
         path = spec.character.facing * track[:, CHANNEL["x"]]
     return Stage(models=models, cels=cels, sheet=sheet, camera=camera_track(spec, path))
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from animatrix_jax.cels.rarities import WEIGHTS
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
-from animatrix_jax.cels.tagging import GOES_WITH
+from animatrix_jax.cels.tagging import GOES_WITH, SEEN_IN, unseen
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 FRAMES = 17
@@ -146,9 +146,10 @@ def example(key: str, value: str) -> ClipSpec:
         for other, suits in GOES_WITH.get(tag, {}).items()
         if demands.get(other) not in suits
     }
-    if demands["camera.camera_motion"] == "fix":
-        demands.pop("camera.camera_speed", None)
-        demands.pop("camera.depth", None)
+    beside = {other: (wanted,) for other, wanted in demands.items()}
+    for field in SEEN_IN:
+        if unseen(field, beside):
+            demands.pop(field, None)
     still = "motion.motion_style=still", "motion.timing=held"
     if tag in (*still, "motion.amplitude=none", "motion.speed=still"):
         demands |= {"motion.motion_style": "still", "motion.timing": "held"}

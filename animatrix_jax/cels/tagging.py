@@ -4,7 +4,8 @@
 show, honouring demanded tags. Tables of weights keep each value reasonably frequent;
 rules keep a clip sayable (a still has no smear, a follow shot needs someone who goes
 somewhere, black-and-white manga has no vivid palette). A field that cannot be seen in
-a clip is not stated: spacing of a held drawing, speed and depth of a fixed camera.
+a clip is not stated: spacing of a held drawing, speed of a camera that goes with its
+subject, depth where no plane of a set slides over another.
 """
 
 import functools
@@ -34,6 +35,20 @@ from animatrix_jax.knowledge.taxonomy import load_taxonomy
 Values = dict[str, tuple[str, ...]]
 
 LOCOMOTION = ("walk", "run", "dash", "jump_fly")
+# Moves whose speed is the camera's own, and moves that slide planes over each other.
+_EITHER = (
+    "pan_left",
+    "pan_right",
+    "pan_up",
+    "pan_down",
+    "truck_up",
+    "truck_back",
+    "shake",
+)
+SEEN_IN = {
+    "camera.camera_speed": (*_EITHER, "roll", "orbit", "dolly_zoom"),
+    "camera.depth": (*_EITHER, "follow", "follow_pan"),
+}
 # What counts towards vfx.vfx_level.
 EFFECTS = ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental", "vfx.energy")
 # A 3D picture is shaded in one way and inked in one way; so is a school's timing.
@@ -102,6 +117,16 @@ def join_tags(values: Values) -> tuple[str, ...]:
         for value in table
         if value in values.get(field, ())
     )
+
+
+def unseen(field: str, values: Values) -> str:
+    """Where a field of SEEN_IN cannot be seen beside other values; empty where it can."""
+    moves = values["camera.camera_motion"]
+    if not set(SEEN_IN[field]) & set(moves):
+        return f"in camera.camera_motion={' and '.join(moves)}"
+    if field == "camera.depth" and values["style.background"] == ("white",):
+        return "before a white ground"
+    return ""
 
 
 def _leaning(field: str, *leanings: Table) -> Table:
@@ -237,7 +262,7 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     chibi = "chibi_shift" in demanded.get("motion.deformation", ())
     pick("style.proportion", {"super_deformed": 0.0} if chibi else {})
     pick("style.palette", only=("monochrome",) if rendering == "mono_manga" else ())
-    pick("style.background")
+    pick("style.background", {"white": 0.0} if "camera.depth" in demanded else {})
 
     # Motion: what is demanded may force a still, or bar it.
     style = pick("motion.motion_style", _allowed_styles(demanded))
@@ -246,8 +271,8 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     for field, value in STILL_ONLY.items():
         pick(field, lean.get(field, {}), only=(value,) if still else ())
     if still:
-        _never(demanded, "motion.spacing")
-        _never(demanded, "motion.idiom")
+        _never(demanded, "motion.spacing", "in a held drawing")
+        _never(demanded, "motion.idiom", "in a held drawing")
     else:
         pick("motion.spacing")
     deform_lean = dict(lean.get("motion.deformation", {}))
@@ -281,12 +306,13 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     shot = pick("camera.shot_size", shot_lean)
     pick("camera.angle", dict.fromkeys(UNFRAMED.get(shot, ()), 0.0))
     moves = {} if style in LOCOMOTION else {"follow": 0.0, "follow_pan": 0.0}
-    if "camera.camera_speed" in demanded or "camera.depth" in demanded:
-        moves["fix"] = 0.0
     if style in LOCOMOTION:
         moves |= {"follow": 2.5, "orbit": 0.0}
     if "chibi_shift" in tags["motion.deformation"]:
         moves["orbit"] = 0.0
+    for field in demanded.keys() & SEEN_IN.keys():
+        table = WEIGHTS["camera.camera_motion"]
+        moves |= {m: 0.0 for m in table if m not in SEEN_IN[field]}
     move = pick("camera.camera_motion", moves)
     shake_too = draws.chance(0.06)
     if (
@@ -295,12 +321,11 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
         and ("camera.camera_motion" not in demanded)
     ):
         tags["camera.camera_motion"] = (move, "shake")
-    if tags["camera.camera_motion"] == ("fix",):
-        _never(demanded, "camera.camera_speed")
-        _never(demanded, "camera.depth")
-    else:
-        pick("camera.camera_speed")
-        pick("camera.depth")
+    for field in SEEN_IN:
+        if why := unseen(field, tags):
+            _never(demanded, field, why)
+        else:
+            pick(field)
 
     # Effects.
     quiet = draws.chance(0.3) and not any(f.startswith("vfx.") for f in demanded)
@@ -357,6 +382,10 @@ def _draw_idiom(picker: _Picker) -> str:
 
 def _unsuited(field: str, demanded: Values) -> Table:
     """Bars the values of ``field`` that do not go with what is demanded."""
+    if demanded.get("motion.deform_level", ("0",)) != ("0",):
+        # Any of them, so long as there is one.
+        some = tuple(v for v in WEIGHTS["motion.deformation"] if v != "none")
+        demanded = {"motion.deformation": some} | demanded
     return {
         value: 0.0
         for value in WEIGHTS[field]
@@ -385,10 +414,9 @@ def _allowed_styles(demanded: Values) -> Table:
     return lean
 
 
-def _never(demanded: Values, field: str) -> None:
+def _never(demanded: Values, field: str, where: str) -> None:
     if field in demanded:
-        why = "a held drawing" if field.startswith("motion") else "a fixed camera"
-        raise UserError(f"{field} cannot be seen in {why}; leave it out")
+        raise UserError(f"{field} cannot be seen {where}; leave it out")
 
 
 def _check(tags: Values) -> None:

@@ -18,7 +18,6 @@ from animatrix_jax.cels import deform
 from animatrix_jax.cels.flow import FIGURE, UNKNOWN, TrueFlow, true_flow
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec
-from animatrix_jax.cels.staging import Stage, make_stage
 
 FIGURE_LAYER = 255
 EFFECT_LAYER = 254
@@ -33,8 +32,9 @@ class Truth:
       flow, visible: as ``flow.TrueFlow`` has them.
       layers: 0 where nothing is claimed (shadow, streaks, ghosts), 1, 2, ... the planes
         of the set from the back, EFFECT_LAYER, FIGURE_LAYER.
-      new_drawing: whether the figure's drawing is another than in the frame before; the
-        first frame's is new. Its runs are the cadence.
+      new_drawing: whether the exposure sheet has another drawing than for the frame
+        before; the first frame's is new. Its runs are the cadence, which a defect that
+        shows on ones does not change.
       exposure: how many frames each frame's drawing stays.
       deformed: whether the drawing is deformed on purpose.
       deformation: d, pixels; 0 where the flow is not known.
@@ -64,7 +64,7 @@ def true_clip(
         flow=found.flow,
         visible=found.visible,
         layers=layers,
-        **cadence(make_stage(spec)),
+        **cadence(spec),
         deformed=_deformed(spec),
         deformation=deformation,
         energy=_energy(deformation, layers),
@@ -72,9 +72,9 @@ def true_clip(
     )
 
 
-def cadence(stage: Stage) -> dict[str, np.ndarray]:
+def cadence(spec: ClipSpec) -> dict[str, np.ndarray]:
     """``new_drawing`` and ``exposure`` of every frame, from the exposure sheet."""
-    sheet = np.array(stage.sheet)
+    sheet = np.array(spec.exposure)
     new = np.concatenate([[True], sheet[1:] != sheet[:-1]])
     starts = np.flatnonzero(new)
     runs = np.diff(np.append(starts, len(sheet)))

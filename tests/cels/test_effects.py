@@ -66,8 +66,8 @@ def changed(effects, frame, **how):
 )
 def test_lines_read_and_move(value, size):
     effects = make(lines=(value,))
-    first, later = (shoot(effects, frame, size=size) for frame in (3, 6))
-    assert changed(effects, 3, size=size).mean() > 0.04
+    first, later = (shoot(effects, frame, size=size) for frame in (6, 9))
+    assert changed(effects, 6, size=size).mean() > 0.04
     assert (np.abs(first.astype(int) - later).max(-1) > 30).mean() > 0.02
 
 
@@ -90,7 +90,7 @@ def test_focus_lines_leave_the_focus_open_and_boil_on_twos():
 def test_speed_lines_follow_the_direction():
     def along(direction):
         effects = make(lines=("streak_background",), direction=direction)
-        image = shoot(effects, 2, size=96).astype(float)
+        image = shoot(effects, 6, size=96).astype(float)
         return [np.abs(np.diff(image, axis=axis)).mean() for axis in (0, 1)]
 
     down, across = along((1.0, 0.0))
