@@ -24,6 +24,8 @@ ODDS = "series"
 WORLD = {"data.odds": ODDS}
 # The conditioning of training as the paper has it, tags left out by the clip besides.
 CONDITIONING = {"corruption.synonym": 0.10, "corruption.conflict": 0.05}
+# Twice what the size's own config has: what tells the paths apart is learnt late.
+LONGER = {"loop.steps": 4800, "data.clips": 6144, "data.images": 24576}
 # Of a programme: the generator before preference, its judge, the generator after.
 PROGRAMME = {"generator": "qt", "judge": "judge", "preference": "preference"}
 
@@ -72,6 +74,10 @@ def _ct(name: str, **changes: Any) -> Arm:
     return Arm(name=name, stage="ct", changes=WORLD | CONDITIONING | changes)
 
 
+def _paths(name: str, **changes: Any) -> Arm:
+    return _ct(name, **LONGER, **changes)
+
+
 ARMS = {
     arm.name: arm
     for arm in (
@@ -89,10 +95,10 @@ ARMS = {
                 "caption.sight.size": 64,
             },
         ),
-        _ct("both"),
-        _ct("cross_attention", **{"model.dit.tag_adaln": False}),
-        _ct("adaln", **{"model.dit.tag_cross_attention": False}),
-        _ct(
+        _paths("both"),
+        _paths("cross_attention", **{"model.dit.tag_adaln": False}),
+        _paths("adaln", **{"model.dit.tag_cross_attention": False}),
+        _paths(
             "words",
             **{
                 "model.dit.tag_adaln": False,
