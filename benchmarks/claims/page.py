@@ -92,8 +92,7 @@ def page(data: Mapping[str, Any]) -> str:
     parts = [_HEAD, _summary(claims)]
     for name, found in claims.items():
         parts.append(_SECTIONS[name](TITLES[name], found))
-        if not found["reached"]:
-            parts.append(TRIED[name])
+        parts.append(TRIED[name])
     return "\n".join(parts)
 
 
