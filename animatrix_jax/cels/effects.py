@@ -183,8 +183,11 @@ def _wedges(
 
 
 def _streaking(shot: Shot, effects: EffectsSpec) -> bool:
-    """Whether the set has given way: it is seen first, so that a place can be told."""
-    return shot.frame >= STREAKS[effects.level] * (shot.frames - 1)
+    """Whether the set has given way: it is seen first, so that a place can be told.
+
+    A clip of one frame is all streaks.
+    """
+    return shot.frame >= STREAKS.get(effects.level, 0.3) * (shot.frames - 1)
 
 
 def _streaks(shot: Shot, effects: EffectsSpec) -> None:

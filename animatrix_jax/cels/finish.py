@@ -24,7 +24,7 @@ LIGHTS = ("transmitted_light", "lens_flare", "bloom_diffusion")
 BURNING = ("transmitted_light", "lens_flare")  # these burn out what they lie over
 LAID_OVER = (*LIGHTS, "gradient", "grain", "screentone")
 _NOISE = 256  # side of the tile of grain
-_BURNT = 140  # grey levels of light that leave nothing of what is under it
+_BURNT = 200  # grey levels of light, in every colour, that leave nothing under it
 
 
 def finish(
@@ -65,7 +65,7 @@ def burnt(
     if not burning:
         return np.zeros(shape[:2], bool)
     light = _lights(np.zeros(shape, np.uint8), burning, frame, draws, palette)
-    return (light > _BURNT).any(-1)
+    return (light > _BURNT).all(-1)
 
 
 def _add(image: Frame, amount: np.ndarray) -> Frame:

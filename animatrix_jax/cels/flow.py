@@ -6,7 +6,7 @@ Every drawn part has a known matrix per frame, so a pixel of part k at frame t g
 
 A pass without anti-aliasing paints the number of the part instead of its colour.
 ``visible`` holds where the part is still on top at the place the pixel goes to, and no
-effect painted over it on either frame.
+effect and no light hides it on either frame.
 """
 
 import dataclasses
@@ -38,12 +38,14 @@ class TrueFlow:
 def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
     """Frames, flow from each to the next, and where the flow can be seen."""
     renderer = Renderer(spec, height=height, width=width)
-    parts, hidden = [], []
+    parts, covered, hidden = [], [], []
     video = renderer.frames(range(spec.frames))
     for frame in range(spec.frames):
         ids = _part_ids(renderer, frame)
         parts.append(ids)
-        hidden.append(renderer.hidden(video[frame], frame))
+        covered.append(renderer.covered(video[frame], frame))
+        light = renderer.burnt(frame) | (renderer.dazzling(frame) & (ids >= FIGURE))
+        hidden.append(covered[-1] | light)
     flow = np.zeros((max(spec.frames - 1, 0), height, width, 2), np.float32)
     visible = np.zeros(flow.shape[:3], bool)
     rows, columns = np.mgrid[0:height, 0:width]
@@ -70,7 +72,7 @@ def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
         flow=flow,
         visible=visible,
         parts=np.stack(parts),
-        covered=np.stack(hidden),
+        covered=np.stack(covered),
     )
 
 

@@ -58,8 +58,9 @@ class CelPainter:
         drawn = tuple(d for d in spec.defects if d.family != "motion_coherence")
         self._starts = sorted({0, *(d.start for d in drawn)})
         zoom = float(np.exp(np.log(stage.camera.zoom).mean()))
-        self._figures = [
-            [
+        shown = {cel.model for cel in stage.cels}
+        self._figures = {
+            number: [
                 make_figure(
                     spec,
                     palette,
@@ -70,8 +71,9 @@ class CelPainter:
                 )
                 for start in self._starts
             ]
-            for model in stage.models
-        ]
+            for number, model in enumerate(stage.models)
+            if number in shown
+        }
 
     @property
     def restless(self) -> bool:
@@ -86,10 +88,8 @@ class CelPainter:
         """The model of a cel as a frame shows it."""
         return self._figures[cel.model][self.version(frame)]
 
-    def draw(
-        self, canvas: skia.Canvas, cel: Cel, frame: int, *, glow: bool = True
-    ) -> None:
-        """The figure and what is behind and on it; without `glow` not as light."""
+    def draw(self, canvas: skia.Canvas, cel: Cel, frame: int) -> None:
+        """The figure and what is behind and on it."""
         blur = self.rack.figure_blur(frame)
         if blur > SHARP:
             canvas.resetMatrix()
@@ -101,7 +101,7 @@ class CelPainter:
             if defect.start <= frame:
                 ops = boil(ops, defect, frame)
         draw_ops(canvas, ops, self.camera[frame] @ cel.bones)
-        if self._glowing and glow:
+        if self._glowing:
             self._glow(canvas, ops, cel, frame)
         if blur > SHARP:
             canvas.restore()

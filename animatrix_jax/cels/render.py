@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from animatrix_jax.cels.casting import HELD_OUT, USUAL
+from animatrix_jax.cels.energy import glow_amount
 from animatrix_jax.cels.finish import burnt, finish
 from animatrix_jax.cels.overlays import Overlays
 from animatrix_jax.cels.page import Page
@@ -96,17 +97,26 @@ class Renderer:
             video[place] = overlays.photographed(page, cel, frame)
         return video
 
-    def hidden(
+    def covered(
         self, image: UInt8[np.ndarray, "h w 3"], frame: int
     ) -> Bool[np.ndarray, "h w"]:
-        """Where effects, powers or light hide set and character of a drawn frame."""
-        page, cel = self._page, self.stage.cel(frame)
-        self.photo.draw(page, frame)
-        self.painter.draw(page.canvas, cel, frame, glow=False)
-        bare = page.pixels[..., :3].astype(np.int16)
-        composite, draws = self.spec.effects.composite, self._finish
-        light = burnt(image.shape, composite, frame, draws, self.palette)
-        return light | (np.abs(bare - image) > _TOUCHED).any(-1)
+        """Where an effect is painted over set and character of a drawn frame."""
+        if not (self.overlays.behind or self.overlays.over):
+            return np.zeros(image.shape[:2], bool)
+        self.photo.draw(self._page, frame)
+        self.painter.draw(self._page.canvas, self.stage.cel(frame), frame)
+        bare = self._page.pixels[..., :3].astype(np.int16)
+        return (np.abs(bare - image) > _TOUCHED).any(-1)
+
+    def burnt(self, frame: int) -> Bool[np.ndarray, "h w"]:
+        """Where the light of the composite leaves nothing of a frame's picture."""
+        shape, composite = (self.height, self.width, 3), self.spec.effects.composite
+        return burnt(shape, composite, frame, self._finish, self.palette)
+
+    def dazzling(self, frame: int) -> bool:
+        """Whether the figure is more light than drawing."""
+        glowing = "transformation_glow" in self.spec.effects.energy
+        return glowing and glow_amount(frame, self.spec.frames) > 0.5
 
     def finished(
         self, video: UInt8[np.ndarray, "t h w 3"], numbers: Sequence[int]

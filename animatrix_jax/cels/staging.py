@@ -94,7 +94,8 @@ def _models(spec: ClipSpec) -> tuple[Model, ...]:
 
 
 def _turned_models(spec: ClipSpec) -> tuple[Model, ...]:
-    """The figure from three quarters on one side to three quarters on the other."""
+    """The figure from three quarters on one side to three quarters on the other, of
+    which a slow camera shows the middle ones."""
     proportion = spec.value("style.proportion")
     models = []
     for turn in np.linspace(1.0, -1.0, ORBIT_TURNS):
@@ -199,7 +200,7 @@ def make_stage(spec: ClipSpec) -> Stage:
         action = spec.action
         if action.spacing == "vibration":
             # Who follows does not tremble with the subject.
-            action = dataclasses.replace(action, spacing="linear")
+            action = dataclasses.replace(action, spacing="eased")
         track = pose_track(action, on_ones, frames=spec.frames)
         path = spec.character.facing * track[:, CHANNEL["x"]]
     return Stage(models=models, cels=cels, sheet=sheet, camera=camera_track(spec, path))

@@ -19,6 +19,11 @@ from animatrix_jax.knowledge.taxonomy import load_taxonomy
 _FIELD, _LEVEL = "motion.deformation", "motion.deform_level"
 # What may be asked for in place of another; each suits any motion. None at all besides.
 KINDS = ("smear", "multiples", "squash_stretch", "chibi_shift")
+# What Cel World does not draw beside one of them: that would be in directives alone.
+_NEVER = {
+    "chibi_shift": "camera.camera_motion=orbit",
+    "multiples": "camera.shot_size=extreme_close_up",
+}
 # How bad a deformation of each level is where nobody asked for it, 0 to 1.
 _SEVERITY = {1: 0.5, 2: 0.7, 3: 0.9}
 DIRECTIVES = 2 + len(KINDS)
@@ -60,6 +65,7 @@ def others(tags: Sequence[str]) -> tuple[str, ...]:
         kind
         for kind in KINDS
         if kind not in present
+        and _NEVER.get(kind) not in said
         and not set(values[f"{_FIELD}={kind}"][1].excludes) & said
     )
     return (*suits, "none") if present else ()

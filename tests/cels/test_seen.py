@@ -11,6 +11,8 @@ from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage
 from animatrix_jax.cels.tagging import EFFECTS, SEEN_IN, WEIGHTS
+from animatrix_jax.cels.truth import FIGURE_LAYER, true_clip
+from animatrix_jax.errors import UserError
 
 SIZE = {"height": 48, "width": 48}
 EFFECT_TAGS = [
@@ -54,20 +56,84 @@ def test_the_level_of_every_deformation(kind):
     assert apart(clips[0], clips[1]) > 0.2 and apart(clips[1], clips[2]) > 0.2
 
 
+@pytest.mark.parametrize("ground", ["white", "painted"])
 @pytest.mark.parametrize("move", SEEN_IN["camera.camera_speed"])
-def test_the_speed_of_every_move_that_states_one(move):
+def test_the_speed_of_every_move_that_states_one(move, ground):
+    if (move, ground) == ("dolly_zoom", "white"):
+        return
     speeds = list(WEIGHTS["camera.camera_speed"])
-    tags = (f"camera.camera_motion={move}", "style.background=painted")
+    tags = (f"camera.camera_motion={move}", f"style.background={ground}")
     clips = [seen(*tags, f"camera.camera_speed={speed}") for speed in speeds]
     assert min(apart(a, b) for a, b in itertools.pairwise(clips)) > 0.5
 
 
+@pytest.mark.parametrize("ground", ["painted", "photo_based", "mood_pattern"])
 @pytest.mark.parametrize("move", SEEN_IN["camera.depth"])
-def test_the_depth_of_every_move_that_states_one(move):
-    tags = [f"camera.camera_motion={move}", "style.background=painted"]
+def test_the_depth_of_every_move_that_states_one(move, ground):
+    tags = [f"camera.camera_motion={move}", f"style.background={ground}"]
     tags += ["motion.motion_style=run", "vfx.lines=none"]
     clips = [seen(*tags, camera=("depth", d)) for d in WEIGHTS["camera.depth"]]
-    assert min(apart(a, b) for a, b in itertools.pairwise(clips)) > 0.2
+    assert apart(clips[0], clips[1]) > 0.05
+    # By how many heights a far plane slides behind the near one.
+    slides = []
+    for clip in clips:
+        camera = make_stage(clip).camera
+        near, far = (
+            camera.matrices(height=1, width=1, parallax=p, scenery=True)
+            for p in (1, 0.3)
+        )
+        apart_by = (near - near[0]) - (far - far[0])
+        slides.append(np.abs(apart_by[:, :2]).max())
+    assert slides[0] < 1e-9 and slides[2] > 1.3 * slides[1] > 0.01
+
+
+@pytest.mark.parametrize(
+    ("tag", "beside"),
+    [
+        ("camera.camera_motion=dolly_zoom", "style.background=white"),
+        ("camera.camera_motion=orbit", "motion.motion_style=still"),
+    ],
+)
+def test_a_move_that_would_show_nothing_is_not_drawn(tag, beside):
+    field, _, value = beside.partition("=")
+    key, _, move = tag.partition("=")
+    for index in range(40):
+        assert draw_spec(seed=7, index=index, tags=(tag,)).value(field) != value
+        assert move not in draw_spec(seed=7, index=index, tags=(beside,)).values(key)
+    with pytest.raises(UserError, match="shows nothing"):
+        draw_spec(seed=7, index=0, tags=(tag, beside))
+
+
+def test_what_lies_about_a_head_is_not_drawn_in_its_eyes():
+    for index in range(150):
+        spec = draw_spec(
+            seed=7, index=index, tags=("camera.shot_size=extreme_close_up",)
+        )
+        stated = {tag.partition("=")[2] for tag in spec.tags}
+        assert not stated & {
+            "aura",
+            "magic_circle",
+            "waver_lines",
+            "sparkle",
+            "multiples",
+        }
+    for value in (
+        "vfx.energy=aura",
+        "vfx.manpu=sparkle",
+        "motion.deformation=multiples",
+    ):
+        for index in range(40):
+            spec = draw_spec(seed=7, index=index, tags=(value,))
+            assert spec.value("camera.shot_size") != "extreme_close_up"
+
+
+def test_a_camera_that_follows_does_not_tremble_with_its_subject():
+    tags = ("camera.camera_motion=follow", "motion.motion_style=dash")
+    eased, trembling = (
+        make_stage(seen(*tags, f"motion.spacing={spacing}")).camera.x
+        for spacing in ("eased", "vibration")
+    )
+    assert (eased == trembling).all() and np.ptp(eased) > 0.05
 
 
 @pytest.mark.parametrize("timing", [t for t in WEIGHTS["motion.timing"] if t != "held"])
@@ -104,11 +170,18 @@ def test_light_hides_a_figure_from_the_flow():
     tags = ("motion.motion_style=dialogue", "camera.angle=eye")
     tags += tuple(f"{f}=none" for f in EFFECTS)
     plain = seen(*tags, "vfx.composite=none")
-    lit = seen(*tags, "vfx.composite=transmitted_light")
-    covered = [true_flow(spec, **SIZE).covered.mean() for spec in (plain, lit)]
-    assert covered[0] == 0 and covered[1] > 0.01
-    glowing = seen("vfx.energy=transformation_glow", "vfx.composite=none")
-    found = true_flow(glowing, **SIZE)
-    # While the figure is light, none of it can be followed.
-    figure = found.parts[8] >= 100
-    assert found.covered[8][figure].mean() > 0.9
+    lit = dataclasses.replace(
+        plain,
+        effects=dataclasses.replace(plain.effects, composite=("transmitted_light",)),
+    )
+    dark, bright = (true_flow(spec, **SIZE).visible for spec in (plain, lit))
+    assert 0.005 < (dark & ~bright).mean() < 0.2 and not (bright & ~dark).any()
+
+
+def test_a_figure_that_is_light_keeps_its_place_and_loses_its_flow():
+    found, truth = true_clip(
+        seen("vfx.energy=transformation_glow", "vfx.composite=none"), **SIZE
+    )
+    figure = truth.layers[8] == FIGURE_LAYER
+    assert found.shape[0] == 17 and figure.mean() > 0.05
+    assert not truth.visible[8][figure].any() and truth.energy[7:9].min() > 0

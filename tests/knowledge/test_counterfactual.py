@@ -70,3 +70,10 @@ def test_every_deformation_of_the_world_can_be_asked_otherwise():
             changed = {field_of(tag) for tag in set(asked) ^ set(tags)}
             assert changed <= {"motion.deformation", "motion.deform_level"}
     assert {"smear", "multiples", "squash_stretch", "chibi_shift"} <= kinds
+
+
+def test_what_no_clip_shows_is_not_asked_for_in_place_of_another():
+    smear = ("motion.deformation=smear", "motion.deform_level=2")
+    assert "chibi_shift" in others(smear)
+    assert "chibi_shift" not in others((*smear, "camera.camera_motion=orbit"))
+    assert "multiples" not in others((*smear, "camera.shot_size=extreme_close_up"))
