@@ -245,17 +245,27 @@ class Look:
         else:
             paint = ink.fill(colour)
         self.ops.append(Op(BONE[bone], path, paint))
+        if self.rendering == "multi_tone_cel" and self.medium:
+            self.deep(bone, _core(path), colour)
 
     def deep(self, bone: str, path: skia.Path, colour: Colour) -> None:
         """The second shadow tone of a multi-tone cel."""
         if self.layered:
-            second = mix(colour, self.palette.shadow_tint, 0.4)
+            second = mix(mix(colour, self.palette.shadow_tint, 0.22), BLACK, 0.2)
             self.ops.append(Op(BONE[bone], path, ink.fill(second)))
 
     def light(self, bone: str, path: skia.Path, colour: Colour) -> None:
         """The light tone of a multi-tone cel."""
         if self.layered:
             self.ops.append(Op(BONE[bone], path, ink.fill(mix(colour, WHITE, 0.45))))
+
+
+def _core(path: skia.Path) -> skia.Path:
+    """The part of a shadow that lies farthest from the light, up on the right."""
+    box = path.getBounds()
+    away = skia.Path(path)
+    away.offset(-0.22 * box.width(), 0.16 * box.height())
+    return skia.Op(path, away, skia.PathOp.kIntersect_PathOp)
 
 
 def _screentone(colour: Colour, pitch: float) -> skia.Paint:

@@ -125,7 +125,7 @@ class ClipSpec:
         return self.values(key)[0]
 
 
-GAIN = {"none": 0.0, "small": 0.5, "medium": 0.85, "large": 1.2, "extreme": 1.65}
+GAIN = {"none": 0.0, "small": 0.42, "medium": 0.75, "large": 1.08, "extreme": 1.45}
 RATE = {"still": 0.0, "slow": 0.7, "normal": 1.0, "fast": 1.5, "explosive": 2.1}
 PAN = {"slow": 0.2, "normal": 0.36, "quick": 0.54, "flash": 0.72}
 TRUCK = {"slow": 0.25, "normal": 0.45, "quick": 0.7, "flash": 0.95}
@@ -222,7 +222,7 @@ def _draw_action(draws: Draws, values: Values) -> ActionSpec:
         gain=gain,
         rate=RATE[values["motion.speed"][0]] * draws.uniform(0.95, 1.05),
         phase=draws.uniform(),
-        travel=room * travel * min(gain, 1.2),
+        travel=room * travel * min(gain, 1.3),
         spacing=values.get("motion.spacing", ("linear",))[0],
         variant=draws.integer(0, 3),
         idiom=values.get("motion.idiom", ("",))[0],

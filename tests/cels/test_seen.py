@@ -30,9 +30,14 @@ def apart(first: ClipSpec, second: ClipSpec) -> float:
     return float(np.abs(videos[0] - videos[1]).mean())
 
 
+def _framed(tags: tuple[str, ...]) -> tuple[str, ...]:
+    framed = any(tag.startswith("camera.shot_size") for tag in tags)
+    return tags if framed else ("camera.shot_size=bust", *tags)
+
+
 def seen(*tags: str, index: int = 0, **changes) -> ClipSpec:
     """A clip in the middle distance, with parts of its spec changed: part=(field, x)."""
-    spec = draw_spec(seed=5, index=index, tags=("camera.shot_size=bust", *tags))
+    spec = draw_spec(seed=5, index=index, tags=_framed(tags))
     parts = {
         part: dataclasses.replace(getattr(spec, part), **{field: value})
         for part, (field, value) in changes.items()
@@ -47,6 +52,27 @@ def test_the_level_of_every_effect(tag):
         seen(tag, *alone, effects=("level", level)) for level in ("accent", "dominant")
     )
     assert apart(accent, dominant) > 0.2
+
+
+def test_a_second_tone_of_shadow():
+    tags = ("style.video_style=2d_japanese_anime", "style.palette=natural")
+    two, many = (
+        seen(*tags, f"style.rendering={name}_tone_cel") for name in ("two", "multi")
+    )
+    assert apart(two, many) > 0.5
+
+
+@pytest.mark.parametrize("style", ["walk", "run", "dance", "melee", "jump_fly"])
+def test_every_amplitude(style):
+    sizes = [v for v in WEIGHTS["motion.amplitude"] if v != "none"]
+    tags = (f"motion.motion_style={style}", "motion.deformation=none")
+    stages = [
+        make_stage(seen(*tags, f"motion.amplitude={size}", "camera.shot_size=full"))
+        for size in sizes
+    ]
+    bones = [np.stack([cel.bones[:, :2, 2] for cel in s.cels]) for s in stages]
+    spans = [np.ptp(b, axis=0).mean() for b in bones]
+    assert all(b > 1.1 * a for a, b in itertools.pairwise(spans)), spans
 
 
 @pytest.mark.parametrize("kind", DEFORMATIONS)
