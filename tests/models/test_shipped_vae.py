@@ -54,5 +54,5 @@ def test_an_impact_frame_stays_one_frame(code):
 )
 def test_20_db_are_kept(code):
     draw, vae, _ = code
-    clips = draw("test", 32)
+    clips = draw("test", 96)  # of 32 the mean is good to some 0.4 dB
     assert benchmark.psnr(clips, vae(clips)) > 20
