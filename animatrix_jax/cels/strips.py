@@ -14,8 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from animatrix_jax.cels.rarities import WEIGHTS
 from animatrix_jax.cels.render import render
+from animatrix_jax.cels.shows import SEEN_IN, unseen
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
-from animatrix_jax.cels.tagging import GOES_WITH, SEEN_IN, unseen
+from animatrix_jax.cels.tagging import GOES_WITH
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
 FRAMES = 17

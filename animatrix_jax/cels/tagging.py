@@ -30,24 +30,21 @@ from animatrix_jax.cels.rarities import (
     STATES_ORDINARY,
     WEIGHTS,
 )
+from animatrix_jax.cels.shows import (
+    BLANK,
+    FLAT,
+    SEEN_IN,
+    UNFRAMED,
+    Values,
+    blanks,
+    holds,
+    unframed,
+    unseen,
+)
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 
-Values = dict[str, tuple[str, ...]]
-
 LOCOMOTION = ("walk", "run", "dash", "jump_fly")
-# Moves whose speed is the camera's own, and moves that slide planes over each other.
-_EITHER = ("pan_left", "pan_right", "pan_up", "pan_down", "truck_up", "truck_back")
-SEEN_IN = {
-    "camera.camera_speed": (*_EITHER, "roll", "orbit", "dolly_zoom", "shake"),
-    "camera.depth": (*_EITHER, "follow", "follow_pan"),
-}
-# Grounds of which no plane can be told from another; and what shows nothing beside it.
-_FLAT = ("white", "flat_abstract")
-_BLANK = {
-    "camera.camera_motion=dolly_zoom": ("style.background", "white"),
-    "camera.camera_motion=orbit": ("motion.motion_style", "still"),
-}
 # What counts towards vfx.vfx_level.
 EFFECTS = ("vfx.impact", "vfx.lines", "vfx.manpu", "vfx.elemental", "vfx.energy")
 # A 3D picture is shaded in one way and inked in one way; so is a school's timing.
@@ -75,26 +72,6 @@ GOES_WITH: dict[str, dict[str, tuple[str, ...]]] = {
         "motion.timing": ("modulated",),
         "motion.spacing": ("snap",),
     },
-}
-# Shots that do not hold what a value shows, and angles that a shot does not hold.
-UNFRAMED: dict[str, tuple[str, ...]] = {
-    "forced_perspective": ("extreme_close_up", "close_up", "extreme_long"),
-    "multiples": ("extreme_close_up",),
-    "off_model_exaggeration": ("long", "extreme_long"),
-    "ranged": ("extreme_close_up", "close_up", "extreme_long"),
-    "sport": ("extreme_close_up", "close_up", "bust", "extreme_long"),
-    "transformation": ("extreme_close_up", "close_up", "extreme_long"),
-    "waver_lines": ("extreme_close_up",),
-    "sweat_drop": ("extreme_close_up",),
-    "sparkle": ("extreme_close_up",),
-    "flowers": ("extreme_close_up",),
-    "aura": ("extreme_close_up", "close_up"),
-    "magic_circle": ("extreme_close_up", "close_up"),
-    "transformation_glow": ("extreme_close_up",),
-    "extreme_close_up": ("worms_eye", "over_shoulder", "pov"),
-    "close_up": ("worms_eye",),
-    "long": ("over_shoulder", "pov"),
-    "extreme_long": ("over_shoulder", "pov"),
 }
 
 
@@ -124,17 +101,6 @@ def join_tags(values: Values) -> tuple[str, ...]:
         for value in table
         if value in values.get(field, ())
     )
-
-
-def unseen(field: str, values: Values) -> str:
-    """Where a field of SEEN_IN cannot be seen beside other values; empty where it can."""
-    moves = values["camera.camera_motion"]
-    if not set(SEEN_IN[field]) & set(moves):
-        return f"in camera.camera_motion={' and '.join(moves)}"
-    ground = values["style.background"][0]
-    if field == "camera.depth" and ground in _FLAT:
-        return f"before style.background={ground}"
-    return ""
 
 
 def _leaning(field: str, *leanings: Table) -> Table:
@@ -270,8 +236,8 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     chibi = "chibi_shift" in demanded.get("motion.deformation", ())
     pick("style.proportion", {"super_deformed": 0.0} if chibi else {})
     pick("style.palette", only=("monochrome",) if rendering == "mono_manga" else ())
-    grounds = dict.fromkeys(_FLAT, 0.0) if "camera.depth" in demanded else {}
-    pick("style.background", grounds | _blanks("style.background", demanded))
+    grounds = dict.fromkeys(FLAT, 0.0) if "camera.depth" in demanded else {}
+    pick("style.background", grounds | blanks("style.background", demanded))
 
     # Motion: what is demanded may force a still, or bar it.
     style = pick("motion.motion_style", _allowed_styles(demanded))
@@ -289,7 +255,7 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
         deform_lean["chibi_shift"] = 0.0
     if "orbit" in demanded.get("camera.camera_motion", ()):
         deform_lean["chibi_shift"] = 0.0
-    deform_lean |= _unframed("motion.deformation", demanded)
+    deform_lean |= unframed("motion.deformation", demanded)
     level = demanded.get("motion.deform_level")
     if level == ("0",):
         deform_lean = {v: 0.0 for v in WEIGHTS["motion.deformation"] if v != "none"}
@@ -323,7 +289,7 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
         moves["orbit"] = 0.0
     moves |= {
         tag.partition("=")[2]: 0.0
-        for tag, (field, value) in _BLANK.items()
+        for tag, (field, value) in BLANK.items()
         if tags[field] == (value,)
     }
     for field in demanded.keys() & SEEN_IN.keys():
@@ -350,7 +316,7 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
         leaning = lean.get(field, {})
         if field == "vfx.manpu":
             leaning = {**MANPU[emotion], **leaning}
-        hidden = _unframed(field, tags)
+        hidden = unframed(field, tags)
         pick(field, leaning, hidden, only=("none",) if level == ("none",) else ())
     hitstop_too = draws.chance(0.25)
     free = "vfx.impact" not in demanded and hitstop_too and not still
@@ -362,7 +328,7 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
         if open_fields:
             field = draws.choice(open_fields)
             table = {v: w for v, w in WEIGHTS[field].items() if v != "none"}
-            table |= _unframed(field, tags)
+            table |= unframed(field, tags)
             if still:
                 table.pop("hitstop", None)
             tags[field] = (draws.weighted(table),)
@@ -412,34 +378,14 @@ def _unsuited(field: str, demanded: Values) -> Table:
     }
 
 
-def _unframed(field: str, values: Values) -> Table:
-    """Bars the values of ``field`` that the shot among ``values`` does not hold."""
-    shots = set(values.get("camera.shot_size", ()))
-    return {v: 0.0 for v in WEIGHTS[field] if shots & set(UNFRAMED.get(v, ()))}
-
-
-def _blanks(field: str, demanded: Values) -> Table:
-    """Bars the values of ``field`` beside which a demanded tag would show nothing."""
-    return {
-        value: 0.0
-        for tag, (other, value) in _BLANK.items()
-        if other == field and _holds(demanded, tag)
-    }
-
-
-def _holds(values: Values, tag: str) -> bool:
-    field, _, value = tag.partition("=")
-    return value in values.get(field, ())
-
-
 def _allowed_styles(demanded: Values) -> Table:
     """Factors on motion styles under the other demanded tags."""
     styles = WEIGHTS["motion.motion_style"]
     still = any(demanded.get(f) == (v,) for f, v in STILL_ONLY.items())
     if still:
         return {style: 0.0 for style in styles if style != "still"}
-    lean: Table = _blanks("motion.motion_style", demanded)
-    lean |= _unframed("motion.motion_style", demanded)
+    lean: Table = blanks("motion.motion_style", demanded)
+    lean |= unframed("motion.motion_style", demanded)
     moving = any(
         field in demanded for field in (*STILL_ONLY, "motion.spacing", "motion.idiom")
     )
@@ -489,8 +435,8 @@ def _check(tags: Values) -> None:
         tags["style.proportion"] == ("super_deformed",)
     ):
         wrong = "motion.deformation=chibi_shift from style.proportion=super_deformed"
-    for tag, (field, value) in _BLANK.items():
-        if _holds(tags, tag) and tags[field] == (value,):
+    for tag, (field, value) in BLANK.items():
+        if holds(tags, tag) and tags[field] == (value,):
             wrong = f"{tag} with {field}={value}, where it shows nothing"
     for field in MULTIPLE:
         none = "fix" if field == "camera.camera_motion" else "none"

@@ -8,9 +8,10 @@ import pytest
 
 from animatrix_jax.cels.flow import true_flow
 from animatrix_jax.cels.render import render
+from animatrix_jax.cels.shows import SEEN_IN
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage
-from animatrix_jax.cels.tagging import EFFECTS, SEEN_IN, WEIGHTS
+from animatrix_jax.cels.tagging import EFFECTS, WEIGHTS
 from animatrix_jax.cels.truth import FIGURE_LAYER, true_clip
 from animatrix_jax.errors import UserError
 

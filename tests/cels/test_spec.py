@@ -12,8 +12,9 @@ from animatrix_jax.cels.narrative import narrate
 from animatrix_jax.cels.odds import ODDS
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rarities import WEIGHTS
+from animatrix_jax.cels.shows import SEEN_IN, unseen
 from animatrix_jax.cels.spec import draw_spec
-from animatrix_jax.cels.tagging import SEEN_IN, draw_tags, join_tags, unseen
+from animatrix_jax.cels.tagging import draw_tags, join_tags
 from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.tags import parse_tags
 
