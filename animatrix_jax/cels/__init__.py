@@ -2,7 +2,7 @@
 
 Its files in the order in which a clip is made, the one to read first before a colon:
 
-    tags     tagging: odds, rarities, unasked
+    tags     tagging: odds, rarities, shows, unasked
     spec     spec: casting, defects
     words    narrative
     motion   staging: actions, keyposes, timing, idioms, deform, rig, camera
