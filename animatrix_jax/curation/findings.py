@@ -5,7 +5,8 @@ holds one file's clips and not all.
 """
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from etils import epath
@@ -17,7 +18,7 @@ from animatrix_jax.curation.rows import clip_id
 from animatrix_jax.curation.rules import broken_rule
 from animatrix_jax.curation.settings import Looking, Rules, digest
 
-# Clips of one file that are looked at together, in seconds.
+# Clips of one file that a worker takes together, in seconds.
 _BATCH_SECONDS = 60.0
 
 
@@ -139,3 +140,19 @@ class Findings:
                     place="filtered" if why else "kept",
                     why=why,
                 )
+
+
+def together(
+    clips: Iterable[tuple[File, Clip]],
+) -> Iterator[tuple[File, list[Clip]]]:
+    """Clips, file after file, as one worker takes them: a minute of one file at a time,
+    so that a file is fetched and opened once for all of them."""
+    for _, some in itertools.groupby(clips, key=lambda pair: pair[0].name):
+        batch: list[Clip] = []
+        for file, clip in some:
+            batch.append(clip)
+            if sum(c.end - c.start for c in batch) >= _BATCH_SECONDS:
+                yield file, batch
+                batch = []
+        if batch:
+            yield file, batch

@@ -3,7 +3,7 @@
     frames at 24 a second, 360 high
       every one       -> does anything change?
       15 of them      -> bars, blank, blur, text; pHashes of 5
-      the middle 4 s  -> the anime measures, a caption
+      the middle 4 s  -> the anime measures; what a labeller is shown
 
 What is held is those few frames, so memory does not grow with a clip's length. The result
 is plain JSON for the journal; what follows from it (rules.py) is decided later.
@@ -30,7 +30,6 @@ def look(
     film: Film,
     span: tuple[float, float],
     looking: Looking,
-    labeller: Any = None,
 ) -> dict[str, Any]:
     """What is known of a span of a file.
 
@@ -46,7 +45,7 @@ def look(
     middle = frames.without_bars(technical.crop)
     top, bottom, left, right = technical.crop
     found = measures.measure(middle)
-    result = {
+    return {
         "start": start,
         "end": end,
         "height": round((bottom - top) * film.height),
@@ -57,17 +56,7 @@ def look(
         "signature": [f"{bits:016x}" for bits in signature(_grey(shown))],
         "measures": _rounded(dataclasses.asdict(found)),
         "measured": measured_tags(found, looking.measure_fps),
-        "caption": None,
     }
-    if labeller is not None:
-        told = labeller.label(middle, looking.measure_fps)
-        result["caption"] = {
-            "tags": list(told.tags),
-            "confidence": {key: float(v) for key, v in told.confidence.items()},
-            "summary": told.summary,
-            "description": told.description,
-        }
-    return result
 
 
 def captioned_frames(
@@ -75,7 +64,7 @@ def captioned_frames(
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """What a labeller is shown of a span: its middle, at `measure_fps`, without bars.
 
-    The same that `look` shows it, so that it says the same wherever it is asked.
+    The same to every verb, so that it says the same wherever it is asked.
 
     Raises:
       VideoError: if nothing decodes.

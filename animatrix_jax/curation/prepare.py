@@ -1,9 +1,9 @@
 """From a folder of videos to a dataset: what `animatrix prepare` does, step by step.
 
     files -> digests -> films and their shots            Beam, a file an element
-          -> clips looked at: filters, measures, labels  Beam, a minute of clips
+          -> clips looked at: filters, measures          Beam, a minute of clips
           -> near-duplicates                             here, by bands of pHashes
-          -> kept clips encoded                          Beam, a clip
+          -> kept clips captioned, and encoded           Beam, a minute of clips
           -> shards, columns, ledger                     Beam, a shard
 
 Between the steps stands the journal: what a step found is in files, named by the content
@@ -12,11 +12,10 @@ what is not there yet; and what the dataset holds is a function of the folder an
 settings alone, not of how many calls made it.
 """
 
-import array
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from animatrix_jax.curation import duplicates as duplicates_of
 from animatrix_jax.curation import rows as rows_of
 from animatrix_jax.curation import shards, tasks
 from animatrix_jax.curation.commit import commit, finish
-from animatrix_jax.curation.findings import File, Findings
+from animatrix_jax.curation.findings import Clip, File, Findings, together
 from animatrix_jax.curation.inputs import find_inputs, sha256
 from animatrix_jax.curation.journal import Journal, Path, write_whole
 from animatrix_jax.curation.labels import Labels, read_labels
@@ -35,7 +34,13 @@ from animatrix_jax.curation.ledger import Ledger, put_labels, whole_file
 from animatrix_jax.curation.lock import alone
 from animatrix_jax.curation.rules import TIERS, rank
 from animatrix_jax.curation.runner import Runner, write_lines
-from animatrix_jax.curation.settings import Encoding, Looking, Rules, digest
+from animatrix_jax.curation.settings import (
+    Captioning,
+    Encoding,
+    Looking,
+    Rules,
+    digest,
+)
 from animatrix_jax.data import measures
 from animatrix_jax.data.dataset import COLUMNS, features
 from animatrix_jax.errors import UserError
@@ -46,6 +51,7 @@ class Settings:
     """All that a preparation may be told."""
 
     looking: Looking = dataclasses.field(default_factory=Looking)
+    captioning: Captioning = dataclasses.field(default_factory=Captioning)
     encoding: Encoding = dataclasses.field(default_factory=Encoding)
     rules: Rules = dataclasses.field(default_factory=Rules)
 
@@ -94,10 +100,16 @@ class _Preparation:
         self._work = out / ".work"
         finish(self._work)
         self._found = Findings(self._work, settings.looking, settings.rules)
+        self._captioner = settings.captioning.captioner
+        captions = digest(settings.looking, settings.captioning)
+        self._captions = Journal(self._work / "captions" / captions)
         encoding = digest(settings.encoding)
         self._media = self._work / "media" / encoding
         self._failures = Journal(self._work / "failures" / encoding)
-        for journal in (self._found.films, self._found.looks, self._failures):
+        for journal in (
+            *(self._found.films, self._found.looks),
+            *(self._captions, self._failures),
+        ):
             journal.forget()
         self._state = self._read_state(encoding)
         self._done: dict[str, int] = {}
@@ -112,6 +124,7 @@ class _Preparation:
         self._cut(files)
         self._look(files)
         duplicates = self._duplicates(files, labels)
+        self._caption(files, duplicates)
         self._encode(files, duplicates)
         return self._write(files, fates, labels, duplicates)
 
@@ -165,17 +178,33 @@ class _Preparation:
         known = self._state.get("duplicates", {})
         if known.get("mark") == mark:
             return known["found"]
-        names, table = _signatures(lines)
-        pairs = sorted(duplicates_of.pairs(names, table, near=near_enough))
-        near = {name for pair in pairs for name in pair}
-        clips = {}
-        with lines.open("r") as file:
-            for line in map(json.loads, file):
-                if line["id"] in near:
-                    clips[line["id"]] = (_signature(line), line["rank"])
-        found = duplicates_of.choose(pairs, clips)
+        found = duplicates_of.find(lines, near=near_enough)
         self._state["duplicates"] = {"mark": mark, "found": found}
         return found
+
+    def _caption(self, files: list[File], duplicates: dict[str, str]) -> None:
+        if self._captioner == "none":
+            return
+        task = tasks.CaptionClips(
+            os.fspath(self._captions.folder),
+            self._settings.looking,
+            self._settings.captioning,
+        )
+
+        def wanted(clip: Clip) -> bool:
+            return clip.id not in duplicates and not self._captions.has(clip.id)
+
+        todo = (
+            {
+                "path": file.path,
+                "clips": [
+                    {"id": clip.id, "start": clip.start, "end": clip.end}
+                    for clip in some
+                ],
+            }
+            for file, some in self._kept(files, wanted)
+        )
+        self._map("captions", task, todo, "captioning clips")
 
     def _encode(self, files: list[File], duplicates: dict[str, str]) -> None:
         task = tasks.EncodeClips(
@@ -184,24 +213,51 @@ class _Preparation:
             self._settings.encoding,
         )
         there = self._ids()
+
+        def wanted(clip: Clip) -> bool:
+            return (
+                clip.id not in duplicates
+                and not self._failure(clip.id)
+                and int(clip.id, 16) not in there
+                and not tasks.media_path(self._media, clip.id).exists()
+            )
+
         todo = (
             {
-                "id": clip.id,
                 "path": file.path,
-                "start": clip.found["start"],
-                "end": clip.found["end"],
-                "fps": clip.found["fps"],
-                "crop": clip.found["technical"]["crop"],
+                "clips": [
+                    {
+                        "id": clip.id,
+                        "start": clip.start,
+                        "end": clip.end,
+                        "fps": clip.found["fps"],
+                        "crop": clip.found["technical"]["crop"],
+                    }
+                    for clip in some
+                ],
             }
-            for file in files
-            for clip in self._found.clips(file)
-            if clip.place == "kept"
-            and clip.id not in duplicates
-            and int(clip.id, 16) not in there
-            and not tasks.media_path(self._media, clip.id).exists()
-            and not self._failures.has(clip.id)
+            for file, some in self._kept(files, wanted)
         )
         self._map("encoded", task, todo, "encoding clips")
+
+    def _kept(
+        self, files: list[File], wanted: Callable[[Clip], bool]
+    ) -> Iterator[tuple[File, list[Clip]]]:
+        """Some of the clips that no rule filters, as workers take them."""
+        return together(
+            (file, clip)
+            for file in files
+            for clip in self._found.clips(file)
+            if clip.place == "kept" and wanted(clip)
+        )
+
+    def _failure(self, name: str) -> str:
+        """Why a clip could not be captioned or encoded; empty if it could, so far."""
+        for journal in (self._captions, self._failures):
+            found = journal.read(name) or {}
+            if "failed" in found:
+                return found["failed"]
+        return ""
 
     def _write(
         self,
@@ -213,11 +269,12 @@ class _Preparation:
         """Shards, columns and ledger, and all of it into its place at once."""
         new = self._work / "new"
         new.mkdir(exist_ok=True)
+        related = {*duplicates, *duplicates.values()}
         names = {
             clip.id: clip.name
             for file in files
             for clip in self._found.clips(file)
-            if clip.id in duplicates or clip.id in duplicates.values()
+            if clip.id in related
         }
         with (new / "ledger.jsonl").open("w") as ledger_file:
             ledger = Ledger(ledger_file)
@@ -271,11 +328,16 @@ class _Preparation:
                 if place == "kept" and clip.id in duplicates:
                     of = names[duplicates[clip.id]]
                     place, more = "duplicate", {"of": of}
-                elif place == "kept" and (failure := self._failures.read(clip.id)):
-                    place, more = "set aside", {"why": failure["failed"]}
+                elif place == "kept" and (failure := self._failure(clip.id)):
+                    place, more = "set aside", {"why": failure}
                 line = labels.of(file.name, clip.start, clip.end)
                 if place == "kept":
-                    told = rows_of.tell(clip.found, line, looking.captioner)
+                    told = rows_of.tell(
+                        clip.found["measured"],
+                        line,
+                        self._captions.read(clip.id),
+                        captioner=self._captioner,
+                    )
                     row = rows_of.row(
                         file.name,
                         clip.found,
@@ -419,31 +481,17 @@ class _Preparation:
 
 def _with_captioner(settings: Settings) -> Settings:
     """With the digest of the captioner's weights, so that others look anew."""
-    looking = settings.looking
-    if looking.captioner == "none":
+    captioning = settings.captioning
+    if captioning.captioner == "none":
         return settings
     from animatrix_jax.caption.labeller import load_labeller
 
-    found = load_labeller(looking.captioner).digest
-    looking = dataclasses.replace(looking, captioner_digest=found)
-    return dataclasses.replace(settings, looking=looking)
+    found = load_labeller(captioning.captioner).digest
+    captioning = dataclasses.replace(captioning, captioner_digest=found)
+    return dataclasses.replace(settings, captioning=captioning)
 
 
 def _absolute(path: Path) -> epath.Path:
     # Workers may run in another folder.
     name = os.fspath(path)
     return epath.Path(name if "://" in name else os.path.abspath(name))
-
-
-def _signature(line: dict[str, Any]) -> tuple[int, ...]:
-    return tuple(int(bits, 16) for bits in line["signature"])
-
-
-def _signatures(lines: epath.Path) -> tuple[list[str], np.ndarray]:
-    """Ids and signatures [n f] of the clips of a file of lines."""
-    names, bits = [], array.array("Q")
-    with lines.open("r") as file:
-        for line in map(json.loads, file):
-            names.append(line["id"])
-            bits.extend(_signature(line))
-    return names, np.array(bits, np.uint64).reshape(-1, duplicates_of.FRAMES)

@@ -53,9 +53,15 @@ def clip_id(digest: str, clip: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def tell(clip: Mapping[str, Any], line: Line | None, captioner: str) -> Told:
-    """Joins a label, a caption and the measures."""
-    caption, by = clip["caption"], []
+def tell(
+    measured: Sequence[Tag],
+    line: Line | None,
+    caption: Mapping[str, Any] | None,
+    *,
+    captioner: str,
+) -> Told:
+    """Joins a label, a caption and what the measures support."""
+    by: list[str] = []
     claims: list[_Claim] = []
     summary = description = ""
     if line is not None:
@@ -70,7 +76,7 @@ def tell(clip: Mapping[str, Any], line: Line | None, captioner: str) -> Told:
         summary = summary or caption["summary"]
         description = description or caption["description"]
         by.append(captioner)
-    claims.append(_Claim(tags=clip["measured"]))
+    claims.append(_Claim(tags=measured))
     by.append("measures")
     tags, confidence = _joined(claims)
     return Told(

@@ -1,10 +1,11 @@
-"""What `animatrix prepare` may be told, in three parts by what a change of it costs.
+"""What `animatrix prepare` may be told, in parts by what a change of it costs.
 
-    Looking    how clips are cut out, looked at and measured: a change looks at all again
-    Encoding   how kept clips are written: a change encodes all again
-    Rules      what is kept, and in which tier: a change only sorts what is known
+    Looking      how clips are cut out, looked at and measured: a change looks at all again
+    Captioning   who labels what is kept: a change labels all again
+    Encoding     how kept clips are written: a change encodes all again
+    Rules        what is kept, and in which tier: a change only sorts what is known
 
-The first two are named by their digest, under which results are kept (journal.py), so
+All but the last are named by their digest, under which results are kept (journal.py), so
 that a second call does what is new and nothing else.
 """
 
@@ -35,8 +36,6 @@ class Looking:
       measure_fps: the rate at which clips are measured, the same for all.
       measure_height: the height they are scaled down to.
       measure_frames: of its middle, at most, are measured and captioned.
-      captioner: a name of `caption.labeller.load_labeller`, or "none".
-      captioner_digest: names its weights; found out, not set.
     """
 
     cut_ratio: float = 3.0
@@ -48,8 +47,6 @@ class Looking:
     measure_fps: float = 24.0
     measure_height: int = 256
     measure_frames: int = 97
-    captioner: str = "none"
-    captioner_digest: str = ""
 
     def __post_init__(self):
         _check(self, "samples", "sample_height", "measure_height", low=1)
@@ -61,6 +58,19 @@ class Looking:
                 f"expected 0 < min_seconds < max_seconds, got {self.min_seconds:g} and"
                 f" {self.max_seconds:g}"
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Captioning:
+    """Who labels the clips that are kept.
+
+    Attributes:
+      captioner: a name of `caption.labeller.load_labeller`, or "none".
+      captioner_digest: names its weights; found out, not set.
+    """
+
+    captioner: str = "none"
+    captioner_digest: str = ""
 
 
 _SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")

@@ -1,4 +1,4 @@
-"""What workers do: cut films, look at clips, encode them, fill shards.
+"""What workers do: cut films, look at clips, caption them, encode them.
 
 A task takes a plain item, keeps what it finds in the journal, and never fails for what a
 file holds: a file or clip that cannot be used is kept as its reason (a VideoError). What
@@ -15,7 +15,7 @@ import pathlib
 import shutil
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ from absl import logging
 from etils import epath
 
 from animatrix_jax.curation.journal import Journal, Path
-from animatrix_jax.curation.look import look
-from animatrix_jax.curation.settings import Encoding, Looking
+from animatrix_jax.curation.look import captioned_frames, look
+from animatrix_jax.curation.settings import Captioning, Encoding, Looking
 from animatrix_jax.curation.shots import Film, cut_film
 from animatrix_jax.curation.technical import cut
 from animatrix_jax.data import video
@@ -70,11 +70,7 @@ class LookAtClips:
     looking: Looking
 
     def setup(self) -> None:
-        self._labeller = None
-        if self.looking.captioner != "none":
-            from animatrix_jax.caption.labeller import load_labeller
-
-            self._labeller = load_labeller(self.looking.captioner)
+        pass
 
     def __call__(self, item: Item) -> None:
         journal = Journal(self.journal)
@@ -84,9 +80,7 @@ class LookAtClips:
         with _reason() as lost, _local(item["path"]) as path:
             for start, end in film.spans:
                 with _reason() as failed:
-                    found.append(
-                        look(path, film, (start, end), self.looking, self._labeller)
-                    )
+                    found.append(look(path, film, (start, end), self.looking))
                 for failure in failed:
                     found.append({"start": start, "end": end, "failed": failure.why})
                     again = again or failure.again
@@ -100,8 +94,43 @@ class LookAtClips:
 
 
 @dataclasses.dataclass
+class CaptionClips:
+    """Kept clips of a file to what a labeller says of them:
+    `{"path", "clips": [{"id", "start", "end"}]}`."""
+
+    journal: str
+    looking: Looking
+    captioning: Captioning
+
+    def setup(self) -> None:
+        from animatrix_jax.caption.labeller import load_labeller
+
+        self._labeller = load_labeller(self.captioning.captioner)
+
+    def __call__(self, item: Item) -> None:
+        journal = Journal(self.journal)
+
+        def caption(path: str, clip: Item) -> None:
+            if journal.has(clip["id"]):
+                return
+            span = clip["start"], clip["end"]
+            frames = captioned_frames(path, span, self.looking)
+            told = self._labeller.label(frames, self.looking.measure_fps)
+            found = {
+                "tags": list(told.tags),
+                "confidence": {key: float(v) for key, v in told.confidence.items()},
+                "summary": told.summary,
+                "description": told.description,
+            }
+            journal.write(clip["id"], found)
+
+        _each_clip(item, caption, journal)
+
+
+@dataclasses.dataclass
 class EncodeClips:
-    """Kept clips to H.264: `{"id", "path", "start", "end", "fps", "crop"}`."""
+    """Kept clips of a file to H.264:
+    `{"path", "clips": [{"id", "start", "end", "fps", "crop"}]}`."""
 
     media: str
     failures: str
@@ -111,30 +140,25 @@ class EncodeClips:
         pass
 
     def __call__(self, item: Item) -> None:
-        target = media_path(self.media, item["id"])
+        _each_clip(item, self._encode, Journal(self.failures))
+
+    def _encode(self, path: str, clip: Item) -> None:
+        target = media_path(self.media, clip["id"])
         if target.exists():
             return
-        with _reason() as failed, _local(item["path"]) as path:
-            self._encode(path, item, target)
-        if failed:
-            journal = Journal(self.failures)
-            keep = journal.put_off if failed[0].again else journal.write
-            keep(item["id"], {"failed": failed[0].why})
-
-    def _encode(self, path: str, item: Item, target: epath.Path) -> None:
         stream = video.stream_video(
             path,
-            fps=item["fps"],
-            start=item["start"],
-            end=item["end"],
+            fps=clip["fps"],
+            start=clip["start"],
+            end=clip["end"],
             threads=1,
         )
         with tempfile.TemporaryDirectory() as folder:
             made = pathlib.Path(folder) / "clip.mp4"
             count = encode_mp4(
                 made,
-                self._pictures(stream, tuple(item["crop"])),
-                item["fps"],
+                self._pictures(stream, tuple(clip["crop"])),
+                clip["fps"],
                 crf=self.encoding.crf,
                 speed=self.encoding.speed,
                 key_every=self.encoding.key_every,
@@ -142,7 +166,7 @@ class EncodeClips:
             )
             if count < 2:
                 raise video.VideoError(
-                    f"{count} frames decode from {item['start']:g} s on"
+                    f"{count} frames decode from {clip['start']:g} s on"
                 )
             target.parent.mkdir(parents=True, exist_ok=True)
             if "://" in os.fspath(target):
@@ -173,6 +197,25 @@ class EncodeClips:
 def media_path(media: Path, name: str) -> epath.Path:
     """Where an encoded clip lies until it is in a shard."""
     return epath.Path(media) / name[:2] / f"{name}.mp4"
+
+
+def _each_clip(item: Item, do: Callable[[str, Item], None], journal: Journal) -> None:
+    """Does something with each clip of a file; the journal keeps why it could not be."""
+
+    def keep(failures: list[_Failure], clips: list[Item]) -> None:
+        for failure in failures:
+            for clip in clips:
+                put = journal.put_off if failure.again else journal.write
+                put(clip["id"], {"failed": failure.why})
+
+    clips, done = item["clips"], 0
+    with _reason() as lost, _local(item["path"]) as path:
+        for clip in clips:
+            with _reason() as failed:
+                do(path, clip)
+            keep(failed, [clip])
+            done += 1
+    keep(lost, clips[done:])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

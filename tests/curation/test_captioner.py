@@ -8,6 +8,7 @@ from small_videos import scene, write
 
 from animatrix_jax.caption import labeller
 from animatrix_jax.curation.prepare import prepare
+from animatrix_jax.curation.settings import Captioning
 from animatrix_jax.data.dataset import open_rows
 
 
@@ -39,8 +40,8 @@ def test_who_is_heard(tmp_path, monkeypatch, settings):
     write(videos / "b.mp4", scene(1))
     label = {"video": "a.mp4", "tags": ["motion.timing=twos"], "summary": "by hand"}
     (videos / "labels.jsonl").write_text(json.dumps(label) + "\n")
-    looking = dataclasses.replace(settings.looking, captioner="fixed")
-    settings = dataclasses.replace(settings, looking=looking)
+    captioning = Captioning(captioner="fixed")
+    settings = dataclasses.replace(settings, captioning=captioning)
     first = prepare(videos, out, settings=settings)
     assert told.seen == [((24, 48, 85, 3), 24.0)] * 2
     rows = {row["source"]: row for row in open_rows(out)}
@@ -61,4 +62,36 @@ def test_who_is_heard(tmp_path, monkeypatch, settings):
     assert again["new"] == {}
     told.digest = "two"
     other = prepare(videos, out, settings=settings)
-    assert other["new"] == {"clips": 2}
+    assert other["new"] == {"captions": 2}
+
+
+def test_only_what_is_kept_is_captioned_and_what_could_not_be_is_tried_again(
+    tmp_path, monkeypatch, settings
+):
+    """A minute of clips of one file at a time; filtered clips and copies never."""
+    told, most = Fixed(), 1
+
+    def label(video, fps):
+        if len(told.seen) == most:
+            raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return Fixed.label(told, video, fps)
+
+    monkeypatch.setattr(labeller, "load_labeller", lambda name: told)
+    monkeypatch.setattr(told, "label", label)
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    write(videos / "film.mp4", np.concatenate([scene(0), scene(1)]))
+    write(videos / "copy.mp4", scene(0, height=54, width=96))
+    write(videos / "still.mp4", np.repeat(scene(2, 1), 20, axis=0))
+    captioning = Captioning(captioner="fixed")
+    settings = dataclasses.replace(settings, captioning=captioning)
+    first = prepare(videos, out, settings=settings)
+    assert first["new"]["captions"] == 1 and len(told.seen) == 1
+    clips = {"kept": 1, "filtered": 1, "set aside": 1, "duplicate": 1}
+    assert first["totals"]["clip"] == clips
+    ledger = [json.loads(line) for line in (out / "ledger.jsonl").open()]
+    (lost,) = [e for e in ledger if e["kind"] == "clip" and e["place"] == "set aside"]
+    assert "RESOURCE_EXHAUSTED" in lost["why"] and "tries again" in lost["why"]
+    most = 2
+    second = prepare(videos, out, settings=settings)
+    assert second["totals"]["clip"] == clips | {"kept": 2, "set aside": 0}
+    assert len(told.seen) == 2 and len(open_rows(out)) == 2

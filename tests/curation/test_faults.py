@@ -6,19 +6,21 @@ import av
 import pytest
 from small_videos import scene, write
 
+from animatrix_jax.caption import labeller
 from animatrix_jax.curation import tasks
 from animatrix_jax.curation.commit import commit, finish
 from animatrix_jax.curation.journal import Journal
 from animatrix_jax.curation.ledger import Ledger
 from animatrix_jax.curation.prepare import prepare
-from animatrix_jax.curation.settings import Encoding, Looking
+from animatrix_jax.curation.settings import Captioning, Encoding, Looking
 from animatrix_jax.data.video import VideoError
 from animatrix_jax.errors import UserError
 
 FILM = {"width": 8, "height": 8, "fps": 12.0, "seconds": 1.0, "spans": [[0.0, 1.0]]}
 ITEM = {"key": "ab-0", "path": "a.mp4", "labelled": []}
 ITEM |= {"film": FILM}
-ITEM |= {"id": "ab-0", "start": 0.0, "end": 1.0, "fps": 12.0, "crop": [0, 1, 0, 1]}
+CLIP = {"id": "ab-0", "start": 0.0, "end": 1.0, "fps": 12.0, "crop": [0, 1, 0, 1]}
+ITEM |= {"clips": [CLIP]}
 
 
 def _raising(error):
@@ -55,18 +57,22 @@ PASSING = [
 
 
 @pytest.mark.parametrize("error", [VideoError("no frame decodes"), *PASSING])
-@pytest.mark.parametrize("name", ["CutFilms", "LookAtClips", "EncodeClips"])
+@pytest.mark.parametrize(
+    "name", ["CutFilms", "LookAtClips", "CaptionClips", "EncodeClips"]
+)
 def test_only_what_a_file_holds_is_kept_as_its_fault(
     tmp_path, monkeypatch, name, error
 ):
     """Anything else is told in this call, and tried again by the next one."""
-    for call in ("cut_film", "look"):
+    for call in ("cut_film", "look", "captioned_frames"):
         monkeypatch.setattr(tasks, call, _raising(error))
+    monkeypatch.setattr(labeller, "load_labeller", lambda name: None)
     monkeypatch.setattr(tasks.video, "stream_video", _raising(error))
     journal = Journal(tmp_path / "j")
     options = {
         "CutFilms": (str(tmp_path / "j"), Looking()),
         "LookAtClips": (str(tmp_path / "j"), Looking()),
+        "CaptionClips": (str(tmp_path / "j"), Looking(), Captioning()),
         "EncodeClips": (str(tmp_path / "media"), str(tmp_path / "j"), Encoding()),
     }
     task = getattr(tasks, name)(*options[name])

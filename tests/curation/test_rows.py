@@ -17,7 +17,7 @@ def _told(label=None, caption=None):
         tags, confidence = caption
         caption = {"tags": tags, "confidence": confidence}
         caption |= {"summary": "", "description": ""}
-    return tell({"caption": caption, "measured": MEASURED}, line, "machine")
+    return tell(MEASURED, line, caption, captioner="machine")
 
 
 def test_a_confidence_is_of_who_claims_the_tag():

@@ -13,8 +13,8 @@ def _encoded(folder, images, **encoding):
     settings = Encoding(crf=1, **encoding)
     task = EncodeClips(str(folder / "media"), str(folder / "failures"), settings)
     crop = [0.0, 1.0, 0.0, 1.0]
-    item = {"id": "ab", "path": str(path), "start": 0.0, "end": 9.0, "fps": 12.0}
-    task(item | {"crop": crop})
+    clip = {"id": "ab", "start": 0.0, "end": 9.0, "fps": 12.0, "crop": crop}
+    task({"path": str(path), "clips": [clip]})
     return np.stack(list(video.stream_video(media_path(folder / "media", "ab"))))
 
 
