@@ -10,6 +10,7 @@ leaves `NAME.XXXXXXXX.tmp`, which nobody reads.
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -17,8 +18,15 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+# No file's fault: a run ends, and goes on when there is room again.
+_MACHINES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENOMEM)
 AnyPath = TypeVar("AnyPath", bound=os.PathLike)
 """A `pathlib.Path`, or an `epath.Path` on a disk or in a bucket."""
+
+
+def is_machines_fault(error: BaseException | None) -> bool:
+    """Whether a disk or the memory is full, or nothing more may be opened or written."""
+    return isinstance(error, OSError) and error.errno in _MACHINES_FAULT
 
 
 @contextlib.contextmanager

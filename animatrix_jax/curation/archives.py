@@ -26,11 +26,11 @@ from etils import epath
 
 from animatrix_jax.curation.journal import Path
 from animatrix_jax.data.finding import is_hidden, is_video
-from animatrix_jax.files import replacing
+from animatrix_jax.files import is_machines_fault, replacing
 
 _ZIP = (".zip",)
-_TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_UNREAD = (".7z", ".rar", ".tar.zst", ".tzst", ".tar.lz4")
+_TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_UNREAD = (".7z", ".rar", ".tar.zst", ".tzst", ".tar.lz4", ".tar.lzma")
 _CHUNK = 1 << 20
 # "Re:Zero 01.mp4" is a name, "C:/01.mp4" is a path.
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -80,6 +80,8 @@ def unpack(archive: Path, folder: Path) -> Iterator[Member]:
                     yield _replaced(earlier, seen[member.name])
                 found[member.name] = member
     except _DAMAGE as error:
+        if is_machines_fault(error):
+            raise
         found[""] = Member(name="", refused=f"damaged archive: {_short(error)}")
     yield from found.values()
 
@@ -158,6 +160,8 @@ def _kept(name: str, folder: pathlib.Path, size: int, archive, info) -> Member:
                     raise ValueError("longer than it says")
                 out.write(chunk)
     except _DAMAGE as error:
+        if is_machines_fault(error):
+            raise
         return Member(name=name, refused=f"damaged in its archive: {_short(error)}")
     return Member(name=name, path=str(path))
 

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import tqdm
 from etils import epath
 
 from animatrix_jax.curation.inputs import Digests, Input
@@ -68,7 +69,7 @@ class Findings:
         """The files to look at, and where the others went."""
         digests = Digests(self._work / "digests.json")
         fates, read = [], []
-        for item in inputs:
+        for item in tqdm.tqdm(inputs, desc="reading files", mininterval=1.0):
             if item.refused:
                 fates.append((item.name, {"place": "set aside", "why": item.refused}))
                 continue

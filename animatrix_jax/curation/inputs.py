@@ -9,16 +9,18 @@ import dataclasses
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable
 
 from etils import epath
 
 from animatrix_jax.curation import archives
 from animatrix_jax.curation.journal import Path, write_whole
-from animatrix_jax.data.finding import is_inside, is_video, walk
+from animatrix_jax.data.finding import is_hidden, is_inside, is_video, walk
 from animatrix_jax.errors import UserError
 
 _CHUNK = 1 << 20
+_SAVE_SECONDS = 30.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,7 @@ class Digests:
         except FileNotFoundError:
             self._known = {}
         self._seen: dict[str, list] = {}
+        self._saved = time.monotonic()
 
     def of(self, path: Path) -> str:
         """The digest of a file that is there.
@@ -100,12 +103,18 @@ class Digests:
         known = self._known.get(key)
         if known is None or known[:2] != mark:
             known = [*mark, sha256(path)]
+            if time.monotonic() - self._saved > _SAVE_SECONDS:
+                self._write(self._known | self._seen | {key: known})
         self._seen[key] = known
         return known[2]
 
     def save(self) -> None:
-        """Keeps what was asked for since the start."""
-        write_whole(self._path, json.dumps(self._seen).encode())
+        """Keeps what was asked for since the start, and nothing else."""
+        self._write(self._seen)
+
+    def _write(self, digests: dict[str, list]) -> None:
+        write_whole(self._path, json.dumps(digests).encode())
+        self._saved = time.monotonic()
 
 
 def _members(
@@ -147,7 +156,11 @@ def _own_folder(name: str, path: epath.Path, unpacked: epath.Path) -> epath.Path
 def _files(root: epath.Path) -> Iterable[tuple[epath.Path, bool]]:
     """The files, and whether each is a link to a folder, which is not followed."""
     if "://" in os.fspath(root):
-        return ((path, False) for path in root.glob("**/*") if path.is_file())
+        return (
+            (path, False)
+            for path in root.glob("**/*")
+            if not any(map(is_hidden, path.relative_to(root).parts)) and path.is_file()
+        )
     return ((epath.Path(path), link) for path, link in walk(root))
 
 

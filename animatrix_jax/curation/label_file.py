@@ -44,6 +44,8 @@ class LabelFile:
     def __init__(self, out: pathlib.Path, *, mark: str):
         self.out, self.path = out, out.with_suffix(".files.jsonl")
         self._mark = mark
+        for file in (self.path, out):
+            _mend(file)
         entries = [entry for _, entry in _lines(self.path)]
         if any(entry.get("labeller") != mark for entry in entries):
             raise UserError(
@@ -59,8 +61,6 @@ class LabelFile:
         self._shots: dict[str, _Shots] = {}
         for line, label in _lines(out):
             self._shots.setdefault(_video(label), _Shots()).add(line, label)
-        # Without a line that a call which was stopped has cut off.
-        self._leave_out(None)
 
     def knows(self, video: str, path: pathlib.Path) -> bool:
         """Whether a video is done, as it is now, or a person has labelled it."""
@@ -142,14 +142,10 @@ class LabelFile:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def _leave_out(self, video: str | None) -> None:
-        """Writes the labels as they stand, but those of a video; in one move."""
-        if not self.out.exists():
-            return
+    def _leave_out(self, video: str) -> None:
+        """Writes the labels as they stand, but those of a video."""
         kept = [line for line, label in _lines(self.out) if _video(label) != video]
-        text = "".join(f"{line}\n" for line in kept)
-        with replacing(self.out) as partial:
-            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        _rewrite(self.out, kept)
 
 
 class _Shots:
@@ -175,24 +171,58 @@ def _video(label: dict[str, Any]) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _lines(path: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The lines of a file, and what they say; without one that a stopped call cut off.
+def _mend(path: pathlib.Path) -> None:
+    """Ends the last line, or takes it out where a call that was stopped has cut it off."""
+    text = _text(path)
+    if not text or text.endswith("\n"):
+        return
+    *_, last = text.split("\n")
+    if cut := _is_cut(last):
+        logging.warning("%s: a last line that was cut off is left out: %s", path, last)
+    kept = list(_lines(path, cut=cut))
+    _rewrite(path, [line for line, _ in kept])
+
+
+def _is_cut(line: str) -> bool:
+    """Whether a line is the beginning of a JSON text, and not a slip in one."""
+    try:
+        json.loads(line)
+    except json.JSONDecodeError as error:
+        rest = line[error.pos :]
+        inside = error.msg.startswith(("Unterminated string", "Invalid \\"))
+        literals = ("true", "false", "null", ".", "-", "e", "e-", "E", "E-")
+        return inside or any(literal.startswith(rest) for literal in literals)
+    return False
+
+
+def _rewrite(path: pathlib.Path, lines: list[str]) -> None:
+    """Writes all lines of a file in one move."""
+    text = "".join(f"{line}\n" for line in lines)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _text(path: pathlib.Path) -> str:
+    if not path.exists():
+        return ""
+    return path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+
+
+def _lines(
+    path: pathlib.Path, *, cut: bool = False
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of a file, and what they say; without the last if it is `cut` off.
 
     Raises:
-      UserError: if another one is no JSON object: a person's slip is not thrown away.
+      UserError: if one is no JSON object: a person's slip is not thrown away.
     """
-    if not path.exists():
-        return
-    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    *lines, last = text.split("\n")
-    for number, line in enumerate([*lines, last], 1):
+    lines = _text(path).split("\n")
+    for number, line in enumerate(lines[: len(lines) - cut], 1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
         except ValueError as error:
-            if number > len(lines):  # it has no end
-                return
             raise _bad_line(path, number, f"not JSON: {error}") from None
         if not isinstance(entry, dict):
             raise _bad_line(path, number, "not a JSON object")

@@ -9,6 +9,7 @@ blame for is tried again by the next call.
 
 import dataclasses
 import pathlib
+import traceback
 from typing import Any
 
 from absl import logging
@@ -21,6 +22,7 @@ from animatrix_jax.curation.settings import Looking
 from animatrix_jax.curation.shots import cut_film
 from animatrix_jax.data.finding import is_inside
 from animatrix_jax.data.video import VideoError, is_of_system
+from animatrix_jax.errors import UserError
 
 _BAR = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
 
@@ -74,19 +76,27 @@ def label_folder(
                 found.new += _label(root, name, labels, labeller, bar)
             except VideoError as error:
                 if is_of_system(error.__cause__):
-                    logging.warning(
-                        "%s: %s; the next call tries again", ascii(name), error
-                    )
-                    found.again += 1
+                    _put_off(name, error, found)
                 else:
                     logging.warning("set aside %s: %s", ascii(name), error)
                     labels.end(name, root / name, reason=str(error))
+            except Exception as error:
+                if isinstance(error, OSError | MemoryError | UserError):
+                    raise  # no video's fault
+                logging.warning("%s", traceback.format_exc())
+                _put_off(name, error, found)
             bar.update(done + 1 - bar.n)
     for entry in (labels.videos[name] for name in videos if name in labels.videos):
         found.shots += entry.get("shots", 0)
         found.set_aside += "reason" in entry
         found.shots_set_aside += len(entry.get("set_aside", ()))
     return found
+
+
+def _put_off(name: str, error: Exception, found: Labelled) -> None:
+    told = str(error) or type(error).__name__
+    logging.warning("%s: %s; the next call tries again", ascii(name), told)
+    found.again += 1
 
 
 def _label(

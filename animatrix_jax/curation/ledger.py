@@ -68,6 +68,8 @@ def whole_file(fates: Iterable[str]) -> dict[str, Any]:
     if counts["kept"]:
         return {"place": "kept", "clips": counts["kept"]}
     total = counts.total()
+    if not total:
+        return {"place": "filtered", "why": "no clip: its labels start after its end"}
     if total and counts["duplicate"] == total:
         return {"place": "duplicate"}
     if total and counts["set aside"] == total:

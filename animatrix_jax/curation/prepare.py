@@ -123,9 +123,13 @@ class _Preparation:
         files, fates = self._found.digest(inputs, labels)
         self._cut(files)
         self._look(files)
-        duplicates = self._duplicates(files, labels)
-        self._caption(files, duplicates)
-        self._encode(files, duplicates)
+        while True:
+            duplicates = self._duplicates(files, labels)
+            self._caption(files, duplicates)
+            self._encode(files, duplicates)
+            # The copies of a clip that cannot be captioned or encoded are none.
+            if not any(map(self._failure, set(duplicates.values()))):
+                break
         return self._write(files, fates, labels, duplicates)
 
     def _cut(self, files: list[File]) -> None:
@@ -170,7 +174,7 @@ class _Preparation:
                 }
                 for file in files
                 for clip in self._found.clips(file)
-                if clip.place == "kept"
+                if clip.place == "kept" and not self._failure(clip.id)
             ),
         )
         near_enough = self._settings.rules.near
@@ -416,9 +420,10 @@ class _Preparation:
             sizes=sizes,
             metadata=metadata,
         )
-        self._state["marks"], self._state["encoding"] = marks, encoding
+        before = max(len(old), self._state.get("shards", 0))
+        self._state |= {"marks": marks, "encoding": encoding, "shards": total}
         self._save_state(new / "state.json")
-        self._commit(new, made, total, len(old))
+        self._commit(new, made, total, before)
         return {"clips": count, "tiers": tiers, "shards": total, "out": str(self._out)}
 
     def _commit(
@@ -463,8 +468,9 @@ class _Preparation:
     ) -> None:
         lines = self._work / f"{name}.todo"
         if write_lines(lines, todo):
-            self._done[name] = self._runner.map(task, lines, title=title, light=light)
-            logging.info("%s: %d", title, self._done[name])
+            done = self._runner.map(task, lines, title=title, light=light)
+            self._done[name] = self._done.get(name, 0) + done
+            logging.info("%s: %d", title, done)
         lines.unlink(missing_ok=True)
 
     def _read_state(self, encoding: str) -> dict[str, Any]:

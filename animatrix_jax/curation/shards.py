@@ -71,7 +71,7 @@ class FillShards:
     kinds: dict[str, str]
 
     def setup(self) -> None:
-        self._places: dict[int, dict[str, int]] = {}
+        self._last: tuple[int, dict[str, int], Any] = (-1, {}, None)
 
     def __call__(self, item: dict[str, Any]) -> None:
         target = epath.Path(item["out"])
@@ -98,11 +98,12 @@ class FillShards:
         if path.exists():
             return path.read_bytes()
         shard = shard_of(name, self.shards)
-        if shard not in self._places:
+        if shard != self._last[0]:
             rows = enumerate(read_list(_list(self.lists, shard)))
-            self._places = {shard: {row["clip_id"]: place for place, row in rows}}
-        place = self._places[shard][name]
-        reader = _reader(self.dataset, shard)
+            places = {row["clip_id"]: place for place, row in rows}
+            self._last = (shard, places, _reader(self.dataset, shard))
+        _, places, reader = self._last
+        place = places[name]
         (record,) = reader.read(place, place + 1)
         return features(self.kinds).deserialize_example_np(record)["video"]
 

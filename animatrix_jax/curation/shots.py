@@ -79,9 +79,14 @@ def cut_film(
         min_content_val=looking.cut_change,
         min_scene_len=max(1, round(0.25 * fps)),
     )
-    cuts, count = [], 0
-    for image in video.stream_video(path, fps=fps, height=_HEIGHT, threads=1):
+    cuts, count, size = [], 0, None
+    for image in video.stream_video(
+        path, fps=fps, height=_HEIGHT, threads=1, whole=True
+    ):
         if not labelled:
+            # A recording may go on in another size; the detector may not.
+            size = size or {"height": image.shape[0], "width": image.shape[1]}
+            image = video.fit(image, **size)
             time = FrameTimecode(count, fps)
             found = detector.process_frame(time, image[..., ::-1].copy())
             cuts += [cut.frame_num for cut in found]
@@ -112,9 +117,7 @@ def cut_film(
 
 
 def _check_whole(count: int, info: video.VideoInfo, fps: float) -> None:
-    """Raises VideoError for a file that holds less than nine tenths of what it claims."""
-    if count == 0:
-        raise video.VideoError("no frame decodes")
+    """Raises VideoError for a file that shows less than nine tenths of what it claims."""
     if count == 1:
         raise video.VideoError("too short: one frame")
     claimed = info.seconds or (info.frames / info.fps if info.frames else 0.0)

@@ -9,7 +9,6 @@ there already is not done again.
 
 import contextlib
 import dataclasses
-import errno
 import os
 import pathlib
 import shutil
@@ -29,11 +28,9 @@ from animatrix_jax.curation.shots import Film, cut_film
 from animatrix_jax.curation.technical import cut
 from animatrix_jax.data import video
 from animatrix_jax.data.writing import encode_mp4
-from animatrix_jax.files import replacing
+from animatrix_jax.files import is_machines_fault, replacing
 
 Item = dict[str, Any]
-# No file's fault: the run ends, and goes on when there is room again.
-_MACHINES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENOMEM)
 
 
 @dataclasses.dataclass
@@ -238,7 +235,7 @@ def _reason() -> Iterator[list[_Failure]]:
         causes = (error, error.__cause__)
         system = next((e for e in causes if video.is_of_system(e)), None)
         # A decoder may ask for too much memory because a file is damaged.
-        if isinstance(system, OSError) and system.errno in _MACHINES_FAULT:
+        if is_machines_fault(system):
             raise
         text = " ".join(str(error).split())[:200]
         if isinstance(error, video.VideoError) and system is None:

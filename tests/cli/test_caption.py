@@ -2,20 +2,22 @@
 
 import dataclasses
 import json
+import pathlib
 
 import cv2
 import numpy as np
 import pytest
 from absl import flags
 
+from animatrix_jax.caption import labeller
 from animatrix_jax.caption.labeller import Caption
 from animatrix_jax.cli import taxonomy
-from animatrix_jax.curation import labelling
+from animatrix_jax.curation import labelling, tasks
 from animatrix_jax.curation.inputs import find_inputs
 from animatrix_jax.curation.labelling import label_folder
 from animatrix_jax.curation.labels import read_labels
-from animatrix_jax.curation.look import captioned_frames, look
-from animatrix_jax.curation.settings import Looking
+from animatrix_jax.curation.look import captioned_frames
+from animatrix_jax.curation.settings import Captioning, Looking
 from animatrix_jax.curation.shots import cut_film
 from animatrix_jax.data.finding import find_videos
 from animatrix_jax.data.folder import FolderSource
@@ -137,6 +139,61 @@ def test_a_line_that_a_person_broke_is_not_thrown_away(folder, tmp_path, slip):
     with pytest.raises(UserError, match=r"labels\.jsonl:2: not .*mend the line"):
         run(folder, out, Counting())
     assert out.read_text() == broken
+
+
+@pytest.mark.parametrize("slip", ['"tags": [],}', '"tags": [} ', "tags: []}"])
+def test_a_slip_in_a_last_line_without_an_end_is_no_line_cut_off(
+    folder, tmp_path, slip
+):
+    """An editor may end a file without a newline: its line is named, and stays."""
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    with out.open("a") as file:
+        file.write('{"video": "new.mp4", ' + slip)
+    text = out.read_text()
+    with pytest.raises(UserError, match=r"labels\.jsonl:4: not JSON"):
+        run(folder, out, Counting())
+    assert out.read_text() == text
+
+
+@pytest.mark.parametrize("cut", [1, 2, 12, 30, 60])
+def test_lines_that_were_cut_off_do_not_stop_later_calls(folder, tmp_path, cut):
+    """Neither of the labels, nor of what became of the files."""
+    out = tmp_path / "labels.jsonl"
+    run(folder, out, Counting())
+    files = out.with_suffix(".files.jsonl")
+    for path in (files, out):
+        path.write_bytes(path.read_bytes()[: -cut - 1])
+    for _ in range(3):
+        run(folder, out, Counting())
+    whole = [json.loads(line)["video"] for line in out.read_text().splitlines()]
+    assert sorted(whole) == ["a.mp4", "a.mp4", "sub/b.mp4"]
+    assert all(json.loads(line) for line in files.read_text().splitlines())
+
+
+def test_what_breaks_on_one_video_is_not_the_end_of_the_others(
+    folder, tmp_path, monkeypatch
+):
+    real = labelling.cut_film
+
+    def fail(path, *args):
+        if path.name == "a.mp4":
+            raise AssertionError
+        return real(path, *args)
+
+    monkeypatch.setattr(labelling, "cut_film", fail)
+    out = tmp_path / "labels.jsonl"
+    first = run(folder, out, Counting())
+    assert (first["new"], first["set_aside"], first["again"]) == (1, 1, 1)
+    monkeypatch.undo()
+    assert run(folder, out, Counting())["new"] == 2
+
+
+def test_a_name_with_a_colon_is_no_protocol(folder, tmp_path, monkeypatch):
+    (folder / "a.mp4").rename(folder / "Re:a.mp4")
+    monkeypatch.chdir(folder)
+    found = run(pathlib.Path("."), tmp_path / "labels.jsonl", Counting())
+    assert (found["shots"], found["set_aside"]) == (3, 1)
 
 
 def test_a_file_that_a_person_has_edited_stays_as_it_is(folder, tmp_path):
@@ -297,7 +354,7 @@ class Keeping(Counting):
         return caption
 
 
-def test_a_labeller_is_shown_what_prepare_shows_it(tmp_path):
+def test_a_labeller_is_shown_what_prepare_shows_it(tmp_path, monkeypatch):
     """At one rate, and without bars."""
     root, there, here = tmp_path / "videos", Keeping(), Keeping()
     images = np.concatenate([scene(1, 20, 96, 128), scene(2, 20, 96, 128)])
@@ -305,8 +362,14 @@ def test_a_labeller_is_shown_what_prepare_shows_it(tmp_path):
     write_video(root / "a.mp4", images, 12)
     run(root, tmp_path / "labels.jsonl", here)
     film = cut_film(root / "a.mp4", Looking())
-    for span in film.spans:
-        look(root / "a.mp4", film, span, Looking(), there)
+    monkeypatch.setattr(labeller, "load_labeller", lambda name: there)
+    task = tasks.CaptionClips(str(tmp_path / "j"), Looking(), Captioning())
+    task.setup()
+    clips = [
+        {"id": f"{n}", "start": start, "end": end}
+        for n, (start, end) in enumerate(film.spans)
+    ]
+    task({"path": str(root / "a.mp4"), "clips": clips})
     assert len(here.seen) == len(there.seen) == 2
     for (ours, rate), (theirs, other) in zip(here.seen, there.seen):
         assert rate == other == 24.0 and ours.shape[1] < 70

@@ -1,13 +1,15 @@
 """What is no file's fault, and what is half done."""
 
 import errno
+import json
+import zipfile
 
 import av
 import pytest
 from small_videos import scene, write
 
 from animatrix_jax.caption import labeller
-from animatrix_jax.curation import tasks
+from animatrix_jax.curation import archives, tasks
 from animatrix_jax.curation.commit import commit, finish
 from animatrix_jax.curation.journal import Journal
 from animatrix_jax.curation.ledger import Ledger
@@ -124,6 +126,40 @@ def test_the_next_call_tries_again(tmp_path, monkeypatch, settings):
         again = prepare(videos, out, settings=settings)
         assert again["totals"]["file"]["kept"] == 2
         assert again["new"][step] == 1
+
+
+def test_the_copy_of_a_clip_that_fails_takes_its_place(tmp_path, monkeypatch, settings):
+    """Until the better one can be used."""
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    write(videos / "large.mp4", scene(0))
+    write(videos / "small.mp4", scene(0, height=54, width=96))
+    real = tasks.encode_mp4
+
+    def fail(path, images, *args, **kwargs):
+        images = list(images)
+        if images[0].shape[0] == 72:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, images, *args, **kwargs)
+
+    def places():
+        entries = map(json.loads, (out / "ledger.jsonl").open())
+        return {e["name"]: e["place"] for e in entries if e["kind"] == "file"}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "encode_mp4", fail)
+        prepare(videos, out, settings=settings)
+    assert places() == {"large.mp4": "set aside", "small.mp4": "kept"}
+    prepare(videos, out, settings=settings)
+    assert places() == {"large.mp4": "kept", "small.mp4": "duplicate"}
+
+
+def test_a_full_disk_is_no_damage_of_an_archive(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.mp4", b"x" * 100)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(archives, "replacing", _raising(full))
+    with pytest.raises(OSError, match="No space"):
+        list(archives.unpack(tmp_path / "a.zip", tmp_path / "members"))
 
 
 @pytest.mark.parametrize("stopped_after", range(6))

@@ -12,7 +12,7 @@ import pytest
 from small_videos import scene, write
 
 from animatrix_jax.caption.labeller import Caption
-from animatrix_jax.curation import archives
+from animatrix_jax.curation import archives, inputs
 from animatrix_jax.curation.inputs import Digests, find_inputs
 from animatrix_jax.curation.labels import read_labels
 from animatrix_jax.curation.prepare import prepare
@@ -203,6 +203,20 @@ def test_links_out_of_the_folder_are_refused(tmp_path, clip):
     (folder / "link.mp4").unlink()
     with pytest.raises(UserError, match="no video file"):
         find_inputs(folder, unpacked=tmp_path)
+
+
+def test_digests_of_a_call_that_is_killed_are_kept(tmp_path, monkeypatch):
+    """Beside those of before that it had not come to yet."""
+    monkeypatch.setattr(inputs, "_SAVE_SECONDS", -1.0)
+    paths = [tmp_path / f"{n}.mp4" for n in range(3)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    Digests(tmp_path / "d.json").of(paths[0])
+    Digests(tmp_path / "d.json").of(paths[1])
+    monkeypatch.setattr(inputs, "sha256", lambda path: "anew")
+    last = Digests(tmp_path / "d.json")
+    assert "anew" not in (last.of(paths[0]), last.of(paths[1]))
+    assert last.of(paths[2]) == "anew"
 
 
 def test_a_digest_is_of_the_bytes_and_is_kept(tmp_path, clip, monkeypatch):

@@ -1,5 +1,8 @@
 """Files to shots."""
 
+import fractions
+
+import av
 import numpy as np
 import pytest
 from small_videos import scene, write
@@ -27,6 +30,29 @@ def test_long_shots_are_cut_evenly_and_labels_take_their_place(tmp_path):
     assert labelled.spans == ((0.5, 1.5), (3.0, 5.0))
 
 
+def test_a_recording_that_changes_its_size_is_cut_all_the_same(tmp_path):
+    path, time = tmp_path / "a.ts", fractions.Fraction(1, 25)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 192, 144, "yuv420p"
+        for number, width in enumerate((192, 256)):
+            coder = av.CodecContext.create("libx264", "w")
+            coder.width, coder.height, coder.pix_fmt = width, 144, "yuv420p"
+            coder.time_base, coder.framerate = time, 1 / time
+            coder.options = {"bf": "0", "preset": "ultrafast"}
+            packets = []
+            for n, image in enumerate(scene(number, 40, 144, width)):
+                frame = av.VideoFrame.from_ndarray(image, "rgb24")
+                frame.pts, frame.time_base = 40 * number + n, time
+                packets += coder.encode(frame)
+            for packet in [*packets, *coder.encode(None)]:
+                packet.stream, packet.time_base = stream, time
+                output.mux(packet)
+    film = cut_film(path, Looking())
+    frames = [(round(a * 25), round(b * 25)) for a, b in film.spans]
+    assert frames == [(0, 40), (40, 80)]
+
+
 @pytest.mark.parametrize(("share", "whole"), [(0.6, False), (0.99, True)])
 def test_a_file_that_ends_too_early_is_truncated(tmp_path, share, whole):
     """With its index in front it opens, and claims what is not there."""
@@ -39,5 +65,5 @@ def test_a_file_that_ends_too_early_is_truncated(tmp_path, share, whole):
     if whole:
         assert cut_film(path, Looking()).seconds == pytest.approx(40 / 12, rel=0.1)
         return
-    with pytest.raises(VideoError, match=r"truncated: [12]\.\d\d of 3\.33 seconds"):
+    with pytest.raises(VideoError, match=r"truncated: \d+ of 40 frames"):
         cut_film(path, Looking())

@@ -14,7 +14,7 @@ from PIL import Image
 
 from animatrix_jax.curation.settings import Looking
 from animatrix_jax.curation.shots import cut_film
-from animatrix_jax.data import video
+from animatrix_jax.data import decoding, video
 from animatrix_jax.data.sheets import contact_sheet
 from animatrix_jax.data.video import (
     VideoError,
@@ -105,6 +105,88 @@ def test_start_is_in_seconds_and_seeks(tmp_path):
         read = read_video(path, frames=5, fps=12, height=32, width=32, start=start)
         expected = _level(clip[first : first + 5])
         np.testing.assert_allclose(_level(read), expected, atol=3)
+
+
+def _numbered(path, frames, *, rate=24, size=64, **options):
+    """A file of frames that say their numbers, a key frame every tenth."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=rate, options=options)
+        stream.height, stream.width, stream.pix_fmt = size, size, "yuv420p"
+        stream.gop_size = 10
+        for number in range(frames):
+            image = np.zeros((size, size, 3), np.uint8)
+            for bit in range(10):
+                image[:, bit * 6 : (bit + 1) * 6] = 255 * (number >> bit & 1)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
+def _numbers(images):
+    """What `_numbered` frames say."""
+    return [
+        sum(
+            int(image[:, bit * 6 + 2 : bit * 6 + 4].mean() > 128) << bit
+            for bit in range(10)
+        )
+        for image in images
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("rate", [24, fractions.Fraction(24000, 1001)])
+def test_a_start_on_a_key_frame_is_not_decoded_from_the_top(
+    tmp_path, monkeypatch, suffix, rate
+):
+    """Whatever the clock of the file rounds to."""
+    path = _numbered(tmp_path / f"a.{suffix}", 200, rate=rate, preset="ultrafast")
+    decoded, real = [0], decoding.decoded_frames
+
+    def counted(*args):
+        for frame in real(*args):
+            decoded[0] += 1
+            yield frame
+
+    monkeypatch.setattr(decoding, "decoded_frames", counted)
+    fps = probe(path).fps
+    for first in range(60, 200, 20):
+        decoded[0] = 0
+        span = {"start": first / fps, "end": (first + 5) / fps}
+        found = _numbers(video.stream_video(path, fps=fps, threads=1, **span))
+        assert found == list(range(first, first + 5))
+        assert decoded[0] < 30
+
+
+def test_avi_is_read_in_the_order_in_which_it_is_shown(tmp_path):
+    """It says when frames are coded, not when they are shown."""
+    path = _numbered(tmp_path / "a.avi", 60, bf="3", preset="veryfast")
+    found = _numbers(video.stream_video(path, threads=1))
+    assert sorted(set(found)) == list(range(60)) and found == sorted(found)
+    assert scan(path).decoded == 60
+    third = _numbers(video.stream_video(path, start=2.25, threads=1))
+    assert third == found[54:]
+
+
+def test_a_clock_that_starts_again_is_a_reason_not_a_loss(tmp_path):
+    parts = [_numbered(tmp_path / f"{n}.ts", n, rate=25) for n in (60, 100)]
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    for read in (scan, lambda path: cut_film(path, Looking())):
+        with pytest.raises(VideoError, match="its clock goes back, from 2"):
+            read(path)
+
+
+def test_a_hole_in_the_middle_is_a_truncated_file(tmp_path):
+    path = _numbered(tmp_path / "a.mp4", 200)
+    data = bytearray(path.read_bytes())
+    head = data.index(b"mdat") + 8
+    size = data.index(b"moov") - head
+    begin, end = head + int(0.3 * size), head + int(0.7 * size)
+    data[begin:end] = bytes(end - begin)
+    path.write_bytes(data)
+    for read in (scan, lambda path: cut_film(path, Looking())):
+        with pytest.raises(VideoError, match=r"truncated: \d+ of 200 frames decode"):
+            read(path)
 
 
 def _uneven(path, clip, shown_at, *, last=0, sound=0.0):
@@ -330,17 +412,17 @@ BROKEN = av.error.InvalidDataError(1094995529, "Invalid data\nfound")
 
 # Where a decoder may raise, and what; a scan makes no pictures and does not seek.
 RAISED = {
-    "_upright": ValueError("Conversion to numpy array\nis not yet supported"),
-    "_shots_from": OverflowError("value too large to convert"),
-    "_decoded": BROKEN,
+    "upright": ValueError("Conversion to numpy array\nis not yet supported"),
+    "timed_frames_from": OverflowError("value too large to convert"),
+    "decoded_frames": BROKEN,
     "_deinterlacer": ValueError("wrong size"),
     "_pulled": BROKEN,
 }
 READS = [
     (read, place, error)
     for read in ("read_video", "stream_video", "scan")
-    for place, error in [*RAISED.items(), ("_upright", BROKEN)]
-    if read != "scan" or place not in ("_upright", "_shots_from")
+    for place, error in [*RAISED.items(), ("upright", BROKEN)]
+    if read != "scan" or place not in ("upright", "timed_frames_from")
 ]
 
 
@@ -354,8 +436,9 @@ def test_what_a_decoder_raises_is_a_video_error(
     path = tmp_path / "clip.mp4"
     write_video(path, _ramp(6), 12)
     if place in ("_deinterlacer", "_pulled"):
-        monkeypatch.setattr(video, "_is_woven", lambda frame: True)
-    monkeypatch.setattr(video, place, fail)
+        monkeypatch.setattr(decoding, "_is_woven", lambda frame: True)
+    used_in = video if place in ("upright", "timed_frames_from") else decoding
+    monkeypatch.setattr(used_in, place, fail)
     calls = {
         "read_video": lambda: read_video(path, frames=3, fps=12, height=8, width=8),
         "stream_video": lambda: list(video.stream_video(path)),
