@@ -2,16 +2,19 @@
 
     python -m benchmarks.cel_world --out=docs/images/cel_world.webp
     python -m benchmarks.cel_world --out=sheet.png [--random=12]
+    python -m benchmarks.cel_world --truth --out=docs/images/cel_world_truth.png
     python -m benchmarks.cel_world --speed
 
 A .webp moves: all clips at once, each over what it shows. A .png has a row a clip: its key
-tags, then frames in order.
+tags, then frames in order; with --truth, the frames of one clip, and below them what is
+known of each.
 """
 
 import pathlib
 import time
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from absl import flags
 from jaxtyping import UInt8
@@ -19,9 +22,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
-from animatrix_jax.cels.world import CelWorld
+from animatrix_jax.cels.truth import EFFECT_LAYER, FIGURE_LAYER
+from animatrix_jax.cels.world import CelClip, CelWorld
 from animatrix_jax.cli import app
-from animatrix_jax.data.sheets import moving_sheet
+from animatrix_jax.data import sheets
 from animatrix_jax.data.writing import write_image, write_video
 
 FLAGS = flags.FLAGS
@@ -149,6 +153,15 @@ LABELLED = (
     "vfx.energy",
     "vfx.composite",
 )
+# The clip of --truth, whose defects are drawn.
+TRUTH = (
+    "style.rendering=two_tone_cel,style.background=painted,motion.motion_style=dash,"
+    "motion.timing=ones,motion.deformation=smear,motion.deform_level=3,"
+    "camera.camera_motion=pan_left,camera.camera_speed=normal,camera.depth=multiplane,"
+    "camera.shot_size=full,camera.angle=eye,vfx.elemental=petals,vfx.impact=none,"
+    "vfx.lines=none,vfx.manpu=none"
+)
+TRUTH_INDEX = 11
 FPS = 24
 INK, PAPER, GREY = (34, 34, 40), (250, 249, 246), (140, 138, 146)
 
@@ -186,6 +199,68 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
+def truth_sheet(clip: CelClip, *, frames: int = 7) -> UInt8[np.ndarray, "h w 3"]:
+    """The frames of a clip, and below them all that is known of their pixels."""
+    known = clip.truth
+    if known is None:
+        raise ValueError("expected a clip that was drawn with its truth")
+    steps = len(known.flow)
+    video = clip.video[:steps]
+    rows = {
+        "the clip": video,
+        "flow: the hue is where to, the strength how fast": _flow_colours(known.flow),
+        "visible: all but what is in red can be followed to the next frame": _marked(
+            video, ~known.visible
+        ),
+        "layers: planes from the back, effects, the figure": _layer_colours(
+            known.layers[:steps]
+        ),
+        "deformation: what an affine motion of each layer leaves of the flow": _shaded(
+            known.deformation
+        ),
+        "defects: where the picture is not what it would be without them": _marked(
+            video, known.defects[:steps]
+        ),
+    }
+    return sheets.contact_sheet(
+        np.stack(list(rows.values())), frames=frames, labels=list(rows)
+    )
+
+
+def _flow_colours(flow: np.ndarray) -> UInt8[np.ndarray, "s h w 3"]:
+    """Directions as hues; white where nothing moves or nothing is known."""
+    flow = np.nan_to_num(flow)
+    speed = np.linalg.norm(flow, axis=-1)
+    hue = (np.degrees(np.arctan2(flow[..., 1], flow[..., 0])) % 360) / 2
+    strength = np.minimum(speed / (np.quantile(speed, 0.98) + 1e-6), 1.0)
+    hsv = np.stack([hue, 255 * np.sqrt(strength), np.full_like(hue, 255)], axis=-1)
+    return np.stack([cv2.cvtColor(x, cv2.COLOR_HSV2RGB) for x in hsv.astype(np.uint8)])
+
+
+def _layer_colours(layers: np.ndarray) -> UInt8[np.ndarray, "t h w 3"]:
+    planes = cv2.applyColorMap(
+        np.linspace(90, 250, 8).astype(np.uint8)[None], cv2.COLORMAP_OCEAN
+    )[0]
+    colours = np.full((256, 3), 240, np.uint8)
+    colours[1:9] = planes[:, ::-1]
+    colours[EFFECT_LAYER], colours[FIGURE_LAYER] = (240, 190, 60), (200, 60, 70)
+    return colours[layers]
+
+
+def _shaded(values: np.ndarray) -> UInt8[np.ndarray, "s h w 3"]:
+    """White for 0, red for the most."""
+    strength = np.minimum(values / (np.quantile(values, 0.995) + 1e-6), 1.0)[..., None]
+    shaded = 255 * (1 - strength) + strength * np.array([200, 30, 40])
+    return shaded.astype(np.uint8)
+
+
+def _marked(video: np.ndarray, mask: np.ndarray) -> UInt8[np.ndarray, "t h w 3"]:
+    """The clip, pale, with some of it in red."""
+    pale = 170 + video.astype(np.float32) / 3
+    red = np.array([200, 30, 40], np.float32)
+    return np.where(mask[..., None], red, pale).astype(np.uint8)
+
+
 def _words(spec: ClipSpec) -> list[str]:
     """What stands below a moving clip."""
     shown = [spec.action.style]
@@ -197,7 +272,7 @@ def _words(spec: ClipSpec) -> list[str]:
 def _save(path: pathlib.Path, specs: Sequence[ClipSpec]) -> None:
     if path.suffix == ".webp":
         clips = np.stack([render(spec, height=160, width=160) for spec in specs])
-        sheet = moving_sheet(clips, columns=5, labels=list(map(_words, specs)))
+        sheet = sheets.moving_sheet(clips, columns=5, labels=list(map(_words, specs)))
         write_video(path, sheet, FPS)
     else:
         write_image(path, contact_sheet(specs))
@@ -218,7 +293,13 @@ def measure_speed(*, clips: int, size: int, frames: int, odds: str = "broad") ->
 def main(argv: list[str]) -> None:
     """Writes the sheet, or says how fast it draws."""
     app.no_arguments(argv)
-    if FLAGS.out:
+    if FLAGS.truth:
+        world = CelWorld(
+            height=160, width=160, frames=17, defects="random", truth=True, tags=TRUTH
+        )
+        write_image(pathlib.Path(FLAGS.out), truth_sheet(world[TRUTH_INDEX]))
+        print(f"wrote {FLAGS.out}")
+    elif FLAGS.out:
         path = pathlib.Path(FLAGS.out)
         frames = FLAGS.frames or (49 if path.suffix == ".webp" else 17)
         rows = tuple((i, f"{ORDINARY},{tags}") for i, tags in ROWS)
@@ -249,6 +330,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", 0, "Of the world.")
     flags.DEFINE_integer("frames", 0, "Of a clip; 17, or 49 of one that moves.")
     flags.DEFINE_integer("random", 0, "This many clips of which nothing is demanded.")
+    flags.DEFINE_bool("truth", False, "One clip, and what is known of its pixels.")
     flags.DEFINE_bool("speed", False, "Print clips per second.")
     flags.DEFINE_integer("clips", 200, "Clips for --speed.")
     app.run(main)
