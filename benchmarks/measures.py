@@ -11,7 +11,9 @@ On clips of the split "measures", which nothing was tuned on, drawn at `--height
     *_world          of both with the clip's own `motion` and `deformation`, which Cel
                      World reads from points on the figure and the set, with no pixels
     cadence          share of clips whose value of motion.timing is read right
-    camera           share whose camera.camera_motion is right; `camera_fields`: by value
+    camera           share whose camera.camera_motion is right; `camera_values`: by value
+    claimed          share of clips whose camera `animatrix prepare` claims without a
+                     label (curation/measured.py), and of those the share that is right
     parallax         median d(x) / m(x) where a held drawing stands before a multiplane pan
     bends            the same where a figure moves before a camera that is fixed
     lineless, flat   chance that a clip with lines has a higher line density than one
@@ -39,6 +41,7 @@ from scipy import stats
 from animatrix_jax.caption.wear import decoded, encoded
 from animatrix_jax.cels.world import CelClip, CelWorld
 from animatrix_jax.cli import app
+from animatrix_jax.curation.measured import measured_tags
 from animatrix_jax.curation.measuring import TRUTH_HEIGHT, true_measures
 from animatrix_jax.data.measures import Measures, measure
 
@@ -122,6 +125,9 @@ def scores(
     report["camera"] = round(float(np.mean(moves)), 3)
     report["camera_bare"] = round(float(np.mean(np.array(moves)[bare])), 3)
     report["camera_values"] = _by_value(clips, moves, "camera.camera_motion")
+    claimed = np.array([_claims_camera(m) for m in found])
+    report["claimed"] = round(float(claimed.mean()), 3)
+    report["claimed_right"] = round(float(np.array(moves)[claimed].mean()), 3)
     report["bare"] = int(bare.sum())
     lines = np.array([m.line_density for m in found])
     flat = np.array([m.flatness for m in found])
@@ -130,6 +136,10 @@ def scores(
     report["lineless"] = _above(lines[line != "lineless"], lines[line == "lineless"])
     report["flat"] = _above(flat[look == "flat_cel"], flat[look == "watercolor"])
     return report
+
+
+def _claims_camera(found: Measures) -> bool:
+    return any(tag.startswith("camera.camera_motion=") for tag in measured_tags(found))
 
 
 def truth(clip: CelClip) -> Truth:

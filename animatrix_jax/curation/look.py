@@ -55,7 +55,7 @@ def look(
         "change": frames.change,
         "signature": [f"{bits:016x}" for bits in signature(_grey(shown))],
         "measures": _rounded(dataclasses.asdict(found)),
-        "measured": measured_tags(found, looking.measure_fps),
+        "measured": measured_tags(found),
     }
 
 

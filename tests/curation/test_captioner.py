@@ -49,7 +49,7 @@ def test_who_is_heard(tmp_path, monkeypatch, settings):
     assert {"motion.timing=twos", "camera.shot_size=full"} <= tags[b"a.mp4"]
     assert {"motion.timing=threes", "camera.shot_size=full"} <= tags[b"b.mp4"]
     for some in tags.values():
-        assert any(tag.startswith("motion.amplitude=") for tag in some)
+        assert any(tag.startswith("camera.camera_motion=") for tag in some)
     assert rows[b"a.mp4"]["summary"] == b"by hand"
     assert rows[b"a.mp4"]["description"] == b"It says so."
     assert rows[b"a.mp4"]["labelled_by"] == b"label+fixed+measures"

@@ -239,9 +239,9 @@ def test_labels_make_clips_and_tags_join_what_they_say(made):
     rows.sort(key=lambda r: r["start"])
     assert [(r["start"], r["end"]) for r in rows] == [(0.5, 2.0), (2.0, 4.0)]
     tags = [tag.decode() for tag in rows[0]["tags"]]
-    # The label's word on timing stands, the measures add the amplitude.
+    # The label's word on timing stands, the measures add the camera.
     assert {"motion.motion_style=run", "motion.timing=held"} <= set(tags)
-    assert any(tag.startswith("motion.amplitude=") for tag in tags)
+    assert "camera.camera_motion=fix" in tags
     assert rows[0]["summary"] == b"a disc rolls"
     told = dict(
         zip(

@@ -58,6 +58,8 @@ class Measures:
       pan_x, pan_y: how far the ground went right and down over the clip, frame heights.
       zoom: the logarithm of how much larger the ground became.
       turn: how far the ground turned clockwise, radians.
+      grounded: the share of what there is to see motion by that moves with the ground:
+        how far the camera is to be believed.
       shake: root mean size of the ground's steps that go back on the step before, frame
         heights.
       flatness: the share of the picture that lies in areas of one colour.
@@ -74,6 +76,7 @@ class Measures:
     zoom: float = 0.0
     turn: float = 0.0
     shake: float = 0.0
+    grounded: float = 1.0
     flatness: float = 0.0
     line_density: float = 0.0
 
@@ -94,6 +97,8 @@ def measure(video: UInt8[np.ndarray, "t h w 3"]) -> Measures:
     read = readout.read(found, readout.packaged())
     camera = read_camera(matches, layers.figure_follows)
     surface = read_surface(video)
+    seen = float(matches.structure.sum())
+    held = float((matches.structure * matches.grounded).sum())
     return Measures(
         motion=read.motion,
         deformation=read.deformation,
@@ -105,6 +110,7 @@ def measure(video: UInt8[np.ndarray, "t h w 3"]) -> Measures:
         zoom=camera.zoom,
         turn=camera.turn,
         shake=camera.shake,
+        grounded=held / seen if seen else 1.0,
         flatness=surface.flatness,
         line_density=surface.line_density,
     )
