@@ -127,7 +127,8 @@ def scores(
     report["camera_values"] = _by_value(clips, moves, "camera.camera_motion")
     claimed = np.array([_claims_camera(m) for m in found])
     report["claimed"] = round(float(claimed.mean()), 3)
-    report["claimed_right"] = round(float(np.array(moves)[claimed].mean()), 3)
+    if claimed.any():
+        report["claimed_right"] = round(float(np.array(moves)[claimed].mean()), 3)
     report["bare"] = int(bare.sum())
     lines = np.array([m.line_density for m in found])
     flat = np.array([m.flatness for m in found])

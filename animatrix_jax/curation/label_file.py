@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ from absl import logging
 from animatrix_jax.errors import UserError
 from animatrix_jax.files import replacing
 
+# What a line that was cut off may leave where no string is.
+_ENDS = ("true", "false", "null", ".", "-", "e-", "E-", "e+", "E+")
 Span = tuple[float | None, float | None]
 
 
@@ -44,8 +47,7 @@ class LabelFile:
     def __init__(self, out: pathlib.Path, *, mark: str):
         self.out, self.path = out, out.with_suffix(".files.jsonl")
         self._mark = mark
-        for file in (self.path, out):
-            _mend(file)
+        _mend(self.path)
         entries = [entry for _, entry in _lines(self.path)]
         if any(entry.get("labeller") != mark for entry in entries):
             raise UserError(
@@ -57,6 +59,7 @@ class LabelFile:
                 f"{out} is there, and no {self.path.name}: it is not of this verb;"
                 " give another --out"
             )
+        _mend(out)
         self.videos: dict[str, dict[str, Any]] = {e["video"]: e for e in entries}
         self._shots: dict[str, _Shots] = {}
         for line, label in _lines(out):
@@ -174,9 +177,9 @@ def _video(label: dict[str, Any]) -> str:
 def _mend(path: pathlib.Path) -> None:
     """Ends the last line, or takes it out where a call that was stopped has cut it off."""
     text = _text(path)
-    if not text or text.endswith("\n"):
-        return
     *_, last = text.split("\n")
+    if not last.strip():
+        return
     if cut := _is_cut(last):
         logging.warning("%s: a last line that was cut off is left out: %s", path, last)
     kept = list(_lines(path, cut=cut))
@@ -189,9 +192,9 @@ def _is_cut(line: str) -> bool:
         json.loads(line)
     except json.JSONDecodeError as error:
         rest = line[error.pos :]
-        inside = error.msg.startswith(("Unterminated string", "Invalid \\"))
-        literals = ("true", "false", "null", ".", "-", "e", "e-", "E", "E-")
-        return inside or any(literal.startswith(rest) for literal in literals)
+        escape = re.search(r"\\(u[0-9a-fA-F]{0,3})?$", line) is not None
+        inside = error.msg.startswith("Unterminated string") or escape
+        return inside or any(end.startswith(rest) for end in _ENDS)
     return False
 
 

@@ -40,6 +40,8 @@ def look(
     frames = _frames(path, span, looking)
     if len(frames.middle) < 2:
         raise video.VideoError(f"one frame decodes from {start:g} s on")
+    # A recording may go on in another size than it began with.
+    height, width = next(video.stream_video(path, start=start, end=end)).shape[:2]
     technical = inspect(frames.samples)
     shown = cut(frames.samples, technical.crop)
     middle = frames.without_bars(technical.crop)
@@ -48,8 +50,8 @@ def look(
     return {
         "start": start,
         "end": end,
-        "height": round((bottom - top) * film.height),
-        "width": round((right - left) * film.width),
+        "height": round((bottom - top) * height),
+        "width": round((right - left) * width),
         "fps": film.fps,
         "technical": dataclasses.asdict(technical),
         "change": frames.change,

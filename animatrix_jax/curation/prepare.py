@@ -196,7 +196,11 @@ class _Preparation:
         )
 
         def wanted(clip: Clip) -> bool:
-            return clip.id not in duplicates and not self._captions.has(clip.id)
+            return (
+                clip.id not in duplicates
+                and not self._captions.has(clip.id)
+                and not self._failure(clip.id)
+            )
 
         todo = (
             {
@@ -221,8 +225,8 @@ class _Preparation:
         def wanted(clip: Clip) -> bool:
             return (
                 clip.id not in duplicates
-                and not self._failure(clip.id)
                 and int(clip.id, 16) not in there
+                and not self._failure(clip.id)
                 and not tasks.media_path(self._media, clip.id).exists()
             )
 
@@ -257,7 +261,8 @@ class _Preparation:
 
     def _failure(self, name: str) -> str:
         """Why a clip could not be captioned or encoded; empty if it could, so far."""
-        for journal in (self._captions, self._failures):
+        captions = () if self._captioner == "none" else (self._captions,)
+        for journal in (*captions, self._failures):
             found = journal.read(name) or {}
             if "failed" in found:
                 return found["failed"]

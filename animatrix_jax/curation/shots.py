@@ -118,7 +118,7 @@ def cut_film(
 
 def _check_whole(count: int, info: video.VideoInfo, fps: float) -> None:
     """Raises VideoError for a file that shows less than nine tenths of what it claims."""
-    if count == 1:
+    if count <= 1:
         raise video.VideoError("too short: one frame")
     claimed = info.seconds or (info.frames / info.fps if info.frames else 0.0)
     if count / fps < 0.9 * claimed - 1.0 / fps:

@@ -3,7 +3,7 @@
 What `video.py` reads by: a damaged packet costs its frame, not the file; interlaced frames
 are deinterlaced (bwdif); a start in the middle is sought by key frames, and found by
 decoding from the top where an index lies. Times are the file's own, from its first frame on.
-A file whose clock starts again in the middle is refused: what comes then has no time.
+A file whose clock is set anew in the middle is refused: what comes then has no time.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ from animatrix_jax.errors import UserError
 CLOCK_SLACK = 2e-3
 # Below this start time, decoding from the first frame is cheaper than a seek.
 _SEEK_FROM_SECONDS = 2.0
-# A clock that goes back by more was set anew: two recordings behind each other.
-_CLOCK_STEP = 1.0
+# A clock that goes back or on by more was set anew: two recordings behind each other.
+_BACK, _ON = 1.0, 300.0
 Path = str | os.PathLike | io.IOBase
 """A file by name, or open for reading."""
 Real = float | int
@@ -103,7 +103,8 @@ def _opened(path: Path) -> av.container.InputContainer:
         # one with a colon it takes what is before that for a protocol.
         try:
             os.fspath(path).encode()
-            return av.open(os.path.abspath(path), metadata_errors="ignore")
+            whole = os.path.join(os.getcwd(), os.fspath(path))
+            return av.open(whole, metadata_errors="ignore")
         except UnicodeEncodeError:
             return av.open(open(path, "rb"), metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
@@ -133,8 +134,7 @@ def read_info(
         width=_width(stream.codec_context.width, pixel_aspect(stream)),
         height=stream.codec_context.height,
         fps=float(rate),
-        # AVI counts pictures that were left out.
-        frames=0 if _is_avi(container) else stream.frames,
+        frames=stream.frames,
         seconds=_seconds(container, stream),
         codec=stream.codec_context.name,
     )
@@ -152,20 +152,38 @@ def _seconds(container: av.container.InputContainer, stream: av.VideoStream) -> 
     return 0.0 if container.streams.audio else (container.duration or 0) / av.time_base
 
 
+@dataclasses.dataclass(kw_only=True)
+class Decoding:
+    """What comes to light while a file decodes.
+
+    Attributes:
+      packets: how many there were.
+      lost: how many of them gave no sound picture.
+      late: of AVI, how many packets a picture comes out after its own.
+    """
+
+    packets: int = 0
+    lost: int = 0
+    late: int | None = None
+
+
 def timed_frames(
-    container: av.container.InputContainer, stream: av.VideoStream
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    decoding: Decoding | None = None,
 ) -> Iterator[Timed]:
     """Decodes what can be decoded: a damaged packet costs its frame, not the file."""
     period = 1.0 / read_info(container, stream).fps
     origin = 0.0
     if stream.start_time is not None and stream.time_base is not None:
         origin = float(stream.start_time * stream.time_base)
-    guess, last = 0.0, 0.0
-    for frame in _progressive(decoded_frames(container, stream), stream):
+    guess, last = 0.0, None
+    for frame in _progressive(decoded_frames(container, stream, decoding), stream):
         time = guess if frame.time is None else frame.time - origin
         guess = time + period
-        if time < last - _CLOCK_STEP:
-            raise VideoError(f"its clock goes back, from {last:.2f} to {time:.2f} s")
+        last = time if last is None else last
+        if not last - _BACK <= time <= last + _ON:
+            raise VideoError(f"its clock jumps, from {last:.2f} to {time:.2f} s")
         last = max(last, time)
         # A last drawing that is held has a duration of its own.
         stays = float((frame.duration or 0) * (frame.time_base or 0))
@@ -173,9 +191,14 @@ def timed_frames(
 
 
 def decoded_frames(
-    container: av.container.InputContainer, stream: av.VideoStream
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    decoding: Decoding | None = None,
 ) -> Iterator[av.VideoFrame]:
-    packets = container.demux(stream)
+    """The sound pictures; `decoding` counts the others."""
+    decoding = Decoding() if decoding is None else decoding
+    packets, in_order = container.demux(stream), container.format.name == "avi"
+    first = None
     while True:
         try:
             packet = next(packets)
@@ -186,29 +209,38 @@ def decoded_frames(
             if is_of_system(error) and not isinstance(error, MemoryError):
                 raise
             return
+        decoding.packets += packet.size > 0
+        first = packet.dts if first is None else first
         try:
             decoded = packet.decode()
         except av.FFmpegError:
+            decoding.lost += 1
             continue
         for frame in decoded:
             if frame.is_corrupt:
+                decoding.lost += 1
                 continue
-            if _is_avi(container):
-                frame.pts = frame.dts
+            if in_order:
+                # AVI says when frames are coded, not when they are shown: decoders give
+                # them in the order in which they are shown, some packets later.
+                if decoding.late is None and None not in (frame.dts, first):
+                    decoding.late = frame.dts - first
+                known = None not in (frame.dts, decoding.late)
+                frame.pts = frame.dts - decoding.late if known else None
             yield frame
 
 
-def _is_avi(container: av.container.InputContainer) -> bool:
-    """AVI knows the order in which frames are coded alone; decoders give them in the order
-    in which they are shown."""
-    return container.format.name == "avi"
-
-
-def held_to(frames: Iterator[Timed], claimed: VideoInfo) -> Iterator[Timed]:
+def held_to(
+    frames: Iterator[Timed], claimed: VideoInfo, decoding: Decoding
+) -> Iterator[Timed]:
     """All frames of a file.
 
+    Args:
+      frames: which count their `decoding` as they come.
+      claimed: by its header.
+
     Raises:
-      VideoError: after the last, if that was less than nine tenths of what is claimed.
+      VideoError: after the last, if less than nine tenths of it decoded.
     """
     count, end = 0, 0.0
     for timed in frames:
@@ -216,14 +248,16 @@ def held_to(frames: Iterator[Timed], claimed: VideoInfo) -> Iterator[Timed]:
         yield timed
     if count == 0:
         raise VideoError("no frame decodes")
-    # Of a film that an edit list has shortened, the frames are those of all of it.
-    shown = claimed.seconds * claimed.fps if claimed.seconds else math.inf
-    if count < 0.9 * min(claimed.frames, shown):
-        raise VideoError(f"truncated: {count} of {claimed.frames} frames decode")
-    if not claimed.frames and end < 0.9 * claimed.seconds - 1.0 / claimed.fps:
+    if decoding.lost > 0.1 * decoding.packets:
+        raise VideoError(
+            f"damaged: {decoding.lost} of {decoding.packets} pictures do not decode"
+        )
+    if end < 0.9 * claimed.seconds - 1.0 / claimed.fps:
         raise VideoError(
             f"truncated: {end:.2f} of {claimed.seconds:.2f} seconds decode"
         )
+    if not claimed.seconds and count < 0.9 * claimed.frames:
+        raise VideoError(f"truncated: {count} of {claimed.frames} frames decode")
 
 
 def _progressive(
@@ -280,14 +314,22 @@ def timed_frames_from(
     container: av.container.InputContainer, stream: av.VideoStream, start: float
 ) -> Iterator[Timed]:
     """The frames from one that is on screen at `start` seconds or before."""
-    frames = timed_frames(container, stream)
-    if start > _SEEK_FROM_SECONDS and _seek(container, stream, start):
-        first = next(frames, None)
-        if first is not None and first.time <= start + CLOCK_SLACK:
-            return itertools.chain([first], frames)
+    decoding = Decoding()
+    frames = timed_frames(container, stream, decoding)
+    if start > _SEEK_FROM_SECONDS:
+        begun = container.format.name == "avi"
+        if begun:
+            next(frames, None)  # how late pictures come is seen at the top alone
+        if _seek(container, stream, start):
+            frames = timed_frames(container, stream, decoding)
+            first = next(frames, None)
+            if first is not None and first.time <= start + CLOCK_SLACK:
+                return itertools.chain([first], frames)
+        elif not begun:
+            return frames
         # Some indices lie. From the top, then.
         container.seek(0)
-        frames = timed_frames(container, stream)
+        frames = timed_frames(container, stream, decoding)
     return frames
 
 

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from animatrix_jax.data.decoding import (
     CLOCK_SLACK,
+    Decoding,
     Path,
     Real,
     VideoError,
@@ -82,8 +83,9 @@ def scan(path: Path) -> VideoInfo:
     with open_container(path) as container:
         stream = video_stream(container)
         claimed = read_info(container, stream)
-        count, end = 0, 0.0
-        for timed in held_to(timed_frames(container, stream), claimed):
+        count, end, decoding = 0, 0.0, Decoding()
+        frames = timed_frames(container, stream, decoding)
+        for timed in held_to(frames, claimed, decoding):
             if count == 0:
                 claimed = turned(claimed, timed.frame)
             count, end = count + 1, timed.time + timed.seconds
@@ -148,9 +150,12 @@ def stream_video(
         info = read_info(container, stream)
         rate = info.fps if fps is None else fps
         aspect = pixel_aspect(stream)
-        found = timed_frames_from(container, stream, start)
         if whole:
-            found = held_to(found, info)
+            decoding = Decoding()
+            frames = timed_frames(container, stream, decoding)
+            found = held_to(frames, info, decoding)
+        else:
+            found = timed_frames_from(container, stream, start)
         for frame, count in on_screen(found, start, rate, end):
             image = upright(frame, aspect, height)
             for _ in range(count):

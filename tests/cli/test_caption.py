@@ -141,7 +141,9 @@ def test_a_line_that_a_person_broke_is_not_thrown_away(folder, tmp_path, slip):
     assert out.read_text() == broken
 
 
-@pytest.mark.parametrize("slip", ['"tags": [],}', '"tags": [} ', "tags: []}"])
+@pytest.mark.parametrize(
+    "slip", ['"tags": [],}', '"tags": [} ', "tags: []}", r'"summary": "a\clip"}']
+)
 def test_a_slip_in_a_last_line_without_an_end_is_no_line_cut_off(
     folder, tmp_path, slip
 ):

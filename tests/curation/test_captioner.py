@@ -95,3 +95,28 @@ def test_only_what_is_kept_is_captioned_and_what_could_not_be_is_tried_again(
     second = prepare(videos, out, settings=settings)
     assert second["totals"]["clip"] == clips | {"kept": 2, "set aside": 0}
     assert len(told.seen) == 2 and len(open_rows(out)) == 2
+
+
+def test_a_captioner_that_fails_once_does_not_keep_both_of_two_copies(
+    tmp_path, monkeypatch, settings
+):
+    told, calls = Fixed(), []
+
+    def label(video, fps):
+        calls.append(video.shape)
+        if len(calls) == 1:
+            raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return Fixed.label(told, video, fps)
+
+    monkeypatch.setattr(labeller, "load_labeller", lambda name: told)
+    monkeypatch.setattr(told, "label", label)
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    write(videos / "large.mp4", scene(0))
+    write(videos / "small.mp4", scene(0, height=54, width=96))
+    captioning = Captioning(captioner="fixed")
+    settings = dataclasses.replace(settings, captioning=captioning)
+    places = {"kept": 1, "filtered": 0, "set aside": 1, "duplicate": 0}
+    assert prepare(videos, out, settings=settings)["totals"]["clip"] == places
+    places |= {"set aside": 0, "duplicate": 1}
+    assert prepare(videos, out, settings=settings)["totals"]["clip"] == places
+    assert len(calls) == 3 and len(open_rows(out)) == 1
