@@ -7,7 +7,7 @@ never draws), 33 frames at 128 px, by the world's own odds; and the same clips a
 at crf 30, at three quarters of their size, and without a tenth of height and width.
 
     F1 of a field   mean over its values that the clips hold of 2 TP / (2 TP + FP + FN),
-                    of the likeliest reading, on the clips that state the field
+                    of the reading, on the clips that state the field
     macro_f1        mean over the fields that Cel World draws
     majority        the same of always reading the commonest value (several: set of values)
     ece             15 bins over all clips and fields; a reading of a field that the clip
@@ -126,8 +126,10 @@ def score(labeller: AniCaptionLabeller, clips: Clips, variant: str) -> dict:
             continue
         common = majority(y[stated])
         fields[table.fields[place]] = {
-            "f1": f1(z[stated], y[stated]),
-            "majority": f1(np.broadcast_to(common, y[stated].shape), y[stated]),
+            "f1": calibration.macro_f1(z[stated], y[stated]),
+            "majority": calibration.macro_f1(
+                np.broadcast_to(common, y[stated].shape), y[stated]
+            ),
             "right": float(right[stated, place].mean()),
             "majority_right": float((y[stated] == common).all(axis=1).mean()),
             "ece": calibration.expected_calibration_error(
@@ -150,14 +152,6 @@ def score(labeller: AniCaptionLabeller, clips: Clips, variant: str) -> dict:
         else 0.0,
         "fields": fields,
     }
-
-
-def f1(read: np.ndarray, truth: np.ndarray) -> float:
-    """Macro F1 over the values that some clip holds."""
-    held = truth.any(axis=0)
-    both = (read & truth).sum(axis=0)[held]
-    either = read.sum(axis=0)[held] + truth.sum(axis=0)[held]
-    return float(np.mean(2.0 * both / either))
 
 
 def majority(truth: np.ndarray) -> np.ndarray:

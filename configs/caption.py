@@ -22,24 +22,24 @@ from animatrix_jax.training.config import base_config, parse_arg
 
 STAGES = {
     "caption_experts": {
-        "data": {"clips": 16384, "held_out": 256},
-        "batch": {"size": 16},
+        "data": {"clips": 32768, "held_out": 256},
+        "batch": {"size": 32},
         "optimizer": {"kind": "muon", "learning_rate": 2e-3, "ema_decay": 0.998},
-        "loop": {"steps": 4000, "validate_every": 500, "checkpoint_every": 200},
+        "loop": {"steps": 2200, "validate_every": 500, "checkpoint_every": 200},
     },
     "caption": {
         "init": {"text": "@text", "caption": "@caption_experts"},
-        "data": {"clips": 16384, "held_out": 256},
-        "batch": {"size": 16},
+        "data": {"clips": 32768, "held_out": 256},
+        "batch": {"size": 32},
         "optimizer": {"kind": "muon", "learning_rate": 1.5e-3, "ema_decay": 0.998},
-        "loop": {"steps": 4000, "validate_every": 500, "checkpoint_every": 200},
+        "loop": {"steps": 2600, "validate_every": 500, "checkpoint_every": 200},
     },
     "caption_preference": {
         "init": {"text": "@text", "caption": "@caption"},
-        "data": {"clips": 16384, "held_out": 256},
+        "data": {"clips": 32768, "held_out": 256},
         "batch": {"size": 16},
         "optimizer": {"learning_rate": 5e-5, "ema_decay": 0.98, "warmup_steps": 20},
-        "loop": {"steps": 300, "validate_every": 50, "checkpoint_every": 50},
+        "loop": {"steps": 200, "validate_every": 50, "checkpoint_every": 50},
     },
 }
 
@@ -72,6 +72,7 @@ def smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             "caption": {
                 "dim": 32,
                 "stem": (8, 16),
+                "residuals": (1, 1, 1),
                 "layers": 1,
                 "writer_layers": 1,
                 "writer_ffn": 32,

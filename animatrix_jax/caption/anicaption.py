@@ -22,7 +22,7 @@ from animatrix_jax.caption.labeller import Caption, agreeing
 from animatrix_jax.caption.model import CaptionConfig, Reading
 from animatrix_jax.caption.prose import decode_prose, silenced
 from animatrix_jax.caption.reading import Programs, flags, table_of
-from animatrix_jax.caption.sight import Sight, look
+from animatrix_jax.caption.sight import FORM, Sight, look
 from animatrix_jax.caption.stages import RECORD
 from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.data.fingerprint import fingerprint
@@ -177,6 +177,11 @@ def load_anicaption(name: str) -> AniCaptionLabeller:
         params=component.params,
         together=record.get("together", stage != "caption_experts"),
     )
+    if record.get("form", FORM) != FORM or not programs.fits():
+        raise UserError(
+            f"{component.source} has an AniCaption of another form than this code reads:"
+            " train it again"
+        )
     if "calibration" in record:
         fitted = Calibration(**record["calibration"])
     else:

@@ -1,10 +1,13 @@
 """Confidence that means what it says: per field, fitted on clips kept for nothing else.
 
     p      softmax or sigmoid of logits / T_f            T_f: least -log p of the truth
+           softmax of logits / T_f - tau log m           m: mean p of a value, tau: best F1
     c'     sigma(shown) p(reading)                       several values: product over them
     c      sigma(a_f logit(c') + b_f)                    least -log of "the reading is right"
 
-(Guo et al. 2017; Platt 1999.) A reading is right if the clip states the field and exactly
+(Guo et al. 2017; Menon et al. 2021, arXiv 2007.07314; Platt 1999.) The second line is of
+single values: what is read often is read a little less often, so that rare values are not
+left out of the mean over values that F1 is. A reading is right if the clip states the field and exactly
 its values were read; one of a field that the clip does not state is wrong. The last line
 mends what the product cannot know, that values of a field go together or exclude each
 other; a prior holds (a, b) near (1, 0). The expected calibration error is over all clips
@@ -21,6 +24,7 @@ from jaxtyping import Bool, Float
 from animatrix_jax.objectives.fields import FieldTable
 
 _TEMPERATURES = np.exp(np.linspace(-1.6, 1.6, 65))
+_TAUS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
 _PRIOR = 4.0
 _BINS = 15
 _EDGE = 1e-5
@@ -28,11 +32,18 @@ _EDGE = 1e-5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """The numbers of each field that was calibrated, by key; others are never claimed."""
+    """The numbers of each field that was calibrated, by key; others are never claimed.
+
+    Attributes:
+      temperature: T_f.
+      lean: tau log m of each value of a field; a field that is not there has none.
+      slope, offset: a_f and b_f.
+    """
 
     temperature: Mapping[str, float]
     slope: Mapping[str, float]
     offset: Mapping[str, float]
+    lean: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -46,7 +57,7 @@ class Readings:
 
     Attributes:
       values: the reading of every field, whatever its confidence.
-      probability: of each value, calibrated by temperature.
+      probability: of each value, by temperature and lean.
       confidence: that a field's reading is right; 0 for fields not calibrated.
     """
 
@@ -73,7 +84,7 @@ def fit(
     fields: Sequence[str],
 ) -> Calibration:
     """The calibration of `fields` on clips of known truth."""
-    temperature, slope, offset = {}, {}, {}
+    temperature, cooled, known = {}, {}, {}
     for key in fields:
         place = table.fields.index(key)
         member = table.membership[place]
@@ -84,11 +95,20 @@ def fit(
             _loss(z[stated] / t, y[stated], multiple=multiple) for t in _TEMPERATURES
         ]
         temperature[key] = float(_TEMPERATURES[int(np.argmin(losses))])
-        read, _, p = _read(z / temperature[key], multiple=multiple)
-        right = stated & (read == y).all(axis=1)
+        cooled[key], known[key] = z / temperature[key], y
+    lean = _lean(
+        {k: z for k, z in cooled.items() if not table.multiple[table.fields.index(k)]},
+        known,
+    )
+    slope, offset = {}, {}
+    for key, z in cooled.items():
+        place, y = table.fields.index(key), known[key]
+        multiple = bool(table.multiple[place])
+        read, _, p = _read(z - np.array(lean.get(key, 0.0)), multiple=multiple)
+        right = y.any(axis=1) & (read == y).all(axis=1)
         raw = p * _sigmoid(shown[:, place].astype(np.float64))
         slope[key], offset[key] = _platt(raw, right)
-    return Calibration(temperature=temperature, slope=slope, offset=offset)
+    return Calibration(temperature=temperature, slope=slope, offset=offset, lean=lean)
 
 
 def read(
@@ -98,7 +118,7 @@ def read(
     table: FieldTable,
     calibration: Calibration,
 ) -> Readings:
-    """The reading of each field, the likeliest, with its confidence."""
+    """The reading of each field, the likeliest after the lean, with its confidence."""
     values = np.zeros(logits.shape, bool)
     probability = np.zeros(logits.shape)
     confidence = np.zeros(shown.shape)
@@ -107,6 +127,7 @@ def read(
             continue
         member = table.membership[place]
         z = logits[:, member].astype(np.float64) / calibration.temperature[key]
+        z = z - np.array(calibration.lean.get(key, 0.0))
         found, each, p = _read(z, multiple=bool(table.multiple[place]))
         values[:, member], probability[:, member] = found, each
         raw = p * _sigmoid(shown[:, place].astype(np.float64))
@@ -141,6 +162,35 @@ def expected_calibration_error(
             gap = abs(confidence[inside].mean() - right[inside].mean())
             error += inside.mean() * gap
     return float(error)
+
+
+def macro_f1(read: Bool[np.ndarray, "n v"], truth: Bool[np.ndarray, "n v"]) -> float:
+    """Mean over the values that some clip holds of 2 TP / (2 TP + FP + FN)."""
+    held = truth.any(axis=0)
+    both = (read & truth).sum(axis=0)[held]
+    either = read.sum(axis=0)[held] + truth.sum(axis=0)[held]
+    return float(np.mean(2.0 * both / either))
+
+
+def _lean(
+    cooled: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray]
+) -> dict[str, list[float]]:
+    """tau log m of each field of one value, by the tau that reads all of them best."""
+    logs, scores = {}, np.zeros(len(_TAUS))
+    for key, z in cooled.items():
+        stated = known[key].any(axis=1)
+        if not stated.any():
+            continue
+        z, y = z[stated], known[key][stated]
+        log = np.log(_read(z, multiple=False)[1].mean(axis=0) + _EDGE)
+        # A value that no clip holds is not rare, but unknown: it gains nothing.
+        held = y.any(axis=0)
+        logs[key] = log = np.where(held, log, log[held].max())
+        scores += [
+            macro_f1(_read(z - tau * log, multiple=False)[0], y) for tau in _TAUS
+        ]
+    tau = _TAUS[int(np.argmax(scores))]
+    return {key: (tau * log).tolist() for key, log in logs.items()}
 
 
 def _read(

@@ -8,12 +8,12 @@ import re
 
 import numpy as np
 
-from animatrix_jax.caption.sight import Sight, SightConfig
+from animatrix_jax.caption.sight import PERIODIC, Sight, SightConfig
 
 # Of an affine fit (t, du/dx, du/dy), each of (x, y): what changes its sign.
 _SIGNS = np.array([-1, 1, 1, -1, -1, 1], np.float32)
 _OTHER = {"left": "right", "right": "left"}
-_STATS, _PERIODIC = 6, 36
+_STATS = 6
 
 
 def mirrored(sight: Sight, config: SightConfig) -> Sight:
@@ -29,7 +29,7 @@ def mirrored(sight: Sight, config: SightConfig) -> Sight:
     flat = [x.reshape(*motion.shape[:-1], -1) for x in (flow, *cells)]
     turned = np.concatenate([stats, affine * _SIGNS, *flat], axis=-1)
     whole = sight["whole"].copy()
-    whole[..., _PERIODIC : _PERIODIC + 6] *= _SIGNS
+    whole[..., PERIODIC : PERIODIC + 6] *= _SIGNS
     return sight | {
         "pictures": np.ascontiguousarray(sight["pictures"][..., ::-1, :]),
         "thumbs": np.ascontiguousarray(sight["thumbs"][..., ::-1, :]),

@@ -24,9 +24,11 @@ from animatrix_jax.caption.sight import SightConfig
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models.attention import attention
 from animatrix_jax.models.config import T5Config
+from animatrix_jax.models.layers import LayerNorm, Linear
 from animatrix_jax.models.t5 import T5Decoder
 
 _POOL = 16  # pixels of a picture that become one token
+_EPS = 1e-6
 
 
 def _all_tags() -> tuple[str, ...]:
@@ -43,6 +45,7 @@ class CaptionConfig:
       sight: what it looks at.
       dim: channels of a token.
       stem: channels of a picture at a quarter and an eighth of its size.
+      residuals: of the stem at a quarter, an eighth and a sixteenth.
       layers: attention layers of an expert, and of the eyes over time.
       text_length: tokens of prose, padded to.
       vocab_size: of the tokenizer.
@@ -52,7 +55,8 @@ class CaptionConfig:
     tags: tuple[str, ...] = dataclasses.field(default_factory=_all_tags)
     sight: SightConfig = dataclasses.field(default_factory=SightConfig)
     dim: int = 128
-    stem: tuple[int, int] = (48, 96)
+    stem: tuple[int, int] = (32, 64)
+    residuals: tuple[int, int, int] = (1, 2, 3)
     layers: int = 2
     num_heads: int = 4
     text_length: int = 112
@@ -142,7 +146,7 @@ class Reader(nnx.Module):
         self.sizes = [axes.count(axis) for axis in dict.fromkeys(axes)]
         self.experts = nnx.List([Expert(config, n, rngs=rngs) for n in self.sizes])
         self.editor = Block(dim, config.num_heads, rngs=rngs, identity=True)
-        self.norm = nnx.LayerNorm(dim, rngs=rngs)
+        self.norm = LayerNorm(dim, eps=_EPS)
         normal = nnx.initializers.normal(dim**-0.5)
         self.value = nnx.Param(normal(rngs.params(), (len(config.tags), dim)))
         self.value_bias = nnx.Param(jnp.zeros(len(config.tags)))
@@ -183,23 +187,24 @@ class Eyes(nnx.Module):
     def __init__(self, config: CaptionConfig, *, rngs: nnx.Rngs):
         sight, dim = config.sight, config.dim
         self.config = config
-        self.stem = Stem((*config.stem, dim), rngs=rngs)
+        self.stem = Stem((*config.stem, dim), config.residuals, rngs=rngs)
         cells = sight.size // _POOL
         normal = nnx.initializers.normal(0.02)
         self.place = nnx.Param(normal(rngs.params(), (cells * cells, dim)))
-        self.when = nnx.Linear(2, dim, rngs=rngs)
-        self.motion = nnx.Linear(sight.motion, dim, rngs=rngs)
+        self.within = Block(dim, config.num_heads, rngs=rngs)
+        self.when = Linear(2, dim, rngs=rngs)
+        self.motion = Linear(sight.motion, dim, rngs=rngs)
         patch, patches = 4 * 4 * 6, (sight.thumb // 4) ** 2
-        self.thumb = nnx.Linear(patch, dim // 8, rngs=rngs)
-        self.thumbs = nnx.Linear(patches * (dim // 8), dim, rngs=rngs)
+        self.thumb = Linear(patch, dim // 8, rngs=rngs)
+        self.thumbs = Linear(patches * (dim // 8), dim, rngs=rngs)
         self.nearby = nnx.Conv(dim, dim, kernel_size=(3,), rngs=rngs)
         self.frame = nnx.Param(normal(rngs.params(), (sight.frames, dim)))
         self.blocks = nnx.List(
             [Block(dim, config.num_heads, rngs=rngs) for _ in range(config.layers)]
         )
-        self.whole = nnx.Linear(sight.whole, 2 * dim, rngs=rngs)
-        self.whole_out = nnx.Linear(2 * dim, dim, rngs=rngs)
-        self.norm = nnx.LayerNorm(dim, rngs=rngs)
+        self.whole = Linear(sight.whole, 2 * dim, rngs=rngs)
+        self.whole_out = Linear(2 * dim, dim, rngs=rngs)
+        self.norm = LayerNorm(dim, eps=_EPS)
 
     def __call__(self, looked: Looked) -> Seen:
         pictures, motion = self._pictures(looked), self._motion(looked)
@@ -219,7 +224,8 @@ class Eyes(nnx.Module):
         b, p, s = looked.pictures.shape[:3]
         x = jnp.asarray(looked.pictures).reshape(b * p, s, s, 3)
         x = self.stem(x.astype(jnp.float32) / 127.5 - 1.0)
-        x = x.reshape(b, p, -1, self.config.dim) + self.place[...]
+        x = self.within(x.reshape(b * p, -1, self.config.dim) + self.place[...])
+        x = x.reshape(b, p, -1, self.config.dim)
         times = jnp.asarray(looked.times)
         return x + self.when(jnp.stack([times, times**2], axis=-1))[:, :, None]
 
@@ -240,26 +246,46 @@ class Eyes(nnx.Module):
 
 
 class Stem(nnx.Module):
-    """A quarter of the size at once, then half of it twice, each with a residual."""
+    """A quarter of the size at once, then half of it twice, each with residuals."""
 
-    def __init__(self, channels: tuple[int, ...], *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        residuals: tuple[int, ...],
+        *,
+        rngs: nnx.Rngs,
+    ):
         inputs = (3, *channels)
         self.down = nnx.List(
             [
                 nnx.Conv(i, o, kernel_size=(n, n), strides=(s, s), rngs=rngs)
-                for i, o, (n, s) in zip(inputs, channels, ((8, 4), (3, 2), (3, 2)))
+                for i, o, (n, s) in zip(inputs, channels, ((4, 4), (3, 2), (3, 2)))
             ]
         )
-        self.norms = nnx.List([nnx.LayerNorm(c, rngs=rngs) for c in channels])
-        self.residual = nnx.List(
-            [nnx.Conv(c, c, kernel_size=(3, 3), rngs=rngs) for c in channels]
+        self.residuals = nnx.List(
+            [
+                nnx.List([Residual(c, rngs=rngs) for _ in range(count)])
+                for c, count in zip(channels, residuals, strict=True)
+            ]
         )
 
     def __call__(self, x: Float[Array, "n s s 3"]) -> Float[Array, "n r r d"]:
-        for down, norm, residual in zip(self.down, self.norms, self.residual):
+        for down, residuals in zip(self.down, self.residuals, strict=True):
             x = down(x)
-            x = x + residual(nnx.gelu(norm(x)))
+            for residual in residuals:
+                x = residual(x)
         return x
+
+
+class Residual(nnx.Module):
+    """A pre-norm convolution beside the identity."""
+
+    def __init__(self, channels: int, *, rngs: nnx.Rngs):
+        self.norm = LayerNorm(channels, eps=_EPS)
+        self.conv = nnx.Conv(channels, channels, kernel_size=(3, 3), rngs=rngs)
+
+    def __call__(self, x: Float[Array, "n r r c"]) -> Float[Array, "n r r c"]:
+        return x + self.conv(nnx.gelu(self.norm(x)))
 
 
 class Expert(nnx.Module):
@@ -302,13 +328,13 @@ class Block(nnx.Module):
         last = nnx.initializers.zeros_init() if identity else None
         end = {} if last is None else {"kernel_init": last}
         self.num_heads = num_heads
-        self.norm_attention = nnx.LayerNorm(dim, rngs=rngs)
-        self.query = nnx.Linear(dim, dim, rngs=rngs)
-        self.key_value = nnx.Linear(dim, 2 * dim, rngs=rngs)
-        self.out = nnx.Linear(dim, dim, rngs=rngs, **end)
-        self.norm_mlp = nnx.LayerNorm(dim, rngs=rngs)
-        self.up = nnx.Linear(dim, hidden, rngs=rngs)
-        self.down = nnx.Linear(hidden, dim, rngs=rngs, **end)
+        self.norm_attention = LayerNorm(dim, eps=_EPS)
+        self.query = Linear(dim, dim, rngs=rngs)
+        self.key_value = Linear(dim, 2 * dim, rngs=rngs)
+        self.out = Linear(dim, dim, rngs=rngs, **end)
+        self.norm_mlp = LayerNorm(dim, eps=_EPS)
+        self.up = Linear(dim, hidden, rngs=rngs)
+        self.down = Linear(hidden, dim, rngs=rngs, **end)
 
     def __call__(
         self,
@@ -337,8 +363,8 @@ class Writer(nnx.Module):
         self.embedding = nnx.Param(normal(rngs.params(), (config.vocab_size, dim)))
         self.value = nnx.Param(normal(rngs.params(), (len(config.tags), dim)))
         self.unknown = nnx.Param(normal(rngs.params(), (len(config.fields), dim)))
-        self.view = nnx.Linear(dim, dim, rngs=rngs)
-        self.field = nnx.Linear(dim, dim, rngs=rngs)
+        self.view = Linear(dim, dim, rngs=rngs)
+        self.field = Linear(dim, dim, rngs=rngs)
         self.decoder = T5Decoder(config.decoder, rngs=rngs)
 
     def source(

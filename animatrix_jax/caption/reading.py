@@ -5,6 +5,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
@@ -13,7 +14,7 @@ from animatrix_jax.caption.model import AniCaption, CaptionConfig, Looked, Readi
 from animatrix_jax.caption.prose import write
 from animatrix_jax.data.turns import full_turns
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
-from animatrix_jax.models.functional import Params, bind
+from animatrix_jax.models.functional import Params, bind, init_params
 from animatrix_jax.objectives.fields import FieldTable
 
 
@@ -54,6 +55,13 @@ class Programs:
     def writes(self) -> bool:
         """Whether it has a writer."""
         return "writer" in self.params
+
+    def fits(self) -> bool:
+        """Whether the parameters are those of the networks."""
+        fresh = jax.eval_shape(
+            functools.partial(init_params, self.build), jax.random.key(0)
+        )
+        return jax.tree.map(jnp.shape, fresh) == jax.tree.map(jnp.shape, self.params)
 
     def build(self, rngs: nnx.Rngs) -> AniCaption:
         """Builds the networks."""

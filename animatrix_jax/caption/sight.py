@@ -22,10 +22,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+FORM = 2  # of what is looked at; weights of another see other things in equal shapes
 _MOTION_SIDE = 64
 _FITS = 5
 _NOISE = 1.5e-3  # frame heights a frame: flow below it is the method's own
-_PERIODS, _LAGS = (2, 3, 4), (1, 2, 3, 4, 5, 6)
+_PERIODS, _LAGS = (2, 3, 4), tuple(range(1, 17))
+PERIODIC = 4 * (len(_PERIODS) + len(_LAGS))  # numbers in `whole` before the camera's
+# A strike is unlike what is so many frames before and after it; two are so far apart.
+_APART, _GAP = (3, 5, 7), 4
 _HUES = 12
 _STATS, _AFFINE = 6, 6
 
@@ -40,14 +44,14 @@ class SightConfig:
       frames: most frames of a window; shorter clips are padded and masked.
       size: side of a picture, pixels.
       even, strikes: pictures at even times, and of the most unusual frames (smears,
-        impact frames and flashes last one to four).
+        impact frames and flashes last one to six).
       thumb: side of the small copy that is kept of every frame.
       grid: cells of a side in which motion is summed up.
     """
 
     frames: int = 33
     size: int = 128
-    even: int = 4
+    even: int = 5
     strikes: int = 2
     thumb: int = 24
     grid: int = 8
@@ -73,8 +77,7 @@ class SightConfig:
     @property
     def whole(self) -> int:
         """Numbers in `whole`."""
-        periodic = 4 * (len(_PERIODS) + len(_LAGS))
-        return periodic + 3 * _AFFINE + _HUES + 11 + 2
+        return PERIODIC + 3 * _AFFINE + _HUES + 11 + 2
 
 
 def look(video: UInt8[np.ndarray, "n h w 3"], config: SightConfig) -> Sight:
@@ -126,18 +129,29 @@ def _chosen(thumbs: np.ndarray, config: SightConfig) -> np.ndarray:
     """Numbers of the frames whose pictures are kept: even ones, then strikes."""
     count = len(thumbs)
     even = np.linspace(0.06, 0.94, config.even) * (count - 1)
-    x = thumbs.astype(np.float32)
-    before = np.concatenate([x[:1], x[:-1]])
-    after = np.concatenate([x[1:], x[-1:]])
-    # Unlike both neighbours; a cut in motion is unlike one of them only.
-    unusual = np.minimum(np.abs(x - before), np.abs(x - after)).mean((1, 2, 3))
-    unusual += 0.5 * np.abs(x - 0.5 * (before + after)).mean((1, 2, 3))
+    unusual = _unusual(thumbs.astype(np.float32))
     strikes = []
     for _ in range(config.strikes):
         at = int(np.argmax(unusual))
         strikes.append(at)
-        unusual[max(at - 1, 0) : at + 2] = -1.0
+        unusual[max(at - _GAP, 0) : at + _GAP + 1] -= 1e3
     return np.concatenate([np.round(even).astype(int), sorted(strikes)])
+
+
+def _unusual(x: Float[np.ndarray, "n k k 3"]) -> Float[np.ndarray, " n"]:
+    """How far each frame lies outside of what was before it and what comes after.
+
+    A figure that moves on by less than its width is between the two, a drawing that
+    comes and goes is not.
+    """
+    times = np.arange(len(x))
+    outside = []
+    for apart in _APART:
+        before = x[np.maximum(times - apart, 0)]
+        after = x[np.minimum(times + apart, len(x) - 1)]
+        under, over = np.minimum(before, after) - x, x - np.maximum(before, after)
+        outside.append(np.maximum(np.maximum(under, over), 0.0).mean((1, 2, 3)))
+    return np.max(outside, axis=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,10 @@ caption           all together: the editor, and the writer told of the true tags
 
     L = L_fields + a L_shown [+ c L_prose]          (objectives/captioning.py)
 
-A step sees two pictures of each clip, an even one and an unusual one, drawn anew, and half
-of the clips in a mirror; labels are read from all pictures. At its end a stage fits the calibration, on clips of a stream of their
-own, and writes all that a labeller needs beside the weights to caption.json.
+A step sees an even picture of each clip, drawn anew, and its unusual ones, and half of the
+clips in a mirror; labels are read from all pictures. At its end a stage fits the
+calibration, on clips of a stream of their own, and writes all that a labeller needs beside
+the weights to caption.json.
 """
 
 import dataclasses
@@ -28,6 +29,7 @@ from animatrix_jax.caption.mirror import mirrored, mirrored_words
 from animatrix_jax.caption.model import AniCaption, CaptionConfig, Looked
 from animatrix_jax.caption.prose import encode_prose, shifted
 from animatrix_jax.caption.reading import Programs, flags, table_of
+from animatrix_jax.caption.sight import FORM
 from animatrix_jax.caption.sights import SightsConfig, open_sights
 from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.data import seeds
@@ -66,8 +68,8 @@ class CaptionDataConfig:
     """
 
     height: int = 128
-    calibration: int = 512
-    chunk: int = 128
+    calibration: int = 2048
+    chunk: int = 256
 
 
 class CaptionStage(Stage):
@@ -201,6 +203,7 @@ class CaptionStage(Stage):
             read.confidence[:, self.drawn].ravel(), right[:, self.drawn].ravel()
         )
         record = {
+            "form": FORM,
             "config": dataclasses.asdict(self.model),
             "together": self.together,
             "calibration": dataclasses.asdict(fitted),
@@ -272,31 +275,22 @@ class CaptionStage(Stage):
         turned: np.ndarray | None = None,
     ) -> Batch:
         """Without sights, a batch of nothing, for its shapes; some may be `turned`."""
+        picked = self._picked(len(rows), rng)
         if sights is None:
             taken, labels = blank(self.model, len(rows)), [{}] * len(rows)
+            each = np.arange(len(rows))[:, None]
+            taken |= {name: taken[name][each, of] for name, of in picked.items()}
             words = [""] * len(rows), [""] * len(rows)
         else:
-            taken, labels = sights.take(rows), [sights.labels[i] for i in rows]
+            taken, labels = sights.take(rows, picked), [sights.labels[i] for i in rows]
             if turned is not None:
                 taken, labels = _turned(taken, labels, turned, self.model)
             words = (
                 [label["summary"] for label in labels],
                 [label["description"] for label in labels],
             )
-        sight = self.model.sight
-        picked = np.stack(
-            [
-                [rng.integers(sight.even), sight.even + rng.integers(sight.strikes)]
-                for _ in rows
-            ]
-        )
-        each = np.arange(len(rows))[:, None]
-        batch = taken | {
-            name: taken[name][each, picked] for name in ("pictures", "times")
-        }
-        batch["tags"] = flags(
-            self.model, [tuple(label.get("tags", ())) for label in labels]
-        )
+        tags = [tuple(label.get("tags", ())) for label in labels]
+        batch = taken | {"tags": flags(self.model, tags)}
         batch["clip_id"] = rows.astype(np.int64)
         if not self.together:
             return batch
@@ -307,6 +301,14 @@ class CaptionStage(Stage):
             return batch
         tokens = encode_prose(*words, tokenizer=self.tokenizer, length=length)
         return batch | {"tokens": tokens.tokens, "token_mask": tokens.mask}
+
+    def _picked(self, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """The pictures of a step's clips: an even one, and all strikes."""
+        sight = self.model.sight
+        even = rng.integers(sight.even, size=(count, 1))
+        strikes = np.tile(sight.even + np.arange(sight.strikes), (count, 1))
+        picked = np.concatenate([even, strikes], axis=1)
+        return {"pictures": picked, "times": picked}
 
 
 def _turned(

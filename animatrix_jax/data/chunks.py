@@ -14,7 +14,8 @@ import multiprocessing
 import os
 import pathlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -64,15 +65,28 @@ class Chunks:
     def __len__(self) -> int:
         return self._count
 
-    def take(self, rows: Int[np.ndarray, " n"] | range) -> Arrays:
-        """The arrays of some clips, stacked."""
+    def take(
+        self,
+        rows: Int[np.ndarray, " n"] | range,
+        picked: Mapping[str, Int[np.ndarray, "n k"]] = MappingProxyType({}),
+    ) -> Arrays:
+        """The arrays of some clips, stacked.
+
+        Args:
+          rows: which clips.
+          picked: of an array by name, which of its entries, for each clip.
+        """
         # Copies: a view would hold its file open.
         taken = [
             {
-                name: np.array(a[row % self._size])
+                name: np.array(
+                    a[row % self._size, picked[name][i]]
+                    if name in picked
+                    else a[row % self._size]
+                )
                 for name, a in self._chunk(row).items()
             }
-            for row in map(int, rows)
+            for i, row in enumerate(map(int, rows))
         ]
         return {name: np.stack([t[name] for t in taken]) for name in taken[0]}
 

@@ -90,6 +90,7 @@ ARMS = {
             config="caption",
             changes={
                 "data.apart": True,
+                "data.clips": 16384,
                 "caption_data.height": 64,
                 "caption.sight.frames": 17,
                 "caption.sight.size": 64,

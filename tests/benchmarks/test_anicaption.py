@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.anicaption import f1, majority
+from animatrix_jax.caption.calibration import macro_f1 as f1
+from benchmarks.anicaption import majority
 
 
 def test_f1_of_a_known_table():

@@ -1,5 +1,7 @@
 """Confidences mean what they say, where the truth is drawn from what is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,46 @@ def test_the_error_of_known_bins():
     right = np.array([True, True, True, False, False, False])
     found = calibration.expected_calibration_error(confidence, right)
     assert found == pytest.approx(4 / 6 * 0.15 + 2 / 6 * 0.1)
+
+
+def test_a_lean_reads_rare_values_where_that_reads_all_of_them_better():
+    """A reader that hardly tells a rare value reads the common one alone."""
+    rng = np.random.default_rng(3)
+    n = 4000
+    rare = rng.random(n) < 0.12
+    signal = rare + rng.normal(size=n)
+    odds = signal - 0.5 + np.log(0.12 / 0.88)
+    logits = np.zeros((n, 9))
+    logits[:, 0], logits[:, 2:4] = -odds, -20.0
+    truth = np.zeros((n, 9), bool)
+    truth[~rare, 0], truth[rare, 1], truth[:, 4] = True, True, True
+    shown = np.full((n, 3), 9.0)
+    fitted = calibration.fit(logits, shown, truth, table=TABLE, fields=KNOWN)
+    assert set(fitted.lean) == {"a.one"}
+    lean = np.array(fitted.lean["a.one"])
+    assert lean[1] < lean[0]  # the rarer gains more, and what no clip holds nothing
+    assert (lean[2:] == lean[0]).all()
+    plain = dataclasses.replace(fitted, lean={})
+    scores = []
+    for numbers in (plain, fitted):
+        read = calibration.read(logits, shown, table=TABLE, calibration=numbers)
+        scores.append(calibration.macro_f1(read.values[:, :4], truth[:, :4]))
+        right = calibration.right(read.values, truth, table=TABLE)
+    assert scores[1] > scores[0] + 0.03
+    error = calibration.expected_calibration_error(read.confidence[:, 0], right[:, 0])
+    assert error < 0.03
+
+
+def test_there_is_no_lean_where_it_would_harm():
+    """Values as common as each other, read as well as can be."""
+    rng = np.random.default_rng(4)
+    n = 2000
+    truth, logits = np.zeros((n, 9), bool), np.full((n, 9), -9.0)
+    # The commonest value is told apart by little: any lean takes from it.
+    common = rng.random(n) < 0.9
+    truth[common, 0], truth[~common, 1], truth[:, 4] = True, True, True
+    logits[:, 0], logits[:, 1] = np.where(common, 0.3, -0.3), 0.0
+    fitted = calibration.fit(
+        logits, np.full((n, 3), 9.0), truth, table=TABLE, fields=KNOWN
+    )
+    assert set(fitted.lean["a.one"]) == {0.0}

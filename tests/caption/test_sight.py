@@ -28,7 +28,7 @@ def test_shapes_are_those_of_the_config_whatever_the_clip():
     rng = np.random.default_rng(0)
     for shape in ((33, 90, 160, 3), (7, 33, 21, 3), (1, 8, 300, 3)):
         sight = look(rng.integers(0, 256, shape, dtype=np.uint8), CONFIG)
-        assert sight["pictures"].shape == (6, 128, 128, 3)
+        assert sight["pictures"].shape == (7, 128, 128, 3)
         assert sight["thumbs"].shape == (33, 24, 24, 3)
         assert sight["motion"].shape == (33, CONFIG.motion)
         assert sight["whole"].shape == (CONFIG.whole,)
@@ -77,6 +77,18 @@ def test_a_cadence_is_its_own_period(period, place):
     beats = sight["whole"][:3]
     assert beats.argmax() == place
     assert beats[place] > 0.99
+
+
+@pytest.mark.parametrize("length", [1, 3, 6])
+def test_a_drawing_that_comes_and_goes_is_among_the_pictures(length):
+    """While a figure walks by, which no two frames show in one place."""
+    video = np.full((33, 64, 64, 3), 200, np.uint8)
+    for t in range(33):
+        video[t, 30:50, 1 + t : 9 + t] = 40
+    video[12 : 12 + length, 10:24, 10:54] = 40
+    sight = look(video, CONFIG)
+    times = np.round(sight["times"][CONFIG.even :] * 32).astype(int)
+    assert ((times >= 12) & (times < 12 + length)).any()
 
 
 def test_a_flash_is_among_the_pictures():

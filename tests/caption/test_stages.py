@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
+from animatrix_jax.caption import calibration
 from animatrix_jax.caption.anicaption import load_anicaption, thinned, windows
 from animatrix_jax.caption.labeller import Labeller, load_labeller
 from animatrix_jax.caption.preference import CaptionPreferenceStage
@@ -64,6 +66,37 @@ def test_shapes_are_those_of_batches(trained):
         }
 
 
+def test_a_step_sees_an_even_picture_of_each_clip_and_all_strikes(trained):
+    stage = CaptionStage(tiny_config("caption"), workdir=trained)
+    even = stage.model.sight.even
+    batch = stage.held_out()[0]
+    stored = stage._held_out.take(batch["clip_id"])
+    np.testing.assert_array_equal(batch["times"][:, 1:], stored["times"][:, even:])
+    np.testing.assert_array_equal(
+        batch["pictures"][:, 1:], stored["pictures"][:, even:]
+    )
+    for time, picture, times, pictures in zip(
+        *(batch["times"][:, 0], batch["pictures"][:, 0]),
+        *(stored["times"][:, :even], stored["pictures"][:, :even]),
+        strict=True,
+    ):
+        (place,) = np.flatnonzero(times == time)[:1]
+        np.testing.assert_array_equal(picture, pictures[place])
+
+
+@pytest.mark.parametrize("change", [{"form": 1}, {"config": {"dim": 64}}])
+def test_an_anicaption_of_another_form_is_refused(trained, tmp_path, change):
+    stage = tmp_path / "run/caption"
+    shutil.copytree(trained / "caption", stage)
+    path = stage / "caption.json"
+    record = json.loads(path.read_text())
+    record |= {"form": change.get("form", record["form"])}
+    record["config"] |= change.get("config", {})
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match="of another form than this code reads"):
+        load_anicaption(str(stage))
+
+
 def test_what_a_labeller_needs_is_beside_the_weights(trained):
     record = json.loads((trained / "caption_preference/caption.json").read_text())
     assert set(record["calibration"]["temperature"]) == set(WEIGHTS)
@@ -103,10 +136,16 @@ def test_what_is_not_sure_is_unknown(trained):
 
 
 def test_of_two_values_that_exclude_each_other_the_likelier_is_claimed(trained):
-    sure = dataclasses.replace(load_anicaption(str(trained)), threshold=0.0)
+    loaded = load_anicaption(str(trained))
+    plain = calibration.uncalibrated(list(WEIGHTS))
+    sure = dataclasses.replace(loaded, threshold=0.0, calibration=plain)
     config = sure.programs.config
     logits = np.full((1, len(config.tags)), -6.0, np.float32)
-    read = {"vfx.impact=none": 1.0, "vfx.impact=flash": 4.0}
+    read = {
+        "vfx.impact=none": 1.0,
+        "vfx.impact=flash": 4.0,
+        "vfx.vfx_level=accent": 9.0,
+    }
     for tag, value in read.items():
         logits[0, config.tags.index(tag)] = value
     shown = np.full((1, len(config.fields)), 6.0, np.float32)

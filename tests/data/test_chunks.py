@@ -33,6 +33,12 @@ def test_rows_come_as_they_are_asked_for(tmp_path, workers):
     assert [label["name"] for label in chunks.labels] == [f"clip {n}" for n in range(7)]
 
 
+def test_some_entries_of_an_array(tmp_path):
+    chunks = Chunks(tmp_path, _draw, count=4, size=2, workers=0)
+    taken = chunks.take(np.array([3, 2]), {"square": np.array([[1, 1], [0, 1]])})
+    np.testing.assert_array_equal(taken["square"], [[9, 9], [2, 4]])
+
+
 def test_what_is_there_is_kept_and_more_can_be_asked_for(tmp_path):
     first, second = _Counted(), _Counted()
     Chunks(tmp_path, first, count=4, size=2, workers=0)
