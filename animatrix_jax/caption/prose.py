@@ -73,19 +73,20 @@ def decode_prose(
 
 
 def silenced(text: str, claimed: Collection[Tag]) -> str:
-    """The text without what it says of fields of which no tag is claimed.
+    """The text without what it says of tags that are not claimed.
 
-    A writer that is not told of a field guesses. Phrases go, and sentences of which
-    nothing is left; a person who `talks` is only `seen`.
+    A writer that is not told of a field guesses, and now and then it writes another value
+    than it was told. Phrases go, and sentences of which nothing is left; a person who
+    `talks` is only `seen`.
     """
     taxonomy = load_taxonomy()
-    every, known = taxonomy.values_by_tag.keys(), {field_of(tag) for tag in claimed}
+    every = taxonomy.values_by_tag.keys()
     sentences = []
     for sentence in _SENTENCE.findall(text):
         clauses = []
         for clause in sentence.removesuffix(".").split("; "):
             mentions = find_mentions(clause, every, taxonomy)
-            guessed = [m for m in mentions if field_of(m.tag) not in known]
+            guessed = [m for m in mentions if m.tag not in claimed]
             for mention in reversed(guessed):
                 wording = _NEUTRAL.get((field_of(mention.tag), mention.form), _GONE)
                 clause = replace(clause, mention, wording)

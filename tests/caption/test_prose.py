@@ -86,6 +86,11 @@ FIXED, FULL = "camera.camera_motion=fix", "camera.shot_size=full"
             ("motion.motion_style=dialogue",),
             "A boy talks against a plain background.",
         ),
+        (
+            "The motion is animated on threes with small movements.",
+            ("motion.timing=twos", "motion.amplitude=small"),
+            "The motion is animated with small movements.",
+        ),
         ("", (), ""),
     ],
 )
