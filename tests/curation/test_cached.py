@@ -91,9 +91,9 @@ def test_text_vectors_are_what_the_tower_makes_of_the_text(dataset, encoders):
 
 
 def test_clips_with_too_many_tags_are_set_aside(dataset):
-    source = _source(dataset, max_tags=3)
+    source = _source(dataset, max_tags=2)
     assert len(source) == 1 and source.narrative(0)["summary"] == ""
-    assert list(source.set_aside.values()) == ["4 tags, at most 3 fit"]
+    assert list(source.set_aside.values()) == ["3 tags, at most 2 fit"]
     with pytest.raises(UserError, match="tags or fewer"):
         _source(dataset, max_tags=0)
 
