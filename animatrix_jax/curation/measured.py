@@ -9,7 +9,7 @@ which the camera and the figure's size are in.
 
 from animatrix_jax.data.measures import Measures
 
-# Set on 500 clips of Cel World: above it four claims of five are right.
+# Set on 500 clips of Cel World, of which four claims of five were right above it.
 _GROUNDED = 0.65
 _UNSURE = ("follow", "roll", "shake")
 
