@@ -101,7 +101,7 @@ def parse_settings(items: list[str]) -> Any:
     Raises:
       UserError: for a field that does not exist, or a value of another kind.
     """
-    from animatrix_jax.curation.prepare import Settings
+    from animatrix_jax.curation.settings import Settings
 
     settings = Settings()
     parts = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}

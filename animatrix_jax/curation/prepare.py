@@ -34,26 +34,10 @@ from animatrix_jax.curation.ledger import Ledger, put_labels, whole_file
 from animatrix_jax.curation.lock import alone
 from animatrix_jax.curation.rules import TIERS, rank
 from animatrix_jax.curation.runner import Runner, write_lines
-from animatrix_jax.curation.settings import (
-    Captioning,
-    Encoding,
-    Looking,
-    Rules,
-    digest,
-)
+from animatrix_jax.curation.settings import Settings, digest
 from animatrix_jax.data import measures
 from animatrix_jax.data.dataset import COLUMNS, features
 from animatrix_jax.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """All that a preparation may be told."""
-
-    looking: Looking = dataclasses.field(default_factory=Looking)
-    captioning: Captioning = dataclasses.field(default_factory=Captioning)
-    encoding: Encoding = dataclasses.field(default_factory=Encoding)
-    rules: Rules = dataclasses.field(default_factory=Rules)
 
 
 def prepare(

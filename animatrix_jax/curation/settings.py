@@ -150,6 +150,16 @@ class Rules:
             raise UserError(f"expected a_motion=LOW:HIGH, got {self.a_motion}")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that a preparation may be told."""
+
+    looking: Looking = dataclasses.field(default_factory=Looking)
+    captioning: Captioning = dataclasses.field(default_factory=Captioning)
+    encoding: Encoding = dataclasses.field(default_factory=Encoding)
+    rules: Rules = dataclasses.field(default_factory=Rules)
+
+
 def digest(*parts: object) -> str:
     """A name of 12 letters for settings, or for anything else that JSON takes."""
     values = [

@@ -7,8 +7,7 @@ import av
 import cv2
 import numpy as np
 
-from animatrix_jax.curation.prepare import Settings
-from animatrix_jax.curation.settings import Looking, Rules
+from animatrix_jax.curation.settings import Looking, Rules, Settings
 
 HEIGHT, WIDTH, FPS = 72, 128, 12
 
