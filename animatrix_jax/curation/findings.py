@@ -6,8 +6,8 @@ holds one file's clips and not all.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import tqdm
 from etils import epath
@@ -21,6 +21,7 @@ from animatrix_jax.curation.settings import Looking, Rules, digest
 
 # Clips of one file that a worker takes together, in seconds.
 _BATCH_SECONDS = 60.0
+Item = TypeVar("Item")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,16 +105,13 @@ class Findings:
         self, file: File, film: dict[str, Any]
     ) -> Iterator[tuple[str, list[list[float]]]]:
         """The clips of a film that are long enough, some at a time, each with a key."""
-        batch, seconds, number = [], 0.0, 0
-        for start, end in film.get("spans", []):
-            if end - start < self.looking.min_seconds:
-                continue
-            batch.append([start, end])
-            seconds += end - start
-            if seconds >= _BATCH_SECONDS:
-                yield f"{file.key}-{number:05d}", batch
-                batch, seconds, number = [], 0.0, number + 1
-        if batch:
+        long = (
+            [start, end]
+            for start, end in film.get("spans", [])
+            if end - start >= self.looking.min_seconds
+        )
+        minutes = _by_minute(long, lambda span: span[1] - span[0])
+        for number, batch in enumerate(minutes):
             yield f"{file.key}-{number:05d}", batch
 
     def clips(self, file: File) -> Iterator[Clip]:
@@ -148,12 +146,21 @@ def together(
 ) -> Iterator[tuple[File, list[Clip]]]:
     """Clips, file after file, as one worker takes them: a minute of one file at a time,
     so that a file is fetched and opened once for all of them."""
-    for _, some in itertools.groupby(clips, key=lambda pair: pair[0].name):
-        batch: list[Clip] = []
-        for file, clip in some:
-            batch.append(clip)
-            if sum(c.end - c.start for c in batch) >= _BATCH_SECONDS:
-                yield file, batch
-                batch = []
-        if batch:
-            yield file, batch
+    for _, pairs in itertools.groupby(clips, key=lambda pair: pair[0].name):
+        for batch in _by_minute(pairs, lambda pair: pair[1].end - pair[1].start):
+            yield batch[0][0], [clip for _, clip in batch]
+
+
+def _by_minute(
+    items: Iterable[Item], seconds: Callable[[Item], float]
+) -> Iterator[list[Item]]:
+    """Items in order, as many together as last a minute."""
+    batch, total = [], 0.0
+    for item in items:
+        batch.append(item)
+        total += seconds(item)
+        if total >= _BATCH_SECONDS:
+            yield batch
+            batch, total = [], 0.0
+    if batch:
+        yield batch
