@@ -17,14 +17,14 @@ kept does not depend on the order in which anything ran.
 import array
 import collections
 import itertools
-import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-from etils import epath
 from jaxtyping import UInt8, UInt16, UInt64
+
+from animatrix_jax.curation.journal import Path, read_lines
 
 FRAMES = 5
 _BANDS = 4
@@ -32,7 +32,7 @@ Id = TypeVar("Id", bound=Hashable)
 Signature = tuple[int, ...]
 
 
-def find(lines: epath.Path, *, near: float) -> dict[str, str]:
+def find(lines: Path, *, near: float) -> dict[str, str]:
     """Each duplicate of a file of clips with the clip that it duplicates, which is kept.
 
     Args:
@@ -40,7 +40,7 @@ def find(lines: epath.Path, *, near: float) -> dict[str, str]:
       near: mean Hamming distance, of 64 bits, up to which two clips are one.
     """
     names, bits = [], array.array("Q")
-    for line in _lines(lines):
+    for line in read_lines(lines):
         names.append(line["id"])
         bits.extend(_bits(line))
     table = np.array(bits, np.uint64).reshape(-1, FRAMES)
@@ -48,15 +48,10 @@ def find(lines: epath.Path, *, near: float) -> dict[str, str]:
     paired = {name for pair in found for name in pair}
     clips = {
         line["id"]: (_bits(line), line["rank"])
-        for line in _lines(lines)
+        for line in read_lines(lines)
         if line["id"] in paired
     }
     return choose(found, clips)
-
-
-def _lines(path: epath.Path) -> Iterator[dict[str, Any]]:
-    with path.open("r") as file:
-        yield from map(json.loads, file)
 
 
 def _bits(line: dict[str, Any]) -> Signature:

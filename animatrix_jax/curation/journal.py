@@ -12,6 +12,7 @@ a result is, and is not there for the next call, which tries again.
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
@@ -63,6 +64,13 @@ class Journal:
 def _path(folder: epath.Path, key: str) -> epath.Path:
     # A folder of a million files is slow to look into.
     return folder / key[:2] / f"{key}.json"
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """What each line of a file of JSON lines says, one after the other."""
+    with epath.Path(path).open("r") as file:
+        for line in file:
+            yield json.loads(line)
 
 
 def write_whole(path: Path, data: bytes) -> None:

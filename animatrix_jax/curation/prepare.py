@@ -28,7 +28,7 @@ from animatrix_jax.curation import shards, tasks
 from animatrix_jax.curation.commit import commit, finish
 from animatrix_jax.curation.findings import Clip, File, Findings, together
 from animatrix_jax.curation.inputs import find_inputs, sha256
-from animatrix_jax.curation.journal import Journal, Path, write_whole
+from animatrix_jax.curation.journal import Journal, Path, read_lines, write_whole
 from animatrix_jax.curation.labels import Labels, read_labels
 from animatrix_jax.curation.ledger import Ledger, put_labels, whole_file
 from animatrix_jax.curation.lock import alone
@@ -384,13 +384,11 @@ class _Preparation:
         )
         self._map("shards", task, todo, "writing shards", light=True)
         ordered = [lists / f"{n:05d}.jsonl" for n in range(total)]
-        table = rows_of.columns(
-            row for path in ordered for row in shards.read_list(path)
-        )
+        table = rows_of.columns(row for path in ordered for row in read_lines(path))
         tiers = dict(zip(TIERS, np.bincount(table["tier"], minlength=3).tolist()))
         with (new / COLUMNS).open("wb") as file:
             np.savez(file, **table)
-        lengths = [sum(1 for _ in shards.read_list(path)) for path in ordered]
+        lengths = [sum(1 for _ in read_lines(path)) for path in ordered]
         sizes = [
             made.get(n, self._out / shards.shard_name(n)).stat().length
             for n in range(total)
@@ -448,7 +446,7 @@ class _Preparation:
         """Clips whose videos are in the dataset, encoded as now."""
         found = set()
         for n in range(len(self._state.get("marks", {}))):
-            for row in shards.read_list(self._work / "lists" / f"{n:05d}.jsonl"):
+            for row in read_lines(self._work / "lists" / f"{n:05d}.jsonl"):
                 found.add(int(row["clip_id"], 16))
         return frozenset(found)
 

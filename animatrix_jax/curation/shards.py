@@ -26,7 +26,7 @@ import numpy as np
 from array_record.python import array_record_module
 from etils import epath
 
-from animatrix_jax.curation.journal import Path
+from animatrix_jax.curation.journal import Path, read_lines
 from animatrix_jax.curation.tasks import media_path
 from animatrix_jax.data import video
 from animatrix_jax.data.dataset import features, import_tfds
@@ -78,7 +78,7 @@ class FillShards:
         if target.exists():
             return
         schema = features(self.kinds)
-        rows = read_list(item["list"])
+        rows = read_lines(item["list"])
         with tempfile.TemporaryDirectory() as folder:
             made = os.path.join(folder, "shard")
             writer = array_record_module.ArrayRecordWriter(made, "group_size:1")
@@ -99,7 +99,7 @@ class FillShards:
             return path.read_bytes()
         shard = shard_of(name, self.shards)
         if shard != self._last[0]:
-            rows = enumerate(read_list(_list(self.lists, shard)))
+            rows = enumerate(read_lines(_list(self.lists, shard)))
             places = {row["clip_id"]: place for place, row in rows}
             self._last = (shard, places, _reader(self.dataset, shard))
         _, places, reader = self._last
@@ -121,13 +121,6 @@ def _reader(dataset: Path, shard: int) -> Any:
 
 def _list(lists: Path, shard: int) -> epath.Path:
     return epath.Path(lists) / f"{shard:05d}.jsonl"
-
-
-def read_list(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a shard, without their videos."""
-    with epath.Path(path).open("r") as file:
-        for line in file:
-            yield json.loads(line)
 
 
 def write_lists(

@@ -31,14 +31,11 @@ class Film:
     """A file that decodes, and its spans.
 
     Attributes:
-      width, height: as it is shown, upright and of square pixels.
       fps: the even rate at which it is read: its average, 1 to 60.
       seconds: what was really there.
       spans: start and end of each clip in seconds, the end exclusive.
     """
 
-    width: int
-    height: int
     fps: float
     seconds: float
     spans: tuple[tuple[float, float], ...]
@@ -108,8 +105,6 @@ def cut_film(
         for piece in _pieces(start, end, looking.max_seconds)
     ]
     return Film(
-        width=info.width,
-        height=info.height,
         fps=fps,
         seconds=seconds,
         spans=tuple(dict.fromkeys(pieces)),

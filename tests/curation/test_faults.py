@@ -18,7 +18,7 @@ from animatrix_jax.curation.settings import Captioning, Encoding, Looking
 from animatrix_jax.data.video import VideoError
 from animatrix_jax.errors import UserError
 
-FILM = {"width": 8, "height": 8, "fps": 12.0, "seconds": 1.0, "spans": [[0.0, 1.0]]}
+FILM = {"fps": 12.0, "seconds": 1.0, "spans": [[0.0, 1.0]]}
 ITEM = {"key": "ab-0", "path": "a.mp4", "labelled": []}
 ITEM |= {"film": FILM}
 CLIP = {"id": "ab-0", "start": 0.0, "end": 1.0, "fps": 12.0, "crop": [0, 1, 0, 1]}
