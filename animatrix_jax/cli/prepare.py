@@ -2,7 +2,7 @@
 
     animatrix prepare --videos=DIR --out=DATASET --workers=4
     animatrix prepare --videos=DIR --out=DATASET --captioner=nano
-    animatrix prepare --videos=DIR --out=DATASET --checkpoint=pico
+    animatrix prepare --videos=DIR --out=DATASET --checkpoint=pico --shapes=17x32x32,9x32x48
     animatrix prepare --videos=DIR --out=DATASET --set=min_side=128,max_seconds=10
     animatrix prepare --videos=gs://B/videos --out=gs://B/dataset --runner=dataflow -- \\
         --project=P --region=R --temp_location=gs://B/temp     # the rest is Beam's
@@ -35,6 +35,11 @@ _define(
 )
 _define("captioner", "none", "Who labels: a checkpoint, vlm:MODEL, or none.")
 _define("checkpoint", "", "Whose VAE and text tower encode the clips ahead.")
+flags.DEFINE_list(
+    "shapes",
+    [],
+    "FRAMESxHEIGHTxWIDTH of --checkpoint's clips; its own if none is given.",
+)
 flags.DEFINE_integer("workers", 1, "Processes of --runner=local or dask.", 1)
 flags.DEFINE_list("set", [], "name=value of curation/settings.py, any of its fields.")
 
@@ -54,11 +59,17 @@ def main(argv: list[str]) -> None:
     settings = parse_settings([*FLAGS.set, f"captioner={FLAGS.captioner}"])
     options = check_options(argv[1:])
     runner = Runner(name=FLAGS.runner, workers=FLAGS.workers, options=options)
-    encoders = None
+    encoders, shapes = None, []
     if FLAGS.checkpoint:
-        from animatrix_jax.curation.cached import cache, encoders_for
+        from animatrix_jax.curation.cached import cache
+        from animatrix_jax.curation.encoders import encoders_for
 
         encoders = encoders_for(FLAGS.out, FLAGS.checkpoint)
+        shapes = list(map(parse_shape, FLAGS.shapes)) or [encoders.shape]
+        for shape in shapes:
+            encoders.latent_shape(shape)  # known before the work
+    elif FLAGS.shapes:
+        raise UserError("--shapes are of --checkpoint's clips: name one")
     summary = prepare(
         FLAGS.videos,
         FLAGS.out,
@@ -72,9 +83,11 @@ def main(argv: list[str]) -> None:
     tiers = ", ".join(f"{n} {tier}" for tier, n in summary["tiers"].items())
     print(f"{summary['clips']} clips ({tiers}) in {summary['out']}")
     if encoders is not None:
-        summary["encoded"] = cache(FLAGS.out, encoders)
-        encoded = summary["encoded"]
-        print(f"latents of {encoded['clips']} clips in {encoded['folder']}")
+        summary["encoded"] = []
+        for shape in shapes:
+            encoded = cache(FLAGS.out, encoders, shape=shape, runner=runner)
+            summary["encoded"].append(encoded)
+            print(f"latents of {encoded['clips']} clips in {encoded['folder']}")
     app.print_json(summary)
 
 
@@ -93,6 +106,18 @@ def check_options(words: list[str]) -> tuple[str, ...]:
             )
         before = word
     return tuple(words)
+
+
+def parse_shape(text: str) -> tuple[int, int, int]:
+    """Frames, height and width of `17x32x32`.
+
+    Raises:
+      UserError: for anything else.
+    """
+    parts = text.strip().split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
+        raise UserError(f"--shapes: expected FRAMESxHEIGHTxWIDTH, got {text!r}")
+    return int(parts[0]), int(parts[1]), int(parts[2])
 
 
 def parse_settings(items: list[str]) -> Any:

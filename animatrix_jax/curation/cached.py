@@ -3,15 +3,16 @@
     dataset shard -> a window of each clip -> latents     float16 [t h w c]
                   -> its texts             -> vectors     float16 [n d], without padding
 
-One cache a shape, `latents-FRAMESxHEIGHTxWIDTH` in the dataset's folder: a TFDS dataset of
-its own, whose shards stand for the dataset's. It is named by the fingerprints of both
-encoders; training with others refuses it. A shard is encoded anew if it changed, or if an
-encoder did. A clip too short for the shape has no latents.
+Beam gives the shards to the workers. One cache a shape, `latents-FRAMESxHEIGHTxWIDTH` in
+the dataset's folder: a TFDS dataset of its own, whose shards stand for the dataset's. It
+is named by the fingerprints of both encoders; training with others refuses it. A shard is
+encoded anew if it changed, or if an encoder did. A clip too short for the shape has no
+latents.
 
 The window is the clip's middle: training from a cache sees the same frames each time.
 """
 
-import functools
+import dataclasses
 import io
 import json
 import os
@@ -21,206 +22,168 @@ from typing import Any
 
 import jax
 import numpy as np
-import tqdm
 from absl import logging
 from array_record.python import array_record_module
 from etils import epath
 
 from animatrix_jax.curation import shards
 from animatrix_jax.curation.commit import commit, finish
+from animatrix_jax.curation.encoders import BATCH, Encoders, encoders_of
 from animatrix_jax.curation.journal import write_whole
 from animatrix_jax.curation.lock import alone
+from animatrix_jax.curation.runner import Runner, write_lines
 from animatrix_jax.curation.settings import digest
 from animatrix_jax.data import prepared, video
+from animatrix_jax.data.buckets import Shape
 from animatrix_jax.data.dataset import import_tfds, read_columns, told
-from animatrix_jax.data.fingerprint import fingerprint
-from animatrix_jax.data.latents import encode_videos
-from animatrix_jax.data.tokenizer import Tokenizer
 from animatrix_jax.data.turns import batched
 from animatrix_jax.errors import UserError
 from animatrix_jax.files import replacing
-from animatrix_jax.models.config import T5Config, VAEConfig
-from animatrix_jax.models.functional import bind
-from animatrix_jax.models.t5 import T5Encoder
-from animatrix_jax.models.vae import VAE
-from animatrix_jax.training.config import section
-from animatrix_jax.training.weights import Component, load_component
 
-_BATCH = 8
-_SHAPE = ("frames", "height", "width", "fps", "text_length")
 _COPIED = ("summary", "description", "style_cluster", "motion", "deformation")
 
 
-class Encoders:
-    """The VAE and the text tower of a checkpoint, and the shape that it is for.
+def cache(
+    dataset: str | os.PathLike,
+    encoders: Encoders,
+    *,
+    shape: Shape | None = None,
+    runner: Runner | None = None,
+) -> dict[str, Any]:
+    """Encodes a dataset in one shape, or what is new in it.
 
-    Raises:
-      UserError: if the checkpoint has not both, or no shape.
-    """
-
-    def __init__(self, checkpoint: str):
-        vae, text = (load_component(checkpoint, name) for name in ("vae", "text"))
-        model = _model(checkpoint, vae)
-        self.shape = {k: int(model[k]) for k in ("frames", "height", "width")}
-        self.fps = model["fps"]
-        self.text_length = int(model["text_length"])
-        self._vae_config = section(VAEConfig, vae.config["model"]["vae"])
-        self._text_config = section(T5Config, text.config["model"]["text"])
-        if text.tokenizer is None:
-            raise UserError(f"{checkpoint} has a text tower without a tokenizer.json")
-        self._tokenizer = Tokenizer.from_file(text.tokenizer)
-        tower = text.params["encoder"]
-        self.vae_mark = fingerprint(vae.params, self._vae_config)
-        self.text_mark = fingerprint(tower, self._text_config)
-        self._held = (vae.params, tower)
-
-    @functools.cached_property
-    def _params(self) -> Any:
-        return jax.device_put(self._held)
-
-    @functools.cached_property
-    def schema(self) -> Any:
-        """The features of a cache's rows."""
-        video = np.zeros((1, *(self.shape[k] for k in _SHAPE[:3]), 3), np.uint8)
-        return prepared.features(self.latents(video).shape[1:])
-
-    def latents(self, videos: np.ndarray) -> np.ndarray:
-        """uint8 [b t h w 3] to float16 latents, in the one batch that is compiled."""
-        encode = functools.partial(self._encode_videos, self._params[0])
-        return encode_videos(encode, videos, batch=_BATCH)
-
-    def texts(self, texts: list[str]) -> list[np.ndarray]:
-        """Vectors [n d] of each text, where it has tokens."""
-        found = []
-        for first in range(0, len(texts), _BATCH):
-            some = texts[first : first + _BATCH]
-            padded = [*some, *[""] * (_BATCH - len(some))]
-            ids = self._tokenizer.encode(padded, self.text_length)
-            vectors = np.asarray(
-                self._encode_texts(self._params[1], ids.tokens, ids.mask), np.float32
-            )
-            for row, mask in zip(vectors[: len(some)], ids.mask):
-                found.append(row[mask].astype(np.float16))
-        return found
-
-    @functools.cached_property
-    def _encode_videos(self) -> Any:
-        def encode(params: Any, videos: Any) -> Any:
-            build = lambda rngs: VAE(self._vae_config, rngs=rngs)
-            return bind(build, params).encode_pixels(videos)
-
-        return jax.jit(encode)
-
-    @functools.cached_property
-    def _encode_texts(self) -> Any:
-        def encode(params: Any, tokens: Any, mask: Any) -> Any:
-            build = lambda rngs: T5Encoder(self._text_config, rngs=rngs)
-            return bind(build, params)(tokens, mask)
-
-        return jax.jit(encode)
-
-
-def encoders_for(dataset: str | os.PathLike, checkpoint: str) -> Encoders:
-    """The encoders of a checkpoint, if they can encode a dataset: known before it is made.
-
-    Raises:
-      UserError: if it is not local, or the checkpoint cannot encode.
-    """
-    if "://" in os.fspath(dataset):
-        raise UserError(f"--checkpoint encodes local datasets: mount {dataset}")
-    return Encoders(checkpoint)
-
-
-def cache(dataset: str | os.PathLike, encoders: Encoders) -> dict[str, Any]:
-    """Encodes a dataset, or what is new in it, in this process.
+    Args:
+      dataset: its folder, which every worker sees under this name.
+      encoders: of a checkpoint, which every worker sees under its name.
+      shape: frames, height and width; those of the checkpoint's generator if None.
+      runner: where. On an accelerator `local` is one process.
 
     Returns:
       The folder, how many clips have latents, and how many shards were encoded now.
 
     Raises:
-      UserError: if it is no dataset, none of its clips is long enough, or another call is
-        at work in it.
+      UserError: if it is no dataset, none of its clips is long enough, the shape does not
+        divide into tokens, or another call is at work in it.
     """
-    folder = pathlib.Path(dataset)
+    folder = pathlib.Path(dataset).absolute()
     read_columns(folder)
-    with alone(epath.Path(folder / ".work")):
-        return _cache(folder, encoders)
+    shape = encoders.shape if shape is None else shape
+    schema = prepared.features(encoders.latent_shape(shape))
+    runner = runner or Runner()
+    if runner.name == "local" and jax.default_backend() != "cpu":
+        runner = dataclasses.replace(runner, workers=1)
+    with alone(epath.Path(folder / ".work")), runner.ready() as running:
+        return _cache(folder, encoders, shape, schema, running)
 
 
-def _cache(folder: pathlib.Path, encoders: Encoders) -> dict[str, Any]:
+def _cache(
+    folder: pathlib.Path, encoders: Encoders, shape: Shape, schema: Any, runner: Runner
+) -> dict[str, Any]:
     state = json.loads((folder / ".work" / "state.json").read_text())
-    out = prepared.cache_folder(folder, **encoders.shape)
+    out = prepared.cache_folder(folder, shape)
     work = folder / ".work" / out.name
     work.mkdir(parents=True, exist_ok=True)
     finish(work)
     known = json.loads((out / "shards.json").read_text()) if out.is_dir() else {}
-    said = (encoders.vae_mark, encoders.text_mark, encoders.text_length, encoders.fps)
-    marks = {n: digest(mark, *said) for n, mark in state["marks"].items()}
+    marks = {n: digest(mark, *encoders.marks) for n, mark in state["marks"].items()}
     todo = [n for n, mark in marks.items() if known.get(n, {}).get("mark") != mark]
+    task = EncodeShards(
+        dataset=str(folder),
+        work=str(work),
+        checkpoint=encoders.checkpoint,
+        marks=encoders.marks,
+        shape=shape,
+    )
+    lines = work / "shards.todo"
+    write_lines(lines, ({"shard": int(n), "mark": marks[n]} for n in todo))
+    runner.map(task, lines, title=f"encoding shards, {out.name}", few=1)
+    lines.unlink()
     made, entries = {}, dict(known)
-    for n in tqdm.tqdm(todo, desc="encoding shards", disable=not todo):
-        target, note = work / f"{marks[n]}.shard", work / f"{marks[n]}.note"
-        if not (target.exists() and note.exists()):
-            with replacing(target) as partial:
-                clips = _fill(folder, int(n), encoders, partial)
-            write_whole(note, json.dumps({"mark": marks[n], "clips": clips}).encode())
-        entries[n] = json.loads(note.read_text())
-        made[int(n)] = target
+    for n in todo:
+        target, note = _files(work, marks[n])
+        entries[n], made[int(n)] = json.loads(note.read_text()), target
     gone = [int(n) for n in entries if n not in marks]
     entries = {n: entries[n] for n in sorted(marks, key=int)}
     count = sum(len(entry["clips"]) for entry in entries.values())
     if not count:
-        raise UserError(f"no clip of {folder} is long enough for {encoders.shape}")
+        raise UserError(f"no clip of {folder} is long enough for {out.name}")
     # Columns may change and shards stay: the cache names the state that it is of.
     if made or gone or not prepared.is_of(out, folder):
-        _finish(folder, out, work, encoders, entries, made, gone)
+        _finish(folder, out, work, encoders, schema, entries, made, gone)
     return {"folder": str(out), "clips": count, "encoded_shards": len(made)}
 
 
-def _fill(
-    dataset: pathlib.Path, shard: int, encoders: Encoders, target: pathlib.Path
-) -> list[int]:
-    """Encodes a shard; returns the places in it of the clips that have latents."""
-    schema, kept = encoders.schema, []
-    writer = array_record_module.ArrayRecordWriter(str(target), "group_size:1")
-    for some in batched(_windows(dataset, shard, encoders), _BATCH):
-        latents = encoders.latents(np.stack([pixels for *_, pixels in some]))
-        wanted = [text for _, record, _ in some for text in prepared.texts_of(record)]
-        vectors = iter(encoders.texts(wanted))
-        for (place, record, _), coded in zip(some, latents):
-            row = {name: record[name] for name in _COPIED} | {
-                "tags": list(record["tags"]),
-                "latents": coded,
-                "short_text": next(vectors).tobytes(),
-                "whole_text": next(vectors).tobytes(),
-            }
-            writer.write(schema.serialize_example(row))
-            kept.append(place)
-    writer.close()
-    return kept
+@dataclasses.dataclass(kw_only=True)
+class EncodeShards:
+    """Shards of a dataset to latents and vectors: `{"shard", "mark"}`."""
+
+    dataset: str
+    work: str
+    checkpoint: str
+    marks: tuple
+    shape: Shape
+
+    def setup(self) -> None:
+        self._encoders = encoders_of(self.checkpoint, self.marks)
+
+    def __call__(self, item: dict[str, Any]) -> None:
+        target, note = _files(pathlib.Path(self.work), item["mark"])
+        if target.exists() and note.exists():
+            return
+        with replacing(target) as partial:
+            clips = self._fill(item["shard"], partial)
+        found = {"mark": item["mark"], "clips": clips}
+        write_whole(note, json.dumps(found).encode())
+
+    def _fill(self, shard: int, target: pathlib.Path) -> list[int]:
+        """Encodes a shard; returns the places in it of the clips that have latents."""
+        encoders, kept = self._encoders, []
+        schema = prepared.features(encoders.latent_shape(self.shape))
+        writer = array_record_module.ArrayRecordWriter(str(target), "group_size:1")
+        for some in batched(self._windows(shard), BATCH):
+            latents = encoders.latents(np.stack([pixels for *_, pixels in some]))
+            wanted = [t for _, record, _ in some for t in prepared.texts_of(record)]
+            vectors = iter(encoders.texts(wanted))
+            for (place, record, _), coded in zip(some, latents):
+                row = {name: record[name] for name in _COPIED} | {
+                    "tags": list(record["tags"]),
+                    "latents": coded,
+                    "short_text": next(vectors).tobytes(),
+                    "whole_text": next(vectors).tobytes(),
+                }
+                writer.write(schema.serialize_example(row))
+                kept.append(place)
+        writer.close()
+        return kept
+
+    def _windows(self, shard: int) -> Iterator[tuple[int, dict[str, Any], np.ndarray]]:
+        """The place in the shard, the record and the pixels of clips that are long
+        enough."""
+        (frames, height, width), fps = self.shape, self._encoders.fps
+        needed = video.seconds_needed(frames, fps)
+        for place, row in enumerate(shards.read_rows(self.dataset, shard)):
+            slack = row["frames"] / row["fps"] - needed
+            if slack < 0:
+                continue
+            try:
+                pixels = video.read_video(
+                    io.BytesIO(row["video"]),
+                    frames=frames,
+                    height=height,
+                    width=width,
+                    fps=fps,
+                    start=slack / 2,
+                )
+            except video.VideoError as error:
+                where = (shards.shard_name(shard), place)
+                logging.warning("%s, clip %d has no latents: %s", *where, error)
+                continue
+            yield place, told(row, place), pixels
 
 
-def _windows(
-    dataset: pathlib.Path, shard: int, encoders: Encoders
-) -> Iterator[tuple[int, dict[str, Any], np.ndarray]]:
-    """The place in the shard, the record and the pixels of clips that are long enough."""
-    needed = video.seconds_needed(encoders.shape["frames"], encoders.fps)
-    for place, row in enumerate(shards.read_rows(dataset, shard)):
-        slack = row["frames"] / row["fps"] - needed
-        if slack < 0:
-            continue
-        try:
-            pixels = video.read_video(
-                io.BytesIO(row["video"]),
-                fps=encoders.fps,
-                start=slack / 2,
-                **encoders.shape,
-            )
-        except video.VideoError as error:
-            where = (shards.shard_name(shard), place)
-            logging.warning("%s, clip %d has no latents: %s", *where, error)
-            continue
-        yield place, told(row, place), pixels
+def _files(work: pathlib.Path, mark: str) -> tuple[pathlib.Path, pathlib.Path]:
+    """Of an encoded shard: where it lies until it is in its place, and what it holds."""
+    return work / f"{mark}.shard", work / f"{mark}.note"
 
 
 def _finish(
@@ -228,6 +191,7 @@ def _finish(
     out: pathlib.Path,
     work: pathlib.Path,
     encoders: Encoders,
+    schema: Any,
     entries: dict[str, Any],
     made: dict[int, pathlib.Path],
     gone: list[int],
@@ -243,7 +207,7 @@ def _finish(
     shards.write_info(
         new,
         name=prepared.NAME,
-        schema=encoders.schema,
+        schema=schema,
         lengths=[len(entry["clips"]) for entry in entries.values()],
         sizes=sizes,
         metadata={
@@ -274,13 +238,3 @@ def _finish(
         # Of a call that was killed there are files that it did not end.
         gone=[*(shard(n) for n in gone), *work.glob("*.note"), *work.glob("*.tmp")],
     )
-
-
-def _model(checkpoint: str, vae: Component) -> dict[str, Any]:
-    model = vae.config["model"]
-    missing = [name for name in _SHAPE if name not in model]
-    if missing:
-        raise UserError(
-            f"{checkpoint} does not say its {missing[0]}: name a whole model"
-        )
-    return model

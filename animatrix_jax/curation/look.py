@@ -11,6 +11,7 @@ is plain JSON for the journal; what follows from it (rules.py) is decided later.
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -37,7 +38,9 @@ def look(
       VideoError: if it does not decode now.
     """
     start, end = span
-    frames = _frames(path, span, looking)
+    change = Change()
+    height = max(looking.sample_height, looking.measure_height)
+    frames = _frames(path, span, looking, height=height, see=change.see)
     if len(frames.middle) < 2:
         raise video.VideoError(f"one frame decodes from {start:g} s on")
     # A recording may go on in another size than it began with.
@@ -54,7 +57,7 @@ def look(
         "width": round((right - left) * width),
         "fps": film.fps,
         "technical": dataclasses.asdict(technical),
-        "change": frames.change,
+        "change": change.share,
         "signature": [f"{bits:016x}" for bits in signature(_grey(shown))],
         "measures": _rounded(dataclasses.asdict(found)),
         "measured": measured_tags(found),
@@ -71,7 +74,7 @@ def captioned_frames(
     Raises:
       VideoError: if nothing decodes.
     """
-    frames = _frames(path, span, looking)
+    frames = _frames(path, span, looking, height=looking.measure_height)
     return frames.without_bars(find_bars(_grey(frames.samples)))
 
 
@@ -79,39 +82,45 @@ def captioned_frames(
 class _Frames:
     samples: UInt8[np.ndarray, "t h w 3"]
     middle: UInt8[np.ndarray, "n i j 3"]
-    change: float
 
     def without_bars(self, crop: Crop) -> UInt8[np.ndarray, "n i j 3"]:
         return np.ascontiguousarray(cut(self.middle, crop))
 
 
 def _frames(
-    path: str | os.PathLike, span: tuple[float, float], looking: Looking
+    path: str | os.PathLike,
+    span: tuple[float, float],
+    looking: Looking,
+    *,
+    height: int,
+    see: Callable[[np.ndarray], None] | None = None,
 ) -> _Frames:
+    """Frames of a span at most `height` high, every one of which `see` is shown."""
     start, end = span
     total = max(2, int((end - start) * looking.measure_fps))
     places = (np.arange(looking.samples) + 0.5) * total / looking.samples
     wanted = set(places.astype(int).tolist())
     first = max(0, (total - looking.measure_frames) // 2)
     last = first + looking.measure_frames
-    samples, middle, change = [], [], Change()
+    samples, middle = [], []
     stream = video.stream_video(
         path,
         fps=looking.measure_fps,
-        height=max(looking.sample_height, looking.measure_height),
+        height=height,
         start=start,
         end=end,
         threads=1,
     )
     for place, image in enumerate(stream):
-        change.see(image)
+        if see is not None:
+            see(image)
         if place in wanted:
             samples.append(_lower(image, looking.sample_height))
         if first <= place < last:
             middle.append(_lower(image, looking.measure_height))
     if not middle or not samples:
         raise video.VideoError(f"no frame decodes from {start:g} s on")
-    return _Frames(samples=_stack(samples), middle=_stack(middle), change=change.share)
+    return _Frames(samples=_stack(samples), middle=_stack(middle))
 
 
 def _grey(frames: np.ndarray) -> UInt8[np.ndarray, "t h w"]:

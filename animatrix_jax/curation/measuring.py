@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import zipfile
 from typing import Any
 
 import cv2
@@ -35,6 +36,7 @@ from animatrix_jax.data.pipeline import (
     held_out_rows,
     host_slots,
 )
+from animatrix_jax.errors import UserError
 from animatrix_jax.parallel import distributed
 from animatrix_jax.training.config import BatchConfig, SourceConfig, section
 from animatrix_jax.training.stage import Batch, Metrics, Params, Stage, StepShapes
@@ -63,6 +65,7 @@ class MeasuringConfig:
       plates: of how many clips one is a plate: a picture under a camera, of which the
         rules know everything already.
       chunk: clips that are drawn and written at a time.
+      begin: a readout.npz whose weights the training begins with; empty for fresh ones.
     """
 
     heights: tuple[int, ...] = (128, 192, 256)
@@ -72,6 +75,7 @@ class MeasuringConfig:
     crf: tuple[int, int] = (22, 37)
     plates: int = 8
     chunk: int = 128
+    begin: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -223,7 +227,13 @@ class MeasuresStage(Stage):
         return {"readout": jax.tree.map(jnp.asarray, fresh)}
 
     def initial(self) -> Params | None:
-        return None
+        if not self._more.begin:
+            return None
+        path = pathlib.Path(self._more.begin)
+        try:
+            return {"readout": readout.load(path)}
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise UserError(f"measuring.begin: cannot read {path}: {error}") from error
 
     def frozen(self) -> Params:
         return {}

@@ -382,7 +382,7 @@ class _Preparation:
             }
             for n, p in made.items()
         )
-        self._map("shards", task, todo, "writing shards", light=True)
+        self._map("shards", task, todo, "writing shards", few=8)
         ordered = [lists / f"{n:05d}.jsonl" for n in range(total)]
         table = rows_of.columns(row for path in ordered for row in read_lines(path))
         tiers = dict(zip(TIERS, np.bincount(table["tier"], minlength=3).tolist()))
@@ -451,11 +451,11 @@ class _Preparation:
         return frozenset(found)
 
     def _map(
-        self, name: str, task: Any, todo: Any, title: str, *, light: bool = False
+        self, name: str, task: Any, todo: Any, title: str, *, few: int = 0
     ) -> None:
         lines = self._work / f"{name}.todo"
         if write_lines(lines, todo):
-            done = self._runner.map(task, lines, title=title, light=light)
+            done = self._runner.map(task, lines, title=title, few=few)
             self._done[name] = self._done.get(name, 0) + done
             logging.info("%s: %d", title, done)
         lines.unlink(missing_ok=True)

@@ -30,8 +30,6 @@ from animatrix_jax.curation.journal import Path
 from animatrix_jax.errors import UserError
 
 _PIECES = 4096
-# Starting a process takes seconds.
-_FEW = 8
 _DASK_ADDRESS = ("--dask_client_address", "--dask_scheduler_file")
 _NAMES = {
     "flink": "FlinkRunner",
@@ -82,19 +80,18 @@ class Runner:
             flag = f"{_DASK_ADDRESS[0]}={cluster.scheduler_address}"
             yield dataclasses.replace(self, options=(*self.options, flag))
 
-    def map(self, task: Task, lines: Path, *, title: str, light: bool = False) -> int:
+    def map(self, task: Task, lines: Path, *, title: str, few: int = 0) -> int:
         """Gives each line of a file to `task`; returns how many there were.
 
         Args:
           task: what is done.
           lines: the elements, a line of JSON each.
           title: of the progress bar.
-          light: `local` does a few such elements sooner than it starts processes.
+          few: `local` does so many sooner than it starts processes, which takes seconds.
         """
         pieces, count = _cut_up(lines)
         if not count:
             return 0
-        few = _FEW if light else 0
         runner, options = self._beam(count, processes=count > few)
         with (
             _progress(lines, count, title),

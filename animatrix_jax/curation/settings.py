@@ -17,7 +17,7 @@ import json
 from animatrix_jax.errors import UserError, check_range
 
 # Raised by hand when the code finds other numbers under the same settings.
-_VERSION = 5
+_VERSION = 6
 _check = functools.partial(check_range, error=UserError)
 
 

@@ -71,6 +71,11 @@ class Bucket:
             raise ValueError(f"expected weights of 0 or more, not all 0, got {self}")
 
     @property
+    def shape(self) -> Shape:
+        """Frames, height and width."""
+        return self.frames, self.height, self.width
+
+    @property
     def is_image(self) -> bool:
         """Whether its clips are single frames."""
         return self.frames == 1
@@ -143,8 +148,10 @@ def _is_entry(entry: Sequence[Along]) -> bool:
     return bool(min(entry[:3]) > 0 and positive)
 
 
-def tokens_of(shape: Shape, *, stride: Shape, patch: Shape) -> int:
-    """Tokens of one clip.
+def tokens_of(
+    shape: Shape, *, stride: Shape, patch: Shape, name: str = "batch.buckets"
+) -> int:
+    """Tokens of one clip of a shape that `name` gives.
 
     Raises:
       UserError: if the shape does not divide; the message names the nearest below.
@@ -164,7 +171,7 @@ def tokens_of(shape: Shape, *, stride: Shape, patch: Shape) -> int:
             *(max(1, side // step) * step for side, step in zip(shape[1:], steps[1:])),
         )
         raise UserError(
-            f"batch.buckets: {frames} x {height} x {width} does not divide into tokens "
+            f"{name}: {frames} x {height} x {width} does not divide into tokens "
             f"of {steps[0]} x {steps[1]} x {steps[2]} pixels; nearest below: "
             f"{' x '.join(map(str, near))}"
         )

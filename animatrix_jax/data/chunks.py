@@ -11,9 +11,11 @@ import concurrent.futures
 import functools
 import json
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import pathlib
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +29,9 @@ from animatrix_jax.data.drawing import plain_main
 Arrays = dict[str, np.ndarray]
 Draw = Callable[[int], tuple[Arrays, dict[str, Any]]]
 """Clip number to arrays, whose shapes are the same for every clip, and a JSON label."""
+
+# Set in a worker process by _start_worker.
+_STOPPED: multiprocessing.synchronize.Event | None = None
 
 
 class Chunks:
@@ -121,19 +126,40 @@ def _complete(
                 bar.update(size)
             return
         context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+        stopped = context.Event()
+        pool = concurrent.futures.ProcessPoolExecutor(
+            workers, context, initializer=_start_worker, initargs=(stopped,)
+        )
+        try:
             with plain_main():
                 pending = [pool.submit(_write, folder, draw, s, size) for s in starts]
             for done in concurrent.futures.as_completed(pending):
                 done.result()
                 bar.update(size)
+        except BaseException:
+            stopped.set()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(stopped: multiprocessing.synchronize.Event) -> None:
+    """Ctrl-C reaches all processes of a terminal; whether to go on the first one says."""
+    global _STOPPED
+    _STOPPED = stopped
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write(folder: pathlib.Path, draw: Draw, start: int, size: int) -> None:
     temporary = folder / f".{start:06d}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    rows = [draw(index) for index in range(start, start + size)]
+    rows = []
+    for index in range(start, start + size):
+        if _STOPPED is not None and _STOPPED.is_set():
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise concurrent.futures.CancelledError
+        rows.append(draw(index))
     for name in rows[0][0]:
         np.save(
             temporary / f"{name}.npy", np.stack([arrays[name] for arrays, _ in rows])

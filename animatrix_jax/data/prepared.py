@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt64
 
+from animatrix_jax.data.buckets import Shape
 from animatrix_jax.data.curriculum import ClipTables
 from animatrix_jax.data.dataset import (
     COLUMNS,
@@ -49,6 +50,9 @@ class PreparedLatents:
       fps: of the clips in use.
       text_length: tokens of a text in use.
 
+    Attributes:
+      index: the place in the dataset of each clip.
+
     Raises:
       UserError: if there is no cache, or it was made by another encoder or of another
         state of the dataset.
@@ -67,6 +71,7 @@ class PreparedLatents:
         text_length: int,
     ):
         dataset, folder = pathlib.Path(dataset), pathlib.Path(folder)
+        self._folder = folder
         self.set_aside: dict[str, str] = {}
         columns = read_columns(dataset)
         metadata = _metadata(folder)
@@ -97,9 +102,9 @@ class PreparedLatents:
             raise UserError(
                 f"no clip{of} with {max_tags} tags or fewer has latents: {folder}"
             )
-        rows = index[self._places]
+        self.index = index[self._places]
         names = ("source", *TABLES)
-        self._columns = {name: columns[name][rows] for name in names}
+        self._columns = {name: columns[name][self.index] for name in names}
         self._rows = open_rows(folder)
 
     def __len__(self) -> int:
@@ -133,20 +138,29 @@ class PreparedLatents:
         """Of the file that each clip was cut from, for data/split.py."""
         return self._columns["source"]
 
+    def of(self, rows: Sequence[int]) -> "PreparedLatents":
+        """Those of some clips, by their places in the dataset, that have latents.
+
+        Raises:
+          UserError: if none has.
+        """
+        clips = np.flatnonzero(np.isin(self.index, rows))
+        if not len(clips):
+            raise UserError(f"none of {len(rows)} clips has latents in {self._folder}")
+        return self.only(clips.tolist())
+
     def only(self, clips: Sequence[int]) -> "PreparedLatents":
         """Some of the clips."""
         view = copy.copy(self)
         some = np.asarray(clips, np.int64)
-        view._places = self._places[some]
+        view._places, view.index = self._places[some], self.index[some]
         view._columns = {name: column[some] for name, column in self._columns.items()}
         return view
 
 
-def cache_folder(
-    dataset: str | os.PathLike, *, frames: int, height: int, width: int
-) -> pathlib.Path:
-    """Where latents of a shape lie."""
-    return pathlib.Path(dataset) / f"latents-{frames}x{height}x{width}"
+def cache_folder(dataset: str | os.PathLike, shape: Shape) -> pathlib.Path:
+    """Where latents of clips of a shape lie."""
+    return pathlib.Path(dataset) / f"latents-{'x'.join(map(str, shape))}"
 
 
 def texts_of(record: Record) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import errno
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 import jax
 
@@ -38,7 +38,7 @@ _COLLECTIVE = ("Gloo", "NCCL", "oordination", "arrier", "heartbeat")
 
 
 class Stopped(Exception):
-    """The run was asked to stop, and has saved; the message says at which step."""
+    """The run was asked to stop, and has saved what there was; the message says where."""
 
 
 class Session:
@@ -62,6 +62,23 @@ class Session:
         """Tells the watchdogs of all processes where this one is."""
         if self._watchdog is not None:
             self._watchdog.at(step, place)
+
+    @contextmanager
+    def nothing_to_save(self) -> Iterator[None]:
+        """What a signal may end where it is.
+
+        Raises:
+          Stopped: when one comes.
+        """
+        try:
+            with self._stop.at_once() if self._stop is not None else nullcontext():
+                yield
+        except KeyboardInterrupt:
+            if self._stop is None:
+                raise
+            raise Stopped(
+                "stopped before its first step: what is drawn is kept"
+            ) from None
 
     def stops(self, step: int) -> bool:
         """Whether to save and stop after this step; to be asked once a step."""

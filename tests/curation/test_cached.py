@@ -5,6 +5,7 @@ import pytest
 from small_videos import scene, write
 
 from animatrix_jax.curation import cached
+from animatrix_jax.curation import encoders as encoding
 from animatrix_jax.curation.prepare import prepare
 from animatrix_jax.data import prepared, video
 from animatrix_jax.data.batches import Batcher, DataConfig
@@ -25,7 +26,7 @@ USED = {"fps": 12, "text_length": 64}
 
 @pytest.fixture(scope="module")
 def encoders(quick_compile):
-    return cached.Encoders("pico")
+    return encoding.Encoders("pico")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def dataset(tmp_path_factory, settings, encoders):
 
 
 def _source(dataset, **options):
-    folder = prepared.cache_folder(dataset, frames=17, height=32, width=32)
+    folder = prepared.cache_folder(dataset, (17, 32, 32))
     return prepared.PreparedLatents(dataset, folder, **{**USED, **options})
 
 
@@ -174,3 +175,40 @@ def test_a_stage_trains_from_what_is_there(
             Clips(
                 config, workdir=tmp_path, towers=Towers(config, workdir=tmp_path)
             ).batches()
+
+
+def test_buckets_read_latents_of_their_shapes(dataset, encoders, tmp_path):
+    """Where every bucket's are there; a clip too short for one goes into the other."""
+    config = pico.get_config("stage=ct,data=dataset")
+    config.data.path, config.batch.size, config.loop.steps = str(dataset), 2, 4
+    config.batch.multiple = 2
+    config.batch.buckets = ((17, 32, 32), (9, 32, 32))
+    config.tasks = {"t2i": (0.0,), "t2v": (1.0,), "i2v": (0.0,)}
+
+    def clips():
+        return Clips(config, workdir=tmp_path, towers=Towers(config, workdir=tmp_path))
+
+    assert clips().pixels
+    found = cached.cache(dataset, encoders, shape=(9, 32, 32))
+    assert found["clips"] == 3 and found["folder"].endswith("latents-9x32x32")
+    ours = clips()
+    assert not ours.pixels
+    assert [len(source) for source in ours._sources.shaped] == [2, 3]
+    shapes = {shape["latents"].shape[1:] for shape in ours.all_shapes()}
+    seen = {batch["latents"].shape[1:] for batch in ours.batches()}
+    seen |= {batch["latents"].shape[1:] for batch in ours.held_out()}
+    assert seen == shapes == {(5, 4, 4, 16), (3, 4, 4, 16)}
+    with pytest.raises(UserError, match="none of 2 clips has latents"):
+        _source(dataset).of([97, 98])
+
+
+def test_shapes_that_do_not_divide_are_refused(dataset, encoders):
+    with pytest.raises(UserError, match="--shapes: 18 x 32 x 32 does not divide"):
+        cached.cache(dataset, encoders, shape=(18, 32, 32))
+
+
+def test_workers_hold_to_the_encoders_that_were_asked_for(encoders):
+    assert encoding.encoders_of("pico", encoders.marks) is encoders
+    other = ("0" * 64, *encoders.marks[1:])
+    with pytest.raises(UserError, match="pico has other encoders here"):
+        encoding.encoders_of("pico", other)

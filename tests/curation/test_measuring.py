@@ -12,6 +12,7 @@ from animatrix_jax.cels.world import CelWorld
 from animatrix_jax.cli import stages
 from animatrix_jax.curation import measuring
 from animatrix_jax.data.measures import evidence_of, readout
+from animatrix_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -92,3 +93,14 @@ def test_the_truth_is_in_frame_heights_a_frame():
     across = np.abs(clip.truth.flow[..., 0])[clip.truth.visible].mean() / 64
     assert true.motion.mean() == pytest.approx(across, rel=0.5)
     assert true.deformation.max() < 0.2 * true.motion.mean() + 1e-3
+
+
+def test_it_may_begin_with_weights_that_are_there(tmp_path):
+    config = _config()
+    config.measuring.begin = str(readout.WEIGHTS)
+    begun = stages.build(config, workdir=tmp_path).initial()["readout"]
+    kept = readout.packaged()
+    jax.tree.map(np.testing.assert_array_equal, begun, kept)
+    config.measuring.begin = str(tmp_path / "none.npz")
+    with pytest.raises(UserError, match="measuring.begin: cannot read"):
+        stages.build(config, workdir=tmp_path).initial()

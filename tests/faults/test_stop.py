@@ -1,7 +1,11 @@
 """SIGTERM and SIGINT: all save at one step, and the same command goes on, on fewer too."""
 
+import os
 import re
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from processes import Run, clips_of
@@ -51,3 +55,32 @@ def test_four_then_two_then_one(alone, tmp_path, same_parameters):
         count = 4 if step <= steps[0] else 2 if step <= steps[1] else 1
         assert ours[f"{count}.jsonl", step] == theirs["1.jsonl", step]
     same_parameters(tmp_path, alone[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_while_clips_are_drawn(number, tmp_path):
+    """There is nothing to save: it ends there, and keeps the chunks that are whole."""
+    folder = tmp_path / "clips"
+    code = "import sys, slow_drawing; sys.exit(slow_drawing.main(sys.argv[1]))"
+    run = subprocess.Popen(
+        [sys.executable, "-c", code, folder],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(_whole(folder)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # Ctrl-C goes to all processes of a terminal, others to the first one alone.
+    (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
+    said = run.communicate(timeout=30)[0]
+    assert run.returncode == EXIT_STOPPED
+    assert said == "stopped before its first step: what is drawn is kept\n"
+    whole = _whole(folder)
+    assert 2 <= len(whole) < 1000 and sorted(folder.iterdir()) == whole
+    assert all((chunk / "labels.json").is_file() for chunk in whole)
+
+
+def _whole(folder):
+    return sorted(folder.glob("[0-9]*"))

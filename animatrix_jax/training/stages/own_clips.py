@@ -5,7 +5,7 @@
 Where nothing can be kept, validation is on clips that are trained on, and the log says so.
 Each stage splits the clips that it reads: one of another tier may keep other files.
 A dataset's clips come as latents where `animatrix prepare` encoded them in the model's
-shape; videos are read anew each time, a window drawn in each.
+shape, or in that of every bucket; videos are read anew each time, a window drawn in each.
 """
 
 import functools
@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from animatrix_jax.data.buckets import Bucket, sort_clips
+from animatrix_jax.data.buckets import Bucket, Shape, sort_clips
 from animatrix_jax.data.dataset import DatasetSource
 from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.folder import FolderSource
@@ -48,17 +48,27 @@ class OwnClips:
         self._stage, self._workdir, self._towers = config.stage, workdir, towers
         self._model, self._batches = config.model, batches
         self._data = section(SourceConfig, config.data)
-        self._ahead = self._find_encoded()
-        self.pixels = pixels or self._ahead is None or not self._data.cached
+        self.pixels = pixels or not self._data.cached or not self._is_encoded()
 
-    def _find_encoded(self) -> pathlib.Path | None:
-        """Where a dataset's latents of the model's shape lie, if they do."""
+    def _is_encoded(self) -> bool:
+        """Whether a dataset has latents of the model's shape, or of every bucket's."""
         data = self._data
-        if data.source != "dataset" or self._batches.buckets or not data.path:
-            return None
-        shape = {k: self._model[k] for k in ("frames", "height", "width")}
-        folder = cache_folder(data.path, **shape)
-        return folder if folder.is_dir() else None
+        if data.source != "dataset" or not data.path:
+            return False
+        shapes = [bucket.shape for bucket in self._batches.buckets] or [self._own_shape]
+        missing = [s for s in shapes if not cache_folder(data.path, s).is_dir()]
+        if missing and len(missing) < len(shapes):
+            logging.warning(
+                "%s has latents of some buckets and not of %s: videos are decoded. "
+                "animatrix prepare --checkpoint --shapes encodes them",
+                data.path,
+                ", ".join("x".join(map(str, shape)) for shape in missing),
+            )
+        return not missing
+
+    @property
+    def _own_shape(self) -> Shape:
+        return self._model.frames, self._model.height, self._model.width
 
     @property
     def text_ahead(self) -> bool:
@@ -150,6 +160,9 @@ class OwnClips:
         return self._whole.only(clips.tolist())
 
     def _shaped(self, bucket: Bucket, clips: np.ndarray) -> Source:
+        if not self.pixels:
+            rows = self._whole.index[clips].tolist()
+            return self._prepared(bucket.shape).of(rows)
         shape = {k: getattr(bucket, k) for k in ("frames", "height", "width")}
         return self._whole.view(clips.tolist(), **shape)
 
@@ -159,8 +172,9 @@ class OwnClips:
         data = self._data
         if not data.path:
             raise UserError(f"data={data.source} needs --config.data.path=DIR")
-        if not self.pixels:
-            return self._prepared()
+        # With buckets the videos say which clips go where, and are not decoded.
+        if not self.pixels and not self._batches.buckets:
+            return self._prepared(self._own_shape)
         shape = {
             "frames": self._least_frames,
             **{k: self._model[k] for k in ("fps", "height", "width")},
@@ -190,8 +204,22 @@ class OwnClips:
             return self._model.frames
         return min(bucket.frames for bucket in self._batches.buckets)
 
-    def _prepared(self) -> PreparedLatents:
-        """The dataset's clips as they were encoded ahead, by this run's encoders."""
+    def _prepared(self, shape: Shape) -> PreparedLatents:
+        """The dataset's clips as they were encoded ahead in a shape, by this run's
+        encoders."""
+        return PreparedLatents(
+            self._data.path,
+            cache_folder(self._data.path, shape),
+            tiers=self._data.tiers,
+            max_tags=self._batches.max_tags,
+            fps=self._model.fps,
+            text_length=self._model.text_length,
+            **self._marks,
+        )
+
+    @functools.cached_property
+    def _marks(self) -> dict[str, str]:
+        """Fingerprints of the encoders whose work is used."""
         marks = {}
         for name, config in (
             ("vae", self._towers.vae_config),
@@ -204,12 +232,4 @@ class OwnClips:
             marks[name] = fingerprint(params, config)
         if not self.text_ahead:
             del marks["text"]
-        return PreparedLatents(
-            self._data.path,
-            self._ahead,
-            tiers=self._data.tiers,
-            max_tags=self._batches.max_tags,
-            fps=self._model.fps,
-            text_length=self._model.text_length,
-            **marks,
-        )
+        return marks
