@@ -6,6 +6,7 @@ the YAML that fills them; everything else in the room only reads them.
 
 import dataclasses
 import functools
+import hashlib
 import re
 import unicodedata
 
@@ -129,6 +130,12 @@ class Taxonomy:
     def by_index(self) -> tuple[Value, ...]:
         """The values in the order of their index."""
         return tuple(value for field in self.fields for value in field.values)
+
+    @functools.cached_property
+    def order(self) -> str:
+        """Names the tags in their order, by which weights know them."""
+        tags = "\n".join(value.tag for value in self.by_index)
+        return hashlib.sha256(tags.encode()).hexdigest()[:16]
 
     def field(self, key: str) -> Field:
         """The field of key `axis.field`; a KeyError names the keys there are."""

@@ -111,6 +111,8 @@ class TagEncoderConfig:
     Attributes:
       num_fields: fields of the taxonomy.
       num_values: values of the taxonomy, each unique to its field.
+      taxonomy: names its tags in their order (`Taxonomy.order`); empty where no one
+        noted it.
       dim: width of a tag's vector.
       num_layers: blocks.
       num_heads: attention heads.
@@ -120,6 +122,7 @@ class TagEncoderConfig:
 
     num_fields: int
     num_values: int
+    taxonomy: str = ""
     dim: int
     num_layers: int = 3
     num_heads: int = 4

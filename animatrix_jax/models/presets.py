@@ -148,6 +148,7 @@ def _tag_encoder(dim: int, num_heads: int) -> TagEncoderConfig:
     return TagEncoderConfig(
         num_fields=loaded.num_fields,
         num_values=loaded.num_values,
+        taxonomy=loaded.order,
         dim=dim,
         num_heads=num_heads,
     )

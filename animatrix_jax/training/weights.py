@@ -29,6 +29,7 @@ from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.tokenizer import find_tokenizer
 from animatrix_jax.errors import UserError
 from animatrix_jax.files import replacing
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.training.lazy import loaded
 
 PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
@@ -36,6 +37,7 @@ PACKAGED = pathlib.Path(__file__).parent.parent / "weights"
 # the dtype that they are stored in. Of the last two, a packaged one's are in memory all
 # the same.
 Form = Literal["loaded", "lazy", "stored"]
+_KNOW_TAGS = ("generator", "generator_low", "judge")
 STAGE_ORDER = (
     *("vae", "text", "caption_experts", "caption", "caption_preference"),
     *("ct", "sft", "qt", "judge", "preference"),
@@ -107,8 +109,23 @@ def load_component(
       form: how the weights come.
 
     Raises:
-      UserError: if there is no such thing, naming what there is.
+      UserError: if there is no such thing, naming what there is, or if it knows tags in
+        another order than the taxonomy has.
     """
+    found = _load(ref, name, workdir=workdir, stage=stage, form=form)
+    tags = (found.config.get("model") or {}).get("tags") or {}
+    known, order = tags.get("taxonomy"), load_taxonomy().order
+    if name in _KNOW_TAGS and known and known != order:
+        raise UserError(
+            f"{name!r} of {found.source} was trained with tags {known}, and this taxonomy "
+            f"has {order}: weights know tags by number, and would read others"
+        )
+    return found
+
+
+def _load(
+    ref: str, name: str, *, workdir: pathlib.Path | None, stage: str, form: Form
+) -> Component:
     if ref.startswith("@"):
         if workdir is None:
             raise UserError(f"{ref} names a stage of the same run, and there is no run")

@@ -1,12 +1,16 @@
 """The same pipeline on other runners: two processes, Dask, a portable job service."""
 
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
 from apache_beam.runners.portability.local_job_service import LocalJobServicer
 from small_videos import scene, write
 
+from animatrix_jax.curation import cached
+from animatrix_jax.curation.encoders import Encoders
 from animatrix_jax.curation.prepare import prepare
 from animatrix_jax.curation.runner import Runner
 from animatrix_jax.data.dataset import open_rows
@@ -52,8 +56,18 @@ def test_a_portable_job_service(folder, tmp_path, settings, expected):
 
 def test_dask(folder, tmp_path, settings, expected):
     runner = Runner(name="dask", workers=1)
-    prepare(folder, tmp_path / "out", settings=settings, runner=runner)
-    assert _contents(tmp_path / "out") == expected
+    out = tmp_path / "out"
+    prepare(folder, out, settings=settings, runner=runner)
+    assert _contents(out) == expected
+    # Its worker loads the encoders anew, and encodes as this process does.
+    encoders, found = Encoders("pico"), []
+    for where in (runner, Runner()):
+        made = cached.cache(out, encoders, shape=(5, 32, 32), runner=where)
+        assert (made["clips"], made["encoded_shards"]) == (len(expected[0]), 1)
+        rows = open_rows(pathlib.Path(made["folder"]))
+        found.append(np.stack([rows[n]["latents"] for n in range(len(rows))]))
+        shutil.rmtree(made["folder"])
+    np.testing.assert_allclose(*found, atol=0.02)
 
 
 def test_two_processes(folder, tmp_path, settings, expected):

@@ -10,6 +10,7 @@ from toy_stage import LeastSquares
 
 from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.errors import UserError
+from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.parallel.mesh import MeshConfig, make_mesh
 from animatrix_jax.training import weights
 from animatrix_jax.training.loop import LoopConfig, train
@@ -112,3 +113,21 @@ def test_a_tower_is_the_one_that_was_trained_with(packaged, tmp_path):
     with pytest.raises(UserError, match="was trained with another 'vae'"):
         trained.tower("vae")
     assert vae.tower("vae").source == str(packaged)
+
+
+def test_weights_that_know_tags_in_another_order_are_refused(tmp_path):
+    """No shape would tell, and each tag would be another."""
+    order = load_taxonomy().order
+    for known, refused in ((order, False), ("", False), ("0" * 16, True)):
+        config = CONFIG | {"model": {"tags": {"taxonomy": known}}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        for name in ("generator", "vae"):
+            weights.save_component(tmp_path, name, PARAMS)
+            if refused and name == "generator":
+                with pytest.raises(UserError, match="tags 0000.* taxonomy has " + order):
+                    weights.load_component(str(tmp_path), name)
+            else:
+                weights.load_component(str(tmp_path), name)
+    for name in weights.packaged_names():
+        generator = weights.load_component(name, "generator")
+        assert generator.config["model"]["tags"]["taxonomy"] == order
