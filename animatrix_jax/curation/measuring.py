@@ -48,8 +48,6 @@ _RECIPE = 1  # of what `draw` does; another number is another folder
 TRUTH_HEIGHT = 64
 _AXES = ((1, 0), (0, 1))
 _BORDER = cv2.BORDER_REFLECT_101
-# What changes its sign in a mirror: the first of both flows, and of the ground's numbers.
-_MIRRORED_CELLS, _MIRRORED_PAIRS = (0, 2), (0, 3, 4)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -360,19 +358,11 @@ class MeasuresStage(Stage):
             for name, value in clips.take(rows).items()
         }
         if turned is not None:
-            _mirror(batch, turned)
+            other = readout.mirrored(batch)
+            for name in ("cells", "pairs"):
+                batch[name][turned] = other[name][turned]
         timing = [clips.labels[row]["timing"] for row in rows]
         batch["cadence"] = np.array(
             [readout.CADENCES.index(name) for name in timing], np.int32
         )
         return batch
-
-
-def _mirror(batch: Batch, turned: np.ndarray) -> None:
-    """Turns some clips round, in place."""
-    cells = batch["cells"][turned][..., ::-1, :].copy()
-    cells[..., _MIRRORED_CELLS] *= -1.0
-    batch["cells"][turned] = cells
-    pairs = batch["pairs"][turned]
-    pairs[..., _MIRRORED_PAIRS] *= -1.0
-    batch["pairs"][turned] = pairs

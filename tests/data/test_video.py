@@ -182,26 +182,37 @@ def test_real_clips(real_videos):
     np.testing.assert_array_equal(still[0], read[0])
 
 
-def test_rotation_metadata_turns_the_picture(tmp_path):
-    path = tmp_path / "clip.mp4"
-    _turn(path)
-    read = read_video(path, frames=1, fps=12, height=64, width=32)[0]
-    assert read[:24].mean() > 230 and read[40:].mean() < 25
+# The upper left of a display matrix, and where a picture's left edge then is.
+_TURNS = {
+    "quarter": ((0, 1, -1, 0), (slice(0, 24), slice(None))),
+    "half": ((-1, 0, 0, -1), (slice(None), slice(40, None))),
+    "three quarters": ((0, -1, 1, 0), (slice(40, None), slice(None))),
+}
+
+
+@pytest.mark.parametrize("turn", _TURNS)
+def test_rotation_metadata_turns_the_picture(tmp_path, turn):
+    path, (_, white) = tmp_path / "clip.mp4", _TURNS[turn]
+    _turn(path, turn)
+    height, width = (32, 64) if turn == "half" else (64, 32)
+    read = read_video(path, frames=1, fps=12, height=height, width=width)[0]
+    opposite = read[::-1, ::-1]
+    assert read[white].mean() > 230 and opposite[white].mean() < 25
     for info in (probe(path), scan(path)):
-        assert (info.width, info.height) == (32, 64)
+        assert (info.height, info.width) == (height, width)
 
 
-def _turn(path):
-    """Writes a clip that is white on its left, and a quarter turn clockwise."""
+def _turn(path, turn="quarter"):
+    """Writes a clip that is white on its left, and turned clockwise."""
     clip = np.zeros((3, 32, 64, 3), np.uint8)
     clip[:, :, :32] = 255
     write_video(path, clip, 12)
     data = bytearray(path.read_bytes())
-    # The matrix of the track header, in 16.16 fixed point (2.30 in the last column):
-    # a quarter turn clockwise, as a phone held upright writes it.
+    # The matrix of the track header, in 16.16 fixed point (2.30 in the last column), as
+    # phones write it; players do not heed where it moves the picture to.
     at = data.index(b"tkhd") + 4 + 4 + 5 * 4 + 8 + 8
-    one, w = 1 << 16, 1 << 30
-    data[at : at + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 32 * one, 0, w)
+    a, b, c, d = (value << 16 for value in _TURNS[turn][0])
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
 
 

@@ -124,7 +124,9 @@ def test_weights_that_know_tags_in_another_order_are_refused(tmp_path):
         for name in ("generator", "vae"):
             weights.save_component(tmp_path, name, PARAMS)
             if refused and name == "generator":
-                with pytest.raises(UserError, match="tags 0000.* taxonomy has " + order):
+                with pytest.raises(
+                    UserError, match="tags 0000.* taxonomy has " + order
+                ):
                     weights.load_component(str(tmp_path), name)
             else:
                 weights.load_component(str(tmp_path), name)

@@ -38,6 +38,8 @@ _CONVS = ((CHANNELS, 16, 2), (16, 32, 2), (32, 32, 1))
 _WIDTH, _DILATIONS = 64, (1, 2, 4)
 _LOUDEST, _MOST = 6.0, 3.0
 FLOOR = 1e-3  # e, frame heights per frame
+# What changes its sign in a mirror: the first of both flows, and of the ground's numbers.
+_MIRRORED_CELLS, _MIRRORED_PAIRS = (0, 2), (0, 3, 4)
 _PARTS, _WHOLE = 6, 0.9
 _PERIODS = {"twos": (2,), "threes": (3,), "fours_plus": (4, 5, 6)}
 
@@ -190,6 +192,14 @@ def forward(params: Params, seen: dict[str, Any], xp: Any = np) -> Said:
     )
 
 
+def mirrored(seen: dict[str, Any]) -> dict[str, Any]:
+    """The evidence of the same clips in a mirror, whatever axes are before."""
+    cells, pairs = seen["cells"][..., ::-1, :].copy(), seen["pairs"].copy()
+    cells[..., _MIRRORED_CELLS] *= -1.0
+    pairs[..., _MIRRORED_PAIRS] *= -1.0
+    return seen | {"cells": cells, "pairs": pairs}
+
+
 def clip_means(said: Said, same: Any, xp: Any = np) -> tuple[Any, Any]:
     """m(x) and d(x) of clips [b] from their pairs [b s]."""
     moves = 1.0 - same
@@ -340,12 +350,14 @@ _LONGEST = 48
 
 
 def read(found: Evidence, params: Params) -> Readout:
-    """The measures of a clip; the parts of a long one may be on other phases."""
+    """The measures of a clip, seen as it is and in a mirror, for which all of them are the
+    same; the parts of a long one may be on other phases."""
     seen = {
         field.name: getattr(found, field.name)[None]
         for field in dataclasses.fields(found)
     }
-    said = forward(params, seen)
+    both = [dataclasses.asdict(forward(params, s)) for s in (seen, mirrored(seen))]
+    said = Said(**{name: 0.5 * (both[0][name] + both[1][name]) for name in both[0]})
     motion, deformation = clip_means(said, seen["same"])
     parts = np.array_split(said.new, max(1, -(-said.new.shape[1] // _LONGEST)), axis=1)
     logits = sum(cadence_logits(params, part)[0] for part in parts)
