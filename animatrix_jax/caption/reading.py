@@ -1,4 +1,8 @@
-"""AniCaption as programs: sights in, logits and prose out, compiled once a batch size."""
+"""AniCaption as programs: sights in, logits and prose out, compiled once a batch size.
+
+A clip is read as it is and in a mirror, in which left is right; the logits are the means of
+both. Prose is of the clip as it is.
+"""
 
 import dataclasses
 import functools
@@ -10,6 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from animatrix_jax.caption.mirror import mirrored, mirrored_words
 from animatrix_jax.caption.model import AniCaption, CaptionConfig, Looked, Reading
 from animatrix_jax.caption.prose import write
 from animatrix_jax.data.turns import full_turns
@@ -69,7 +74,11 @@ class Programs:
 
     def read(self, sights: dict[str, Any]) -> Reading:
         """Reads stacked sights."""
-        return self._read(self._placed, Looked.of(sights))
+        there = Looked.of(sights)
+        turned = Looked.of(mirrored(sights, self.config.sight))
+        return self._read(
+            self._placed, jax.tree.map(lambda *x: np.concatenate(x), there, turned)
+        )
 
     def write(
         self,
@@ -103,8 +112,19 @@ class Programs:
 
     @functools.cached_property
     def _read(self):
-        def run(params: Params, looked: Looked) -> Reading:
-            return bind(self.build, params).reader(looked, together=self.together)
+        tags = self.config.tags
+        place = {tag: number for number, tag in enumerate(tags)}
+        other = np.array([place.get(mirrored_words(tag), place[tag]) for tag in tags])
+
+        def run(params: Params, both: Looked) -> Reading:
+            found = bind(self.build, params).reader(both, together=self.together)
+            logits, turned = jnp.split(found.logits, 2)
+            return Reading(
+                logits=0.5 * (logits + turned[:, other]),
+                shown=0.5 * sum(jnp.split(found.shown, 2)),
+                fields=jnp.split(found.fields, 2)[0],
+                view=jnp.split(found.view, 2)[0],
+            )
 
         return jax.jit(run)
 

@@ -1,6 +1,7 @@
 """The stages by the one loop, and the labeller that comes of them."""
 
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -11,7 +12,9 @@ import pytest
 from animatrix_jax.caption import calibration
 from animatrix_jax.caption.anicaption import load_anicaption, thinned, windows
 from animatrix_jax.caption.labeller import Labeller, load_labeller
+from animatrix_jax.caption.mirror import mirrored, mirrored_words
 from animatrix_jax.caption.preference import CaptionPreferenceStage
+from animatrix_jax.caption.sight import look
 from animatrix_jax.caption.stages import CaptionStage
 from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.errors import UserError
@@ -127,6 +130,22 @@ def test_clips_of_any_length_and_size_get_a_caption(labeller, shape):
     assert all(0 <= c <= 1 for c in caption.confidence.values())
     label = parse_label(caption.line(video="a.mp4", start=0.0, end=1.0))
     assert label.tags == caption.tags
+
+
+def test_a_clip_and_its_mirror_image_are_read_alike_but_for_left_and_right(labeller):
+    config = labeller.programs.config
+    video = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    ours = look(video, config.sight)
+    ours, theirs = (
+        labeller.programs.read({name: value[None] for name, value in sight.items()})
+        for sight in (ours, mirrored(ours, config.sight))
+    )
+    other = [config.tags.index(mirrored_words(tag)) for tag in config.tags]
+    assert other != sorted(other)
+    close = functools.partial(np.testing.assert_allclose, atol=1e-4)
+    close(ours.logits, theirs.logits[:, np.array(other)])
+    close(ours.shown, theirs.shown)
+    assert not np.allclose(ours.fields, theirs.fields, atol=1e-3)
 
 
 def test_what_is_not_sure_is_unknown(trained):
