@@ -72,8 +72,8 @@ def cache(
     runner = runner or Runner()
     if runner.name == "local" and jax.default_backend() != "cpu":
         runner = dataclasses.replace(runner, workers=1)
-    with alone(epath.Path(folder / ".work")), runner.ready() as running:
-        return _cache(folder, encoders, shape, schema, running)
+    with alone(epath.Path(folder / ".work")):
+        return _cache(folder, encoders, shape, schema, runner)
 
 
 def _cache(
@@ -95,8 +95,9 @@ def _cache(
         shape=shape,
     )
     lines = work / "shards.todo"
-    write_lines(lines, ({"shard": int(n), "mark": marks[n]} for n in todo))
-    runner.map(task, lines, title=f"encoding shards, {out.name}", few=1)
+    if write_lines(lines, ({"shard": int(n), "mark": marks[n]} for n in todo)):
+        with runner.ready() as running:
+            running.map(task, lines, title=f"encoding shards, {out.name}", few=1)
     lines.unlink()
     made, entries = {}, dict(known)
     for n in todo:
@@ -215,7 +216,7 @@ def _finish(
             "text": encoders.text_mark,
             "text_length": encoders.text_length,
             "fps": float(encoders.fps),
-            "columns": prepared.columns_mark(dataset),
+            "state": prepared.state_mark(dataset),
         },
     )
     (new / "shards.json").write_text(json.dumps(entries))

@@ -6,6 +6,7 @@ texts             --T5--> vectors float16 [n d] each, without padding
 
 import functools
 import os
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +30,8 @@ BATCH = 8
 _NEEDED = ("frames", "height", "width", "fps", "text_length")
 # Those of this process, for a pipeline that runs in it.
 _ALIVE: weakref.WeakValueDictionary[tuple, "Encoders"] = weakref.WeakValueDictionary()
+_HELD: list["Encoders"] = []
+_LOCK = threading.Lock()
 
 
 class Encoders:
@@ -47,7 +50,9 @@ class Encoders:
     def __init__(self, checkpoint: str):
         vae, text = (load_component(checkpoint, name) for name in ("vae", "text"))
         model = _model(checkpoint, vae)
-        self.checkpoint = checkpoint
+        # Workers may run in another folder.
+        is_folder = os.path.isdir(checkpoint)
+        self.checkpoint = os.path.abspath(checkpoint) if is_folder else checkpoint
         self.shape: Shape = tuple(int(model[k]) for k in _NEEDED[:3])
         self.fps = model["fps"]
         self.text_length = int(model["text_length"])
@@ -116,14 +121,17 @@ class Encoders:
 
 
 def encoders_of(checkpoint: str, marks: tuple) -> Encoders:
-    """Those of a checkpoint in this process, loaded unless they are there.
+    """Those of a checkpoint in this process, loaded unless they are there, and then held
+    for the next shard.
 
     Raises:
       UserError: if the checkpoint is another here than its `marks` say.
     """
-    found = _ALIVE.get(marks)
-    if found is None:
-        found = Encoders(checkpoint)
+    with _LOCK:
+        found = _ALIVE.get(marks)
+        if found is None:
+            found = Encoders(checkpoint)
+            _HELD[:] = [found]
     if found.marks != marks:
         raise UserError(
             f"{checkpoint} has other encoders here than where animatrix prepare was called"

@@ -14,7 +14,6 @@ import functools
 import hashlib
 import json
 import pathlib
-import zipfile
 from typing import Any
 
 import cv2
@@ -229,9 +228,13 @@ class MeasuresStage(Stage):
             return None
         path = pathlib.Path(self._more.begin)
         try:
-            return {"readout": readout.load(path)}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            found = readout.load(path)
+        except Exception as error:
             raise UserError(f"measuring.begin: cannot read {path}: {error}") from error
+        shapes = jax.tree.map(np.shape, readout.init(np.random.default_rng(0)))
+        if jax.tree.map(np.shape, found) != shapes:
+            raise UserError(f"measuring.begin: {path} holds no weights of this readout")
+        return {"readout": found}
 
     def frozen(self) -> Params:
         return {}

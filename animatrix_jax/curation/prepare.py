@@ -397,6 +397,7 @@ class _Preparation:
             "settings": dataclasses.asdict(self._settings),
             "totals": totals,
             "tiers": tiers,
+            "state": digest(*marks.values()),
         }
         info = new / "info"
         info.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ one that asks for more clips keeps what is there.
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import json
 import multiprocessing
@@ -16,6 +17,7 @@ import os
 import pathlib
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -25,11 +27,13 @@ import tqdm
 from jaxtyping import Int
 
 from animatrix_jax.data.drawing import plain_main
+from animatrix_jax.stopping import end_if_asked
 
 Arrays = dict[str, np.ndarray]
 Draw = Callable[[int], tuple[Arrays, dict[str, Any]]]
 """Clip number to arrays, whose shapes are the same for every clip, and a JSON label."""
 
+_ASK_SECONDS = 0.5
 # Set in a worker process by _start_worker.
 _STOPPED: multiprocessing.synchronize.Event | None = None
 
@@ -122,6 +126,7 @@ def _complete(
     with bar:
         if workers == 0:
             for start in starts:
+                _end_if_asked()
                 _write(folder, draw, start, size)
                 bar.update(size)
             return
@@ -132,10 +137,17 @@ def _complete(
         )
         try:
             with plain_main():
-                pending = [pool.submit(_write, folder, draw, s, size) for s in starts]
-            for done in concurrent.futures.as_completed(pending):
-                done.result()
-                bar.update(size)
+                pending = {pool.submit(_write, folder, draw, s, size) for s in starts}
+            while pending:
+                done, pending = concurrent.futures.wait(
+                    pending,
+                    timeout=_ASK_SECONDS,
+                    return_when=concurrent.futures.FIRST_COMPLETED,
+                )
+                for each in done:
+                    each.result()
+                    bar.update(size)
+                _end_if_asked()
         except BaseException:
             stopped.set()
             raise
@@ -143,30 +155,42 @@ def _complete(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _end_if_asked() -> None:
+    end_if_asked("while clips were drawn: those that are, are kept")
+
+
 def _start_worker(stopped: multiprocessing.synchronize.Event) -> None:
-    """Ctrl-C reaches all processes of a terminal; whether to go on the first one says."""
+    """Signals may reach all processes of a terminal or a job: what they mean, the first
+    one says. If it is gone, so are its workers."""
     global _STOPPED
     _STOPPED = stopped
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write(folder: pathlib.Path, draw: Draw, start: int, size: int) -> None:
     temporary = folder / f".{start:06d}-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    rows = []
-    for index in range(start, start + size):
-        if _STOPPED is not None and _STOPPED.is_set():
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise concurrent.futures.CancelledError
-        rows.append(draw(index))
-    for name in rows[0][0]:
-        np.save(
-            temporary / f"{name}.npy", np.stack([arrays[name] for arrays, _ in rows])
-        )
-    labels = json.dumps([label for _, label in rows], ensure_ascii=False)
-    (temporary / "labels.json").write_text(labels, encoding="utf-8")
     try:
-        temporary.rename(folder / f"{start:06d}")
-    except OSError:  # another process was first
+        rows = []
+        for index in range(start, start + size):
+            if _STOPPED is not None and _STOPPED.is_set():
+                raise concurrent.futures.CancelledError
+            rows.append(draw(index))
+        for name in rows[0][0]:
+            arrays = np.stack([drawn[name] for drawn, _ in rows])
+            np.save(temporary / f"{name}.npy", arrays)
+        labels = json.dumps([label for _, label in rows], ensure_ascii=False)
+        (temporary / "labels.json").write_text(labels, encoding="utf-8")
+        with contextlib.suppress(OSError):  # another process was first
+            temporary.rename(folder / f"{start:06d}")
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)

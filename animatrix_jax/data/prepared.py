@@ -34,6 +34,7 @@ from animatrix_jax.errors import UserError
 from animatrix_jax.knowledge.encoding import MAX_TAGS
 
 NAME, INDEX = "animatrix_encoded", "index.npz"
+_METADATA = "metadata.json"  # TFDS's own file name
 
 
 class PreparedLatents:
@@ -86,7 +87,7 @@ class PreparedLatents:
         if not is_of(folder, dataset):
             raise UserError(
                 f"{folder} is of another state of {dataset}: call animatrix prepare"
-                " with --checkpoint again"
+                " with --checkpoint again (and --shapes, if it is of another shape)"
             )
         with np.load(folder / INDEX, allow_pickle=False) as file:
             index, self._empty = file["index"], file["empty"]
@@ -138,16 +139,12 @@ class PreparedLatents:
         """Of the file that each clip was cut from, for data/split.py."""
         return self._columns["source"]
 
-    def of(self, rows: Sequence[int]) -> "PreparedLatents":
-        """Those of some clips, by their places in the dataset, that have latents.
+    def __str__(self) -> str:
+        return str(self._folder)
 
-        Raises:
-          UserError: if none has.
-        """
-        clips = np.flatnonzero(np.isin(self.index, rows))
-        if not len(clips):
-            raise UserError(f"none of {len(rows)} clips has latents in {self._folder}")
-        return self.only(clips.tolist())
+    def of(self, rows: Sequence[int]) -> "PreparedLatents":
+        """Some clips, by their places in the dataset, of those that are in `index`."""
+        return self.only(np.searchsorted(self.index, rows).tolist())
 
     def only(self, clips: Sequence[int]) -> "PreparedLatents":
         """Some of the clips."""
@@ -187,19 +184,25 @@ def features(shape: Sequence[int]) -> Any:
     )
 
 
-def columns_mark(dataset: str | os.PathLike) -> str:
-    """Names the state of a dataset, by what it has and in which order."""
-    data = (pathlib.Path(dataset) / COLUMNS).read_bytes()
+def state_mark(dataset: str | os.PathLike) -> str:
+    """Names the state of a dataset: which clips it has in which order, and what each of its
+    shards holds."""
+    dataset = pathlib.Path(dataset)
+    data = (dataset / COLUMNS).read_bytes()
+    path = dataset / _METADATA
+    if path.is_file():  # a dataset of before says nothing of its shards
+        said = json.loads(path.read_text(encoding="utf-8"))
+        data += said.get("state", "").encode()
     return hashlib.sha256(data).hexdigest()
 
 
 def is_of(folder: str | os.PathLike, dataset: str | os.PathLike) -> bool:
     """Whether a cache is of the state that a dataset is in now."""
-    return _metadata(pathlib.Path(folder))["columns"] == columns_mark(dataset)
+    return _metadata(pathlib.Path(folder)).get("state") == state_mark(dataset)
 
 
 def _metadata(folder: pathlib.Path) -> dict[str, Any]:
-    path = folder / "metadata.json"
+    path = folder / _METADATA
     if not path.is_file() or not (folder / "dataset_info.json").is_file():
         raise UserError(f"no finished latents in {folder}")
     return json.loads(path.read_text(encoding="utf-8"))

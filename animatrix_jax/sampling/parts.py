@@ -84,4 +84,5 @@ def _shapes(model: ModelPreset) -> tuple[Any, ...]:
     dit = dataclasses.replace(
         model.dit, remat="none", attention="auto", dtype="float32"
     )
-    return dit, model.tags, model.experts
+    tags = dataclasses.replace(model.tags, taxonomy="")  # load_component sees to it
+    return dit, tags, model.experts

@@ -3,7 +3,7 @@
     0   the stage is done
     1   a mistake of ours; with its traceback
     2   the user can mend it (a config, a full disk, no good checkpoint); one line
-    75  stopped by SIGTERM or SIGINT, after saving: the same command goes on
+    75  stopped by SIGTERM or SIGINT, after saving what there was: the same command goes on
     76  another process was lost, hangs or failed: the same command goes on, on all hosts
 
 With several processes, whoever fails leaves without waiting for the others, who would
@@ -14,12 +14,13 @@ import errno
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 
 import jax
 
 from animatrix_jax.errors import UserError
 from animatrix_jax.parallel import distributed
+from animatrix_jax.stopping import Stopped
 from animatrix_jax.training.goodput import process_start
 from animatrix_jax.training.signals import StopRequest
 from animatrix_jax.training.watchdog import Watchdog, end_process
@@ -35,10 +36,6 @@ _FULL_TEXTS = (
 )
 # Of what JAX raises here when it is another process that is gone.
 _COLLECTIVE = ("Gloo", "NCCL", "oordination", "arrier", "heartbeat")
-
-
-class Stopped(Exception):
-    """The run was asked to stop, and has saved what there was; the message says where."""
 
 
 class Session:
@@ -62,23 +59,6 @@ class Session:
         """Tells the watchdogs of all processes where this one is."""
         if self._watchdog is not None:
             self._watchdog.at(step, place)
-
-    @contextmanager
-    def nothing_to_save(self) -> Iterator[None]:
-        """What a signal may end where it is.
-
-        Raises:
-          Stopped: when one comes.
-        """
-        try:
-            with self._stop.at_once() if self._stop is not None else nullcontext():
-                yield
-        except KeyboardInterrupt:
-            if self._stop is None:
-                raise
-            raise Stopped(
-                "stopped before its first step: what is drawn is kept"
-            ) from None
 
     def stops(self, step: int) -> bool:
         """Whether to save and stop after this step; to be asked once a step."""

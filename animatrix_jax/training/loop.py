@@ -310,7 +310,7 @@ def _begin(
     """Restores or initialises, while the first batch is drawn and the step compiles."""
     done = checkpoints.latest or 0
     tx = make_optimizer(optimizer)
-    with ledger.on("prepare"), session.nothing_to_save():
+    with ledger.on("prepare"):
         placed = Placed(stage, tx, mesh, seed, optimizer)
         feed = Feed(iter(stage.batches()), placed.batch)
     step_fn = StepProgram(

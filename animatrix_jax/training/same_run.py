@@ -12,7 +12,7 @@ from animatrix_jax.errors import UserError
 # number of steps, it is a wish to go on.
 _MAY_CHANGE = (
     *("loop", "mesh", "profile", "init", "data.workers", "data.processes", "data.path"),
-    *("model.dit.remat", "model.dit.attention"),
+    *("model.dit.remat", "model.dit.attention", "measuring.begin"),
 )
 
 # Fields that came later, each with the value that means what there was before.
@@ -30,6 +30,9 @@ _CAME_LATER = {
     "preference.reference_draws": 0,
 }
 
+# Of what nobody noted before, nothing is known: any value may have been it.
+_ONCE_NOT_NOTED = ("model.tags.taxonomy",)
+
 
 def check_same_run(
     before: dict[str, Any], now: dict[str, Any], *, folder: pathlib.Path
@@ -44,6 +47,7 @@ def check_same_run(
     # stages have sections of their own, and no others.
     if "batch.size" in old:
         old = {k: v for k, v in _CAME_LATER.items() if k in new} | old
+    old |= {k: new[k] for k in _ONCE_NOT_NOTED if k in new and not old.get(k)}
     steps = (old.get("loop.steps"), new.get("loop.steps"))
     if None not in steps and steps[0] != steps[1]:
         logging.warning(

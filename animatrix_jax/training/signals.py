@@ -5,14 +5,12 @@ step, by the protocol of JAX's preemption service (the step after the furthest t
 process has reached; each learns of it through the coordinator, and no device takes
 part). That service takes SIGTERM itself, so SIGINT is passed on to it.
 
-While a run of one process has nothing to save yet (`at_once`: it draws its clips), the
-signals end that there. A second SIGINT ends the process at once.
+Of one process, work before the loop that keeps what it has done asks too (stopping.py). A
+second SIGINT ends the process at once.
 """
 
-import contextlib
 import os
 import signal
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -20,15 +18,19 @@ import jax
 from absl import logging
 from jax.experimental import multihost_utils
 
+from animatrix_jax import stopping
+
 
 class StopRequest:
     """Heeds the signals from its making, on the main thread, until it is closed."""
 
     def __init__(self) -> None:
-        self._asked = self._at_once = False
+        self._asked = False
         handlers: dict[int, Any] = {signal.SIGINT: self._interrupted}
+        self._end_heed = lambda: None
         if jax.process_count() == 1:
             handlers[signal.SIGTERM] = self._terminated
+            self._end_heed = stopping.heed(lambda: self._asked)
         self._before = {
             number: signal.signal(number, handler)
             for number, handler in handlers.items()
@@ -36,19 +38,9 @@ class StopRequest:
 
     def close(self) -> None:
         """Gives the signals back to who had them."""
+        self._end_heed()
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-    @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Raises KeyboardInterrupt here when a signal comes, if this is the one process."""
-        self._at_once = jax.process_count() == 1
-        try:
-            if self._at_once and self._asked:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._at_once = False
 
     def reached(self, step: int) -> bool:
         """Whether all processes are to stop after this step; asked once a step."""
@@ -58,9 +50,6 @@ class StopRequest:
 
     def _terminated(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
-        if self._at_once:
-            self._at_once = False  # once: what ends here may take its time to
-            raise KeyboardInterrupt
         logging.info("%s: saving at the next step", signal.Signals(number).name)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:

@@ -113,14 +113,23 @@ def load_component(
         another order than the taxonomy has.
     """
     found = _load(ref, name, workdir=workdir, stage=stage, form=form)
-    tags = (found.config.get("model") or {}).get("tags") or {}
-    known, order = tags.get("taxonomy"), load_taxonomy().order
-    if name in _KNOW_TAGS and known and known != order:
+    known, order = _tag_order(found), load_taxonomy().order
+    if known and known != order:
         raise UserError(
             f"{name!r} of {found.source} was trained with tags {known}, and this taxonomy "
             f"has {order}: weights know tags by number, and would read others"
         )
     return found
+
+
+def _tag_order(component: Component) -> str:
+    """The order in which weights know tags; empty if they know none, or none was noted."""
+    model = component.config.get("model") or {}
+    dit = model.get("dit") or {}
+    by_number = dit.get("tag_cross_attention", True) or dit.get("tag_adaln", True)
+    if component.name not in _KNOW_TAGS or not by_number:
+        return ""
+    return (model.get("tags") or {}).get("taxonomy", "")
 
 
 def _load(

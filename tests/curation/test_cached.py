@@ -1,5 +1,7 @@
 """Latents and text vectors of a dataset: what the encoders give, refused under others."""
 
+import shutil
+
 import numpy as np
 import pytest
 from small_videos import scene, write
@@ -198,8 +200,6 @@ def test_buckets_read_latents_of_their_shapes(dataset, encoders, tmp_path):
     seen = {batch["latents"].shape[1:] for batch in ours.batches()}
     seen |= {batch["latents"].shape[1:] for batch in ours.held_out()}
     assert seen == shapes == {(5, 4, 4, 16), (3, 4, 4, 16)}
-    with pytest.raises(UserError, match="none of 2 clips has latents"):
-        _source(dataset).of([97, 98])
 
 
 def test_shapes_that_do_not_divide_are_refused(dataset, encoders):
@@ -212,3 +212,23 @@ def test_workers_hold_to_the_encoders_that_were_asked_for(encoders):
     other = ("0" * 64, *encoders.marks[1:])
     with pytest.raises(UserError, match="pico has other encoders here"):
         encoding.encoders_of("pico", other)
+
+
+def test_latents_of_another_state_are_refused_in_every_shape(
+    dataset, encoders, settings, tmp_path
+):
+    """A text that was mended changes no column, and no other shape than is encoded."""
+    videos = tmp_path / "videos"
+    shutil.copytree(dataset.parent / "videos0", videos)
+    shutil.copytree(dataset, tmp_path / "dataset")
+    out = tmp_path / "dataset"
+    cached.cache(out, encoders, shape=(9, 32, 32))
+    columns = (out / "columns.npz").read_bytes()
+    (videos / "labels.jsonl").write_text(LABEL.replace("disc", "wheel"))
+    prepare(videos, out, settings=settings)
+    assert (out / "columns.npz").read_bytes() == columns
+    assert cached.cache(out, encoders)["encoded_shards"] == 1
+    assert len(_source(out)) == 2
+    folder = prepared.cache_folder(out, (9, 32, 32))
+    with pytest.raises(UserError, match="another state of .* --shapes"):
+        prepared.PreparedLatents(out, folder, **USED)

@@ -99,6 +99,13 @@ def test_it_may_begin_with_weights_that_are_there(tmp_path):
     begun = stages.build(config, workdir=tmp_path).initial()["readout"]
     kept = readout.packaged()
     jax.tree.map(np.testing.assert_array_equal, begun, kept)
-    config.measuring.begin = str(tmp_path / "none.npz")
-    with pytest.raises(UserError, match="measuring.begin: cannot read"):
-        stages.build(config, workdir=tmp_path).initial()
+    (tmp_path / "empty.npz").touch()
+    readout.save(tmp_path / "part.npz", {"where": kept["where"]})
+    for name, said in (
+        ("none.npz", "cannot read"),
+        ("empty.npz", "cannot read"),
+        ("part.npz", "holds no weights of this readout"),
+    ):
+        config.measuring.begin = str(tmp_path / name)
+        with pytest.raises(UserError, match=f"measuring.begin: .*{said}|{said}"):
+            stages.build(config, workdir=tmp_path).initial()

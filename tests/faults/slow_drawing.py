@@ -18,7 +18,7 @@ def main(folder):
     """Draws into a folder; returns the exit code."""
     of = {"heartbeat_seconds": 60, "hang_seconds": 0, "start_seconds": 60}
     try:
-        with session(**of) as running, running.nothing_to_save():
+        with session(**of):
             Chunks(pathlib.Path(folder), draw, count=100_000, size=2, workers=2)
     except Stopped as stopped:
         print(stopped)

@@ -76,7 +76,7 @@ def test_while_clips_are_drawn(number, tmp_path):
     (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
     said = run.communicate(timeout=30)[0]
     assert run.returncode == EXIT_STOPPED
-    assert said == "stopped before its first step: what is drawn is kept\n"
+    assert said == "stopped while clips were drawn: those that are, are kept\n"
     whole = _whole(folder)
     assert 2 <= len(whole) < 1000 and sorted(folder.iterdir()) == whole
     assert all((chunk / "labels.json").is_file() for chunk in whole)

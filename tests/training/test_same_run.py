@@ -30,6 +30,15 @@ def test_a_run_without_the_later_fields_sections_is_the_same_run(tmp_path):
     check_same_run(own, own, folder=tmp_path)
 
 
+def test_a_run_of_before_the_order_of_tags_was_noted_is_the_same_run(now, tmp_path):
+    before = json.loads(json.dumps(now))
+    noted = before["model"]["tags"].pop("taxonomy")
+    check_same_run(before, now, folder=tmp_path)
+    before["model"]["tags"]["taxonomy"] = "0" * 16
+    with pytest.raises(UserError, match=f"taxonomy was '0+', now '{noted}'"):
+        check_same_run(before, now, folder=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

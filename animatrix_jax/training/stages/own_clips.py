@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from animatrix_jax.data.buckets import Bucket, Shape, sort_clips
+from animatrix_jax.data.buckets import Shape, sort_clips
 from animatrix_jax.data.dataset import DatasetSource
 from animatrix_jax.data.fingerprint import fingerprint
 from animatrix_jax.data.folder import FolderSource
@@ -91,7 +91,7 @@ class OwnClips:
     def shaped(self) -> list[Source]:
         """The training clips of each bucket, in its shape."""
         some = [clips[~self._kept[clips]] for clips in self._places]
-        return list(map(self._shaped, self._batches.buckets, some))
+        return [self._shaped(place, clips) for place, clips in enumerate(some)]
 
     @functools.cached_property
     def held_out_shaped(self) -> list[Source]:
@@ -105,7 +105,7 @@ class OwnClips:
                     self._data.path,
                     bucket.name,
                 )
-        return list(map(self._shaped, self._batches.buckets, some))
+        return [self._shaped(place, clips) for place, clips in enumerate(some)]
 
     @functools.cached_property
     def _kept(self) -> np.ndarray:
@@ -147,22 +147,43 @@ class OwnClips:
         """The clips, kept or not, of each bucket."""
         if not self._batches.buckets:
             return [np.arange(len(self._whole))]
-        return sort_clips(
+        found = sort_clips(
             self._batches.buckets,
             aspects=self._whole.aspects,
             seconds=self._whole.spans,
             fps=self._model.fps,
         )
+        return found if self.pixels else list(map(self._encoded, self._ahead, found))
+
+    @functools.cached_property
+    def _ahead(self) -> list[PreparedLatents]:
+        """The latents of each bucket's shape."""
+        return [self._prepared(bucket.shape) for bucket in self._batches.buckets]
+
+    def _encoded(self, latents: PreparedLatents, clips: np.ndarray) -> np.ndarray:
+        """Those of some clips that have latents."""
+        there = np.isin(self._whole.index[clips], latents.index)
+        if not there.all():
+            logging.warning(
+                "%s: %d of %d clips have no latents",
+                latents,
+                (~there).sum(),
+                len(clips),
+            )
+        if not there.any():
+            raise UserError(f"none of {len(clips)} clips has latents in {latents}")
+        return clips[there]
 
     def _only(self, clips: np.ndarray) -> Source:
         if len(clips) == len(self._whole):
             return self._whole
         return self._whole.only(clips.tolist())
 
-    def _shaped(self, bucket: Bucket, clips: np.ndarray) -> Source:
+    def _shaped(self, place: int, clips: np.ndarray) -> Source:
+        """Some clips, in the shape of a bucket."""
+        bucket = self._batches.buckets[place]
         if not self.pixels:
-            rows = self._whole.index[clips].tolist()
-            return self._prepared(bucket.shape).of(rows)
+            return self._ahead[place].of(self._whole.index[clips].tolist())
         shape = {k: getattr(bucket, k) for k in ("frames", "height", "width")}
         return self._whole.view(clips.tolist(), **shape)
 
