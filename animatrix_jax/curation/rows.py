@@ -37,10 +37,17 @@ class _Claim:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Told:
-    """What is said of a clip, and by whom."""
+    """What is said of a clip, and by whom.
+
+    Attributes:
+      confidence: of each field that is claimed, by who claims it.
+      sure: the mean confidence over all fields that labels or the captioner looked at,
+        also those that they were not sure enough of; 0 if they looked at none.
+    """
 
     tags: tuple[Tag, ...]
     confidence: dict[str, float]
+    sure: float
     summary: str
     description: str
     by: str
@@ -79,9 +86,13 @@ def tell(
     claims.append(_Claim(tags=measured))
     by.append("measures")
     tags, confidence = _joined(claims)
+    looked_at = dict(confidence)
+    for claim in claims:
+        looked_at = dict(claim.confidence) | looked_at
     return Told(
         tags=tags,
         confidence=confidence,
+        sure=float(np.mean(list(looked_at.values()))) if looked_at else 0.0,
         summary=summary,
         description=description,
         by="+".join(by),
@@ -99,7 +110,6 @@ def row(
 ) -> dict[str, Any]:
     """A clip's row, without its video."""
     technical = clip["technical"]
-    sure = list(told.confidence.values())
     return {
         "clip_id": clip_id,
         "source": name,
@@ -107,7 +117,7 @@ def row(
         "end": clip["end"],
         "fps": clip["fps"],
         "aspect": clip["width"] / clip["height"],
-        "tier": tier(clip, sure, rules, fps=looking.measure_fps),
+        "tier": tier(clip, told.sure, rules, fps=looking.measure_fps),
         "labelled_by": told.by,
         "tags": list(told.tags),
         "confidence": told.confidence,

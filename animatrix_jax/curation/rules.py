@@ -2,11 +2,11 @@
 
 B   technically sound: no rule of `Rules` is broken
 A   and larger, sharper, without any burnt-in text, with motion, and with labels that
-    are sure of what they claim
+    are sure of what they looked at
 S   and larger, sharper and surer still, and its deformation is drawing, not noise
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from animatrix_jax.curation.settings import Rules
@@ -34,19 +34,18 @@ def broken_rule(clip: Mapping[str, Any], rules: Rules) -> str:
 
 
 def tier(
-    clip: Mapping[str, Any], confidence: Sequence[float], rules: Rules, *, fps: float
+    clip: Mapping[str, Any], sure: float, rules: Rules, *, fps: float
 ) -> str:
     """The tier of a clip that no rule filters.
 
     Args:
       clip: its findings.
-      confidence: of each field that its labels claim; none without labels.
+      sure: of its labels, as `rows.Told` has it.
       rules: the thresholds.
       fps: what it was measured at.
     """
     technical, found = clip["technical"], clip["measures"]
     side = min(clip["height"], clip["width"])
-    sure = sum(confidence) / len(confidence) if confidence else 0.0
     motion, deformation = found["motion"] * fps, found["deformation"] * fps
     lowest, highest = rules.a_motion
     reaches_a = (

@@ -119,8 +119,8 @@ class Rules:
       near: mean Hamming distance, of 64 bits, up to which two clips are one.
       a_side, s_side: pixels of the shorter side.
       a_blur, s_blur: blur.
-      a_confidence, s_confidence: mean confidence of what the labels claim; a clip
-        without labels counts as 0.
+      a_confidence, s_confidence: mean confidence of all that the labels or the captioner
+        looked at, claimed or not; a clip without labels counts as 0.
       a_motion: m(x) from and to, in frame heights a second.
       s_deformation: d(x) at most, in frame heights a second: beyond it lies noise.
     """
@@ -133,11 +133,11 @@ class Rules:
     near: float = 6.0
     a_side: int = 360
     a_blur: float = 0.6
-    a_confidence: float = 0.5
+    a_confidence: float = 0.6
     a_motion: tuple[float, float] = (0.01, 3.0)
     s_side: int = 480
     s_blur: float = 0.5
-    s_confidence: float = 0.8
+    s_confidence: float = 0.75
     s_deformation: float = 1.0
 
     def __post_init__(self):

@@ -31,6 +31,15 @@ def test_a_confidence_is_of_who_claims_the_tag():
     assert _told(label).confidence == {"style.line": 1.0}
 
 
+def test_how_sure_a_clip_is_of_counts_what_is_not_claimed():
+    """A captioner claims what it is sure of: the mean of its claims would say nothing."""
+    fields = {"style.line": 0.9, "motion.spacing": 0.3}
+    assert _told(caption=(["style.line=thin_clean"], fields)).sure == pytest.approx(0.6)
+    label = Label(tags=("motion.spacing=linear",), confidence={})
+    assert _told(label, (["style.line=thin_clean"], fields)).sure == pytest.approx(0.95)
+    assert _told().sure == 0.0
+
+
 def test_of_a_field_that_two_claim_the_better_one_is_heard():
     label = Label(tags=("motion.timing=held",), confidence={"motion.timing": 0.6})
     caption = (["motion.timing=ones"], {"motion.timing": 0.9})
