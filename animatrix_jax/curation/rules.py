@@ -33,9 +33,7 @@ def broken_rule(clip: Mapping[str, Any], rules: Rules) -> str:
     return ""
 
 
-def tier(
-    clip: Mapping[str, Any], sure: float, rules: Rules, *, fps: float
-) -> str:
+def tier(clip: Mapping[str, Any], sure: float, rules: Rules, *, fps: float) -> str:
     """The tier of a clip that no rule filters.
 
     Args:
