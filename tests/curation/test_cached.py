@@ -32,14 +32,19 @@ def encoders(quick_compile):
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory, settings, encoders):
+def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
     write(folder / "a.mp4", scene(0, 24))
     write(folder / "b.mp4", scene(1, 20))
     write(folder / "short.mp4", scene(2, 14))
     (folder / "labels.jsonl").write_text(LABEL)
-    out = folder.parent / "dataset"
-    assert prepare(folder, out, settings=settings)["clips"] == 3
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(videos, tmp_path_factory, settings, encoders):
+    out = tmp_path_factory.mktemp("prepared") / "dataset"
+    assert prepare(videos, out, settings=settings)["clips"] == 3
     first = cached.cache(out, encoders)
     assert (first["clips"], first["encoded_shards"]) == (2, 1)
     again = cached.cache(out, encoders)
@@ -215,13 +220,11 @@ def test_workers_hold_to_the_encoders_that_were_asked_for(encoders):
 
 
 def test_latents_of_another_state_are_refused_in_every_shape(
-    dataset, encoders, settings, tmp_path
+    videos, dataset, encoders, settings, tmp_path
 ):
     """A text that was mended changes no column, and no other shape than is encoded."""
-    videos = tmp_path / "videos"
-    shutil.copytree(dataset.parent / "videos0", videos)
-    shutil.copytree(dataset, tmp_path / "dataset")
-    out = tmp_path / "dataset"
+    videos = shutil.copytree(videos, tmp_path / "videos")
+    out = shutil.copytree(dataset, tmp_path / "dataset")
     cached.cache(out, encoders, shape=(9, 32, 32))
     columns = (out / "columns.npz").read_bytes()
     (videos / "labels.jsonl").write_text(LABEL.replace("disc", "wheel"))
