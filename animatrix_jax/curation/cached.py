@@ -28,7 +28,7 @@ from etils import epath
 
 from animatrix_jax.curation import shards
 from animatrix_jax.curation.commit import commit, finish
-from animatrix_jax.curation.encoders import BATCH, Encoders, encoders_of
+from animatrix_jax.curation.encoders import BATCH, Encoders, encoders_of, hold
 from animatrix_jax.curation.journal import write_whole
 from animatrix_jax.curation.lock import alone
 from animatrix_jax.curation.runner import Runner, write_lines
@@ -95,6 +95,7 @@ def _cache(
         shape=shape,
     )
     lines = work / "shards.todo"
+    hold(encoders)
     if write_lines(lines, ({"shard": int(n), "mark": marks[n]} for n in todo)):
         with runner.ready() as running:
             running.map(task, lines, title=f"encoding shards, {out.name}", few=1)

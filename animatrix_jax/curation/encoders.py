@@ -7,7 +7,6 @@ texts             --T5--> vectors float16 [n d] each, without padding
 import functools
 import os
 import threading
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +27,7 @@ from animatrix_jax.training.weights import Component, load_component
 
 BATCH = 8
 _NEEDED = ("frames", "height", "width", "fps", "text_length")
-# Those of this process, for a pipeline that runs in it.
-_ALIVE: weakref.WeakValueDictionary[tuple, "Encoders"] = weakref.WeakValueDictionary()
+# The last of this process: for a pipeline that runs in it, and for a worker's next shard.
 _HELD: list["Encoders"] = []
 _LOCK = threading.Lock()
 
@@ -67,7 +65,6 @@ class Encoders:
         self.text_mark = fingerprint(tower, self._text_config)
         self.marks = (self.vae_mark, self.text_mark, self.text_length, self.fps)
         self._held = (vae.params, tower)
-        _ALIVE[self.marks] = self
 
     @functools.cached_property
     def _params(self) -> Any:
@@ -120,6 +117,12 @@ class Encoders:
         return jax.jit(encode)
 
 
+def hold(encoders: Encoders) -> None:
+    """Keeps what is loaded, for `encoders_of`."""
+    with _LOCK:
+        _HELD[:] = [encoders]
+
+
 def encoders_of(checkpoint: str, marks: tuple) -> Encoders:
     """Those of a checkpoint in this process, loaded unless they are there, and then held
     for the next shard.
@@ -128,10 +131,9 @@ def encoders_of(checkpoint: str, marks: tuple) -> Encoders:
       UserError: if the checkpoint is another here than its `marks` say.
     """
     with _LOCK:
-        found = _ALIVE.get(marks)
-        if found is None:
-            found = Encoders(checkpoint)
-            _HELD[:] = [found]
+        if not _HELD or _HELD[0].marks != marks:
+            _HELD[:] = [Encoders(checkpoint)]
+        found = _HELD[0]
     if found.marks != marks:
         raise UserError(
             f"{checkpoint} has other encoders here than where animatrix prepare was called"

@@ -213,6 +213,7 @@ def test_shapes_that_do_not_divide_are_refused(dataset, encoders):
 
 
 def test_workers_hold_to_the_encoders_that_were_asked_for(encoders):
+    encoding.hold(encoders)
     assert encoding.encoders_of("pico", encoders.marks) is encoders
     other = ("0" * 64, *encoders.marks[1:])
     with pytest.raises(UserError, match="pico has other encoders here"):
