@@ -90,7 +90,7 @@ def _track(
 
 def _keyed(action: ActionSpec, u: np.ndarray) -> np.ndarray:
     keys = KEYS[action.style][action.variant % len(KEYS[action.style])]
-    u = np.clip(HIT + (u - HIT) * max(action.rate, 0.7), 0.0, 1.0)
+    u = np.clip(HIT + (u - HIT) * max(action.rate, 0.5), 0.0, 1.0)
     stance = _row(STANCE)
     poses = np.stack([stance + _departure(pose) * _gain(action) for _, pose in keys])
     marks = np.array([mark for mark, _ in keys])
@@ -107,7 +107,7 @@ def _keyed(action: ActionSpec, u: np.ndarray) -> np.ndarray:
 
 
 def _gain(action: ActionSpec) -> float:
-    return 1.0 if action.style == "still" else float(np.clip(action.gain, 0.35, 1.45))
+    return 1.0 if action.style == "still" else float(np.clip(action.gain, 0.3, 1.5))
 
 
 def _row(pose: Pose) -> np.ndarray:
@@ -213,15 +213,15 @@ def _talk(put: Put, action: ActionSpec, phase: np.ndarray, u: np.ndarray) -> Non
     flap = np.array([0.12, 1.0, 0.5, 1.15, 0.3, 0.9, 0.12, 0.75])
     count = np.floor(6.0 * phase + 1e-6).astype(int)
     put("mouth", flap[count % len(flap)] - 1.0)
-    put("head", 0.13 * gain * s)
+    put("head", 0.16 * gain * s)
     put("nod", 0.025 * gain * np.cos(2 * TAU * phase))
     put("look", 0.05 * gain * c)
-    put("chest", 0.05 * gain * s)
-    put("x", 0.012 * gain * s)
+    put("chest", 0.09 * gain * s)
+    put("x", 0.02 * gain * s)
     # One hand explains.
     lift = 0.5 + 0.5 * s
-    put("arm_far", 0.35 * gain + 0.25 * gain * lift)
-    put("fore_far", 1.0 + 0.65 * gain * lift)
+    put("arm_far", 0.35 * gain + 0.6 * gain * lift)
+    put("fore_far", 1.0 + 0.75 * gain * lift)
     put("hand_far", 0.35 * gain * c)
     if action.variant == 2:
         put("arm_near", 0.3 * gain * lift)

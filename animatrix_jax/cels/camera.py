@@ -5,8 +5,8 @@ A camera at (cx, cy) with zoom z and tilt r takes a world point to pixels by
     C = T(w/2, h/2) S(h) R(r) S(z) T(-cx, -cy)
 
 for the plane of the character; a plane with parallax p answers with z**q and q (cx,
-cy), where q runs from 1 for every plane (a single plane) down to p itself (a
-multiplane stand). ``pan_left`` turns the camera left, so the picture's content moves
+cy). On a single plane q is 1 for all; where a book slides it is 1 for what stands on the
+ground and the same for all behind; on a multiplane stand it falls with p, plane by plane. ``pan_left`` turns the camera left, so the picture's content moves
 right.
 """
 
@@ -21,8 +21,7 @@ from animatrix_jax.cels.rig import Body
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.timing import smoothstep
 
-# How much of a plane's own parallax counts: q = 1 - share + share * p.
-DEPTH = {"single_plane": 0.0, "book_slide": 0.45, "multiplane": 0.85}
+NEAR, BEHIND = 0.95, 0.6  # parallax of what goes with the ground; q of all behind it
 # The set is photographed closer for closer shots: zoom and the height looked at.
 SET_ZOOM = {
     "extreme_close_up": (2.1, -0.12),
@@ -133,8 +132,7 @@ class CameraTrack:
         self, *, height: int, width: int, parallax: float = 1.0, scenery: bool = False
     ) -> Float[np.ndarray, "t 3 3"]:
         """World to pixels for a plane, or for the character (``scenery`` false)."""
-        share = DEPTH[self.depth]
-        q = 1.0 - share + share * parallax
+        q = plane_rate(self.depth, parallax)
         zoom = self.zoom**q
         if scenery:
             zoom = zoom * self.set_zoom * self.set_swell
@@ -154,6 +152,13 @@ class CameraTrack:
         m[:, 1, 2] = height / 2 - m[:, 1, 0] * x - m[:, 1, 1] * y
         m[:, 2, 2] = 1.0
         return m
+
+
+def plane_rate(depth: str, parallax: float) -> float:
+    """How much of the camera's way a plane goes: 1 with the character, 0 at infinity."""
+    if depth == "multiplane":
+        return parallax**2
+    return BEHIND if depth == "book_slide" and parallax <= NEAR else 1.0
 
 
 def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack:

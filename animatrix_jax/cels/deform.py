@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from animatrix_jax.cels.rig import BONE, CHANNEL
 from animatrix_jax.cels.spec import ClipSpec, DeformSpec
 
-SMEAR = (1.0, 1.35, 1.6, 1.9)  # stretch by level
-SQUASH = (0.0, 0.18, 0.3, 0.44)  # log-scale by level
+SMEAR = (1.0, 1.4, 1.8, 2.3)  # stretch by level
+SQUASH = (0.0, 0.2, 0.36, 0.56)  # log-scale by level
 ARMS = (1.0, 1.3, 1.6, 2.0)
 CHIBI = (1.0, 0.7, 1.0, 1.2)  # how far towards super-deformed by level
 
@@ -39,6 +39,19 @@ def squash(
     pose = pose.copy()
     pose[:, CHANNEL["stretch"]] += amount
     pose[:, CHANNEL["widen"]] -= 0.8 * amount
+    return pose
+
+
+def thrust(
+    spec: ClipSpec, pose: Float[np.ndarray, "d c"], times: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, "d c"]:
+    """The near arm goes out at the lens, whatever it did before."""
+    if "forced_perspective" not in spec.deform.kinds:
+        return pose
+    inside = window(spec.deform, times) >= 0
+    pose = pose.copy()
+    for channel, angle in THRUST.items():
+        pose[inside, CHANNEL[channel]] = angle
     return pose
 
 
@@ -88,9 +101,11 @@ def smear(
 
 
 # What forced perspective does to the arm and the body, by level; and a face that breaks.
-FIST = (1.0, 2.4, 3.5, 4.8)
-SHRINK = (1.0, 0.94, 0.86, 0.78)
-FACE = (1.0, 1.3, 1.55, 1.85)
+FIST = (1.0, 2.2, 3.4, 5.0)
+SHRINK = (1.0, 0.95, 0.86, 0.75)
+THRUST = {"arm_near": 1.25, "fore_near": 0.25}  # towards the lens, radians
+FORESHORTENED = 0.5  # of an arm's length, seen from its fist
+FACE = (1.0, 1.35, 1.75, 2.2)
 _PARTS = {
     "eyes": (0.3, 0.85),
     "mouth": (2.6, 3.2),
@@ -149,16 +164,16 @@ def _swell(
     whole = np.array([[shrink, 0, 0], [0, shrink, (1 - shrink) * level], [0, 0, 1.0]])
     bones[:, inside] = whole @ bones[:, inside]
     arm, fore, hand = (BONE[f"{name}_near"] for name in ("arm", "fore", "hand"))
-    shoulder = bones[arm].copy()
-    upper = np.diag([1.0 + 0.25 * (fist - 1), 1.0, 1.0])
+    upper = np.diag([1.0 + 0.25 * (fist - 1), FORESHORTENED, 1.0])
+    lower = np.diag([1.0 + 0.55 * (fist - 1), FORESHORTENED, 1.0])
+    shoulder, elbow = bones[arm].copy(), bones[fore].copy()
+    held = np.linalg.inv(elbow) @ bones[hand]
+    elbow[:, :2, 2] = (shoulder @ upper @ np.linalg.inv(shoulder) @ elbow)[:, :2, 2]
     bones[arm][inside] = (shoulder @ upper)[inside]
-    elbow = bones[fore].copy()
-    lower = np.diag([1.0 + 0.55 * (fist - 1), 1.0 + 0.1 * (fist - 1), 1.0])
     bones[fore][inside] = (elbow @ lower)[inside]
-    wrist = elbow @ lower @ np.linalg.inv(elbow) @ bones[hand]
     # The hand itself keeps its shape: it only grows.
     grown = bones[hand] @ np.diag([fist, fist, 1.0])
-    grown[:, :2, 2] = wrist[:, :2, 2]
+    grown[:, :2, 2] = (elbow @ lower @ held)[:, :2, 2]
     bones[hand][inside] = grown[inside]
 
 

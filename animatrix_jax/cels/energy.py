@@ -12,7 +12,7 @@ import skia
 
 from animatrix_jax.cels import ink
 from animatrix_jax.cels.keyposes import HIT
-from animatrix_jax.cels.palettes import WHITE, Colour, Palette, mix
+from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, Palette, mix
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.shot import Shot
 
@@ -25,6 +25,10 @@ HUES: tuple[Colour, ...] = (
 )
 BEHIND = ("aura", "magic_circle", "missile_swarm")
 OVER = ("beam", "slash_trail", "missile_swarm")
+# Of a slash: when each stroke begins, frames after the blow, its turn in degrees; how
+# many frames a stroke is seen.
+_STROKES, _STROKE = ((0, 0.0), (6, 100.0)), 6
+_SHADE = 0.45  # of black in the edge of a light, so that it shows on a light ground
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,6 +118,9 @@ def _aura(power: Power) -> None:
                 )
         path.lineTo(x + wide * 0.8, foot + 0.06)
         path.close()
+        if tone == hue:
+            edge = ink.at_least(0.014, 1.2, power.scale)
+            power.canvas.drawPath(path, ink.stroke(mix(hue, BLACK, _SHADE), edge, 0.6))
         power.canvas.drawPath(path, ink.fill(tone, alpha))
     motes = skia.Path()
     for u, v, w in power.table("motes", 12, 3):
@@ -166,6 +173,7 @@ def _circle(power: Power) -> None:
     )
     canvas.drawCircle(0.0, 0.0, 1.15 * size, glow)
     for path in (rings, star, signs):
+        canvas.drawPath(path, ink.stroke(mix(hue, BLACK, _SHADE), 3.6 * pen, 0.6))
         canvas.drawPath(path, ink.stroke(hue, 2.2 * pen, 0.9))
         canvas.drawPath(path, ink.stroke(mix(hue, WHITE, 0.75), 0.9 * pen))
     canvas.restore()
@@ -225,10 +233,13 @@ def _beam(power: Power) -> None:
 
 
 def _slash(power: Power) -> None:
-    """A crescent of white that opens at the blow, thins from its tail and breaks."""
-    age = power.frame - power.hit
-    if not 0 <= age <= 6:
-        return
+    """Crescents of white, one at the blow and one back across it."""
+    for number, (after, turn) in enumerate(_STROKES):
+        if 0 <= (age := power.frame - power.hit - after) <= _STROKE:
+            _crescent(power, age, turn, power.table(f"slash shards{number}", 7, 3))
+
+
+def _crescent(power: Power, age: int, turn: float, table: tuple[ink.Row, ...]) -> None:
     actor, hue = power.actor, power.hue
     middle = 0.5 * power.aspect
     x = min(max(actor.head[0] + 0.12 * actor.facing, middle - 0.16), middle + 0.16)
@@ -237,11 +248,11 @@ def _slash(power: Power) -> None:
     canvas.save()
     canvas.translate(x, y)
     canvas.scale(actor.facing, 1.0)
-    canvas.rotate(-18.0 + 36.0 * power.draws.child("slash").uniform())
+    canvas.rotate(turn - 18.0 + 36.0 * power.draws.child("slash").uniform())
     reach = 0.38 * power.strength
     start, sweep = -2.2 + 0.24 * age, 3.0
-    for grow, tone, alpha in ((1.0, hue, 0.8), (0.62, WHITE, 1.0)):
-        thick = 0.15 * grow * (1.0 - 0.12 * age)
+    for grow, tone, alpha in ((1.0, hue, 0.9), (0.55, WHITE, 1.0)):
+        thick = 0.19 * grow * (1.0 - 0.1 * age)
         path = skia.Path()
         steps = 14
         for i in range(steps + 1):
@@ -259,7 +270,7 @@ def _slash(power: Power) -> None:
         canvas.drawPath(path, ink.fill(tone, alpha))
     if age >= 3:
         shards = skia.Path()
-        for u, v, w in power.table("slash shards", 7, 3):
+        for u, v, w in table:
             a, r = start + sweep * u, reach + 0.03 * age * (0.5 + v)
             px, py = r * math.cos(a), r * math.sin(a)
             ink.glint(shards, px, py, 0.02 + 0.03 * w, 0.2)

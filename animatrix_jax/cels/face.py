@@ -21,22 +21,25 @@ class Expression:
     """What an emotion does to a face."""
 
     brow: float = 0.0  # slant: positive lowers the inner end
+    lift: float = 0.0  # of the brows, head radii
     lid: float = 0.0  # share of the eye that the upper lid covers
     eye: float = 1.0  # size of the eye
     iris: float = 1.0
     mouth: str = "line"
-    closed: str = ""  # "happy": closed in arcs
+    on_skin: str = ""  # what shows on the skin: "blush", "tears" or "pallor"
 
 
 EXPRESSIONS = {
     "neutral": Expression(),
-    "joy": Expression(brow=-0.05, mouth="smile"),
-    "anger": Expression(brow=0.3, lid=0.2, mouth="shout", iris=0.9),
-    "sorrow": Expression(brow=-0.28, lid=0.12, mouth="frown"),
-    "fear": Expression(brow=-0.26, eye=1.08, iris=0.7, mouth="wave"),
-    "surprise": Expression(brow=-0.08, eye=1.16, iris=0.76, mouth="round"),
-    "embarrassment": Expression(brow=-0.22, mouth="wave"),
-    "resolve": Expression(brow=0.2, lid=0.12, mouth="firm"),
+    "joy": Expression(brow=-0.06, lift=0.05, mouth="smile"),
+    "anger": Expression(brow=0.5, lid=0.26, iris=0.82, mouth="shout"),
+    "sorrow": Expression(brow=-0.5, lid=0.42, mouth="frown", on_skin="tears"),
+    "fear": Expression(
+        brow=-0.4, lift=0.03, eye=1.14, iris=0.5, mouth="tremble", on_skin="pallor"
+    ),
+    "surprise": Expression(brow=-0.1, lift=0.1, eye=1.24, iris=0.66, mouth="round"),
+    "embarrassment": Expression(brow=-0.3, lid=0.2, mouth="wave", on_skin="blush"),
+    "resolve": Expression(brow=0.42, lid=0.3, mouth="firm"),
 }
 
 
@@ -94,6 +97,7 @@ def draw_head(look: Look, plan: FacePlan, ear: bool) -> None:
         side.cubicTo(-0.14, 0.42, -0.3, 0.3, -0.33, 0.0)
         side.close()
         look.shade("head", side, shade)
+        _skin(look, plan)
     if look.rendering == "rough_genga" and look.fine:
         cross = skia.Path()
         taper((-0.4, 0.1), (0.06, 0.17), (0.4, 0.1), 0.008, onto=cross)
@@ -137,10 +141,6 @@ def draw_face(look: Look, plan: FacePlan) -> None:
     else:
         _nose(look, plan)
     _mouth(look, plan, expression)
-    if plan.emotion == "embarrassment" and look.medium:
-        for x in (-0.22 + 0.1 * t, 0.25 + 0.05 * t):
-            warm = mix(look.palette.skin, look.palette.cel((0.98, 0.4, 0.42)), 0.45)
-            look.flat("face", oval(x, 0.27, 0.09, 0.04), warm)
     if plan.glasses and look.medium:
         paint_width = max(0.016, 0.5 / look.pixels)
         rims = skia.Path()
@@ -158,6 +158,30 @@ def draw_face(look: Look, plan: FacePlan) -> None:
             onto=rims,
         )
         look.flat("face", rims, look.palette.line)
+
+
+def _skin(look: Look, plan: FacePlan) -> None:
+    """What an emotion does to the skin, under the features."""
+    palette, t = look.palette, plan.turn
+    expression = EXPRESSIONS[plan.emotion]
+    if expression.on_skin == "blush":
+        warm = mix(palette.skin, palette.cel((0.98, 0.36, 0.4)), 0.6)
+        for x in (-0.22 + 0.1 * t, 0.25 + 0.05 * t):
+            look.flat("head", oval(x, 0.27, 0.115, 0.052), warm)
+    elif expression.on_skin == "pallor":
+        # The blood has left the upper half of the face.
+        cold = mix(palette.skin, palette.cel((0.56, 0.62, 0.86)), 0.5)
+        edge = [(0.38, 0.2), (0.2, 0.12), (0.0, 0.17), (-0.2, 0.12), (-0.37, 0.2)]
+        pale = polygon([(-0.39, -0.1), (-0.2, -0.4), (0.2, -0.4), (0.39, -0.1), *edge])
+        look.flat("head", _cut(pale, head_path(plan)), cold)
+    elif expression.on_skin == "tears":
+        water = mix(palette.cel((0.62, 0.86, 1.0)), WHITE, 0.35)
+        rim = mix(water, palette.cel((0.2, 0.45, 0.8)), 0.6)
+        thick = max(0.016, 0.45 / look.pixels)
+        for x in (-0.2 + 0.11 * t, 0.22 + 0.055 * t):
+            for wide, colour in ((thick, rim), (0.0, water)):
+                stream = oval(x, 0.32, 0.034 + wide, 0.15 + wide)
+                look.flat("head", _cut(stream, head_path(plan)), colour)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -331,10 +355,11 @@ def _round_nose(look: Look, plan: FacePlan) -> None:
 def _brow(look: Look, expression: Expression, x: float, side: int, w: float) -> None:
     """Brows are drawn over the fringe's shadow, as animators do."""
     slant = expression.brow
-    thick = max(0.021, 0.42 / look.pixels)
-    inner = (x - side * 0.95 * w, 0.03 + 0.3 * slant)
-    outer = (x + side * 1.15 * w, 0.03 - 0.22 * slant)
-    bend = (x + side * 0.2 * w, -0.06 + 0.04 * slant)
+    thick = max(0.024, 0.5 / look.pixels)
+    y = 0.03 - expression.lift
+    inner = (x - side * 0.95 * w, y + 0.3 * slant)
+    outer = (x + side * 1.15 * w, y - 0.22 * slant)
+    bend = (x + side * 0.2 * w, y - 0.09 + 0.04 * slant)
     colour = mix(look.palette.hair_shade, look.palette.line, 0.55)
     look.flat("brows", taper(inner, bend, outer, thick), colour)
 
@@ -358,50 +383,47 @@ def _mouth(look: Look, plan: FacePlan, expression: Expression) -> None:
     kind = expression.mouth
     if plan.talking:
         kind = "talk" if kind in ("line", "smile", "firm", "round") else kind
-        kind = "shout" if kind in ("shout", "frown", "wave") else kind
+        kind = "shout" if kind in ("shout", "frown", "wave", "tremble") else kind
     line = look.pen(palette.skin_shade)
     inside = mix(palette.cel((0.62, 0.18, 0.2)), line, 0.15)
     tongue = palette.cel((0.95, 0.5, 0.5))
     thick = max(0.012, 0.34 / look.pixels)
     path = skia.Path()
     if plan.western and kind in ("line", "firm", "frown", "wave"):
-        bend = {"line": 0.1, "firm": 0.0, "frown": -0.12, "wave": -0.05}[kind]
+        bend = {"line": 0.1, "firm": 0.0, "frown": -0.16, "wave": -0.05}[kind]
         grin = taper((-0.15, 0.01), (0.0, 0.03 + bend), (0.17, -0.01), 1.7 * thick)
         look.flat("mouth", grin, line)
         return
-    if plan.western:
-        look.outline("mouth", oval(0.0, 0.03, 0.15, 0.075), palette.skin_shade)
-        look.flat("mouth", oval(0.0, 0.03, 0.15, 0.075), inside)
-        look.flat("mouth", oval(0.02, 0.065, 0.08, 0.035), tongue)
-        return
+    size = 1.45 if plan.western else 1.0
     if kind in ("smile", "talk"):
-        w = 0.115 if kind == "smile" else 0.085
+        w = size * (0.13 if kind == "smile" else 0.085)
+        deep = size * (0.13 if kind == "smile" else 0.1)
         path.moveTo(-w, -0.03)
         path.quadTo(0, 0.0, w, -0.03)
-        path.cubicTo(0.8 * w, 0.1, -0.8 * w, 0.1, -w, -0.03)
+        path.cubicTo(0.8 * w, deep, -0.8 * w, deep, -w, -0.03)
         path.close()
     elif kind == "shout":
-        path = blob(
-            [
-                (-0.1, -0.03),
-                (0.0, -0.055),
-                (0.1, -0.03),
-                (0.085, 0.055),
-                (-0.085, 0.055),
-            ]
-        )
+        # Square at the corners, wider below: teeth are bared.
+        corners = ((-0.1, -0.05), (0.1, -0.05), (0.125, 0.085), (-0.125, 0.085))
+        path = blob([(size * x, size * y) for x, y in corners])
     elif kind == "round":
-        path = oval(0, 0.015, 0.048, 0.066)
+        path = oval(0, 0.025, size * 0.056, size * 0.086)
+    elif kind == "tremble":
+        # Open a little, and its edges shake.
+        above = (-0.12, 0.0), (-0.06, -0.03), (-0.02, -0.005), (0.04, -0.035)
+        below = (0.12, -0.01), (0.08, 0.05), (0.03, 0.025), (-0.03, 0.06), (-0.08, 0.03)
+        path = polygon([(size * x, size * y) for x, y in (*above, *below)])
     else:
         ends = {
             "line": ((-0.06, -0.002), (0.0, 0.025), (0.06, -0.004)),
-            "firm": ((-0.065, 0.005), (0.0, -0.005), (0.065, 0.0)),
-            "frown": ((-0.06, 0.02), (0.0, -0.035), (0.06, 0.02)),
-            "wave": ((-0.075, 0.012), (-0.035, -0.035), (0.0, 0.004)),
+            "firm": ((-0.095, 0.012), (0.0, -0.03), (0.095, 0.008)),
+            "frown": ((-0.085, 0.045), (0.0, -0.06), (0.085, 0.045)),
+            "wave": ((-0.095, 0.016), (-0.045, -0.05), (0.0, 0.004)),
         }[kind]
-        taper(*ends, thick, onto=path)
+        firm = 1.5 if kind == "firm" else 1.0
+        taper(*ends, firm * thick, onto=path)
         if kind == "wave":
-            taper((0.0, 0.004), (0.035, 0.035), (0.075, -0.008), thick, onto=path)
+            taper((0.0, 0.004), (0.045, 0.05), (0.095, -0.01), thick, onto=path)
         look.flat("mouth", path, line)
         return
     outline = skia.Path(path)

@@ -31,6 +31,7 @@ LINE_WEIGHTS = {
     "color_trace": 1.2,
     "lineless": 0.0,
 }
+_TRACED = (0.62, 0.2, 0.16)  # what coloured lines lean to, whatever they bound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Look:
         width = max(0.0145, 0.42 / pixels) if pixels < 60 else max(0.0125, 0.9 / pixels)
         self.width = width * weight
         self.sketch = rendering in ("rough_genga", "tiedown")
-        self.drift = self.width * (0.55 if line in ("tapered", "color_trace") else 0.1)
+        self.drift = self.width * (0.8 if line == "tapered" else 0.1)
         if self.solid:
             self.drift = 0.0  # a generated outline is the same all round
         self.ops: list[Op] = []
@@ -110,7 +111,8 @@ class Look:
             return PENCIL
         if self.line == "color_trace":
             r, g, b = beside
-            return mix((0.42 * r, 0.36 * g, 0.42 * b), self.palette.line, 0.15)
+            deep = mix((0.42 * r, 0.36 * g, 0.42 * b), self.palette.line, 0.1)
+            return mix(deep, self.palette.cel(_TRACED), 0.4)
         return self.palette.line
 
     def paint(self, path: skia.Path, colour: Colour) -> skia.Paint:

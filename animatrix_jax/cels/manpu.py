@@ -16,7 +16,7 @@ from animatrix_jax.cels.palettes import BLACK, WHITE, Colour, mix
 from animatrix_jax.cels.shot import Head, Shot
 
 # A symbol drawn for a head below this radius in pixels is enlarged to suit it.
-READABLE = 7.5
+READABLE = 10.0
 SIZES = {"dominant": 1.6}  # by level
 
 
@@ -29,7 +29,7 @@ class _Pen(Shot):
     @property
     def boost(self) -> float:
         """How much larger than life symbols are drawn, so that they read."""
-        return self.size * min(max(READABLE / self.scale, 1.0), 3.0)
+        return self.size * min(max(READABLE / self.scale, 1.0), 4.0)
 
     @property
     def outline(self) -> float:

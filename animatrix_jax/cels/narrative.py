@@ -90,7 +90,8 @@ class _Writer:
     def _summary(self) -> tuple[str, str]:
         """The sentence, and which feature of the subject it has told."""
         spec, place = self.spec, self.person.place
-        told = self.draws.choice(("hair", "cloth", "emotion"), (0.55, 0.3, 0.15))
+        said = 0.15 if self.spec.values("motion.emotion") else 0.0
+        told = self.draws.choice(("hair", "cloth", "emotion"), (0.55, 0.3, said))
         verb = self._phrase("motion.motion_style")
         travelling = spec.value("motion.motion_style") in TRAVELLING
         link = preposition(place, "moving" if travelling else "standing")
@@ -116,8 +117,9 @@ class _Writer:
         if owned:
             features.insert(0, f"has {_listed(owned)}")
         emotion = ""
-        if told != "emotion" and self.draws.chance(0.75):
-            emotion = f", {self._phrase('motion.emotion')}"
+        phrase = self._phrase("motion.emotion")
+        if phrase and told != "emotion" and self.draws.chance(0.75):
+            emotion = f", {phrase}"
         subject = self.draws.choice((self.pronoun, f"The {self.person.gender}"))
         kept = features if self.draws.chance(0.5) else features[:1]
         return f"{subject} {_listed(kept)}{emotion}."

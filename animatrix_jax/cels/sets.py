@@ -133,7 +133,7 @@ class _BoardPainter:
     def _photograph(self, canvas: skia.Canvas, plane: Plane, scale: float) -> None:
         """A plane under the lens: on a multiplane stand the far ones are out of focus."""
         far = 1.0 - plane.parallax
-        sigma = 0.014 * self.height * far
+        sigma = 0.02 * self.height * far
         if self.stage.camera.depth != "multiplane" or sigma < 0.3 or far > 0.98:
             plane.draw(canvas)
             return

@@ -1,7 +1,8 @@
 """What a shot, a ground or a move shows of a clip's other tags.
 
 `tagging` draws no value of which nothing would be seen, and states no field that nobody
-could tell: the speed of a camera that goes with its subject, depth where no plane slides.
+could tell: the speed of a camera that goes with its subject, depth where no plane slides,
+the emotion of a face of which a shot shows a few dots.
 """
 
 from animatrix_jax.cels.odds import Table
@@ -9,23 +10,32 @@ from animatrix_jax.cels.rarities import WEIGHTS
 
 Values = dict[str, tuple[str, ...]]
 
-# Moves whose speed is the camera's own, and moves that slide planes over each other.
+# In which values of another field a field is seen: moves whose speed is the camera's own,
+# moves that slide planes over each other, shots that are near enough to a face.
 _EITHER = ("pan_left", "pan_right", "pan_up", "pan_down", "truck_up", "truck_back")
-SEEN_IN = {
-    "camera.camera_speed": (*_EITHER, "roll", "orbit", "dolly_zoom", "shake"),
-    "camera.depth": (*_EITHER, "follow", "follow_pan"),
+_FACES = ("extreme_close_up", "close_up", "bust", "waist", "knee", "full")
+SEEN_IN: dict[str, tuple[str, tuple[str, ...]]] = {
+    "motion.emotion": ("camera.shot_size", _FACES),
+    "camera.camera_speed": (
+        "camera.camera_motion",
+        (*_EITHER, "roll", "orbit", "dolly_zoom", "shake"),
+    ),
+    "camera.depth": ("camera.camera_motion", (*_EITHER, "follow", "follow_pan")),
 }
-# Grounds of which no plane can be told from another; and what shows nothing beside it.
+# Grounds of which no plane can be told from another; and tags of which the first shows
+# nothing beside the second: on white paper who leans or turns is the figure.
 FLAT = ("white", "flat_abstract")
-BLANK = {
-    "camera.camera_motion=dolly_zoom": ("style.background", "white"),
-    "camera.camera_motion=orbit": ("motion.motion_style", "still"),
-}
+BLANK = (
+    ("camera.camera_motion=dolly_zoom", "style.background=white"),
+    ("camera.camera_motion=orbit", "style.background=white"),
+    ("camera.camera_motion=orbit", "motion.motion_style=still"),
+    ("camera.angle=dutch", "style.background=white"),
+)
 # Shots that do not hold what a value shows, and angles that a shot does not hold.
 UNFRAMED: dict[str, tuple[str, ...]] = {
     "forced_perspective": ("extreme_close_up", "close_up", "extreme_long"),
     "multiples": ("extreme_close_up",),
-    "off_model_exaggeration": ("long", "extreme_long"),
+    "off_model_exaggeration": ("knee", "full", "long", "extreme_long"),
     "ranged": ("extreme_close_up", "close_up", "extreme_long"),
     "sport": ("extreme_close_up", "close_up", "bust", "extreme_long"),
     "transformation": ("extreme_close_up", "close_up", "extreme_long"),
@@ -45,9 +55,9 @@ UNFRAMED: dict[str, tuple[str, ...]] = {
 
 def unseen(field: str, values: Values) -> str:
     """Where a field of SEEN_IN cannot be seen beside other values; empty where it can."""
-    moves = values["camera.camera_motion"]
-    if not set(SEEN_IN[field]) & set(moves):
-        return f"in camera.camera_motion={' and '.join(moves)}"
+    other, shown = SEEN_IN[field]
+    if not set(shown) & set(values[other]):
+        return f"in {other}={' and '.join(values[other])}"
     ground = values["style.background"][0]
     if field == "camera.depth" and ground in FLAT:
         return f"before style.background={ground}"
@@ -60,12 +70,25 @@ def unframed(field: str, values: Values) -> Table:
     return {v: 0.0 for v in WEIGHTS[field] if shots & set(UNFRAMED.get(v, ()))}
 
 
-def blanks(field: str, demanded: Values) -> Table:
-    """Bars the values of ``field`` beside which a demanded tag would show nothing."""
+def hides(field: str, demanded: Values) -> Table:
+    """Bars the values of ``field`` in which a demanded field would not be seen."""
     return {
         value: 0.0
-        for tag, (other, value) in BLANK.items()
-        if other == field and holds(demanded, tag)
+        for key, (other, shown) in SEEN_IN.items()
+        if other == field and key in demanded
+        for value in WEIGHTS[field]
+        if value not in shown
+    }
+
+
+def blanks(field: str, values: Values) -> Table:
+    """Bars the values of ``field`` that show nothing beside ``values``, or they beside
+    them."""
+    return {
+        tag.partition("=")[2]: 0.0
+        for pair in BLANK
+        for tag, other in (pair, pair[::-1])
+        if tag.startswith(f"{field}=") and holds(values, other)
     }
 
 

@@ -125,11 +125,11 @@ class ClipSpec:
         return self.values(key)[0]
 
 
-GAIN = {"none": 0.0, "small": 0.42, "medium": 0.75, "large": 1.08, "extreme": 1.45}
-RATE = {"still": 0.0, "slow": 0.7, "normal": 1.0, "fast": 1.5, "explosive": 2.1}
+GAIN = {"none": 0.0, "small": 0.3, "medium": 0.62, "large": 1.02, "extreme": 1.5}
+RATE = {"still": 0.0, "slow": 0.55, "normal": 1.0, "fast": 1.6, "explosive": 2.4}
 PAN = {"slow": 0.2, "normal": 0.36, "quick": 0.54, "flash": 0.72}
 TRUCK = {"slow": 0.25, "normal": 0.45, "quick": 0.7, "flash": 0.95}
-ROLL = {"slow": 0.18, "normal": 0.36, "quick": 0.62, "flash": 0.9}
+ROLL = {"slow": 0.22, "normal": 0.36, "quick": 0.62, "flash": 0.9}
 SHAKE = {"slow": 0.02, "normal": 0.035, "quick": 0.055, "flash": 0.08}
 
 
@@ -218,7 +218,7 @@ def _draw_action(draws: Draws, values: Values) -> ActionSpec:
     travel = {"walk": 0.34, "run": 0.5, "dash": 0.55, "jump_fly": 0.35}.get(style, 0.0)
     return ActionSpec(
         style=style,
-        emotion=values["motion.emotion"][0],
+        emotion=values.get("motion.emotion", ("neutral",))[0],
         gain=gain,
         rate=RATE[values["motion.speed"][0]] * draws.uniform(0.95, 1.05),
         phase=draws.uniform(),
@@ -283,10 +283,10 @@ def _draw_effects(
 def _draw_deform(draws: Draws, values: Values, frames: int, hit: int) -> DeformSpec:
     kinds = tuple(v for v in values["motion.deformation"] if v != "none")
     rate = RATES.get(values["motion.timing"][0], 1)
-    # Intended deformation is brief: three drawings or fewer, but a chibi shift reads
-    # only when it stays for a beat.
+    # Intended deformation is brief: three drawings or fewer, but another model, or a
+    # face off its own, reads only when it stays for a beat.
     length = 3 * rate if rate < 3 else 2 * rate
-    if "chibi_shift" in kinds:
+    if {"chibi_shift", "off_model_exaggeration"} & set(kinds):
         length = max(length, frames // 3)
     length = min(length, max(frames - 2, 1))
     start = max(hit - length + 1 + draws.integer(0, 2), 1)

@@ -133,6 +133,7 @@ def _bones(
     """Bones to figure units at the given times, deformation and defects included."""
     pose = pose_track(spec.action, times, frames=spec.frames)
     pose = deform.squash(spec, pose, times)
+    pose = deform.thrust(spec, pose, times)
     # A low camera sees the face from below, a high one from above.
     pose[:, CHANNEL["nod"]] += LOOKED_AT.get(spec.camera.angle, 0)
     if defects:

@@ -5,7 +5,8 @@ show, honouring demanded tags. Tables of weights keep each value reasonably freq
 rules keep a clip sayable (a still has no smear, a follow shot needs someone who goes
 somewhere, black-and-white manga has no vivid palette). A field that cannot be seen in
 a clip is not stated: spacing of a held drawing, speed of a camera that goes with its
-subject, depth where no plane of a set slides over another; and a value of which its shot
+subject, depth where no plane of a set slides over another, emotion of a face that is a few dots;
+and a value of which its shot
 or its set would show nothing is not drawn.
 """
 
@@ -37,6 +38,7 @@ from animatrix_jax.cels.shows import (
     UNFRAMED,
     Values,
     blanks,
+    hides,
     holds,
     unframed,
     unseen,
@@ -280,21 +282,16 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     effects = (v for field in EFFECTS for v in demanded.get(field, ()))
     for value in (style, *tags["motion.deformation"], *effects):
         shot_lean |= dict.fromkeys(UNFRAMED.get(value, ()), 0.0)
-    shot = pick("camera.shot_size", shot_lean)
-    pick("camera.angle", dict.fromkeys(UNFRAMED.get(shot, ()), 0.0))
+    shot = pick("camera.shot_size", shot_lean | hides("camera.shot_size", demanded))
+    angles = dict.fromkeys(UNFRAMED.get(shot, ()), 0.0)
+    pick("camera.angle", angles | blanks("camera.angle", tags))
     moves = {} if style in LOCOMOTION else {"follow": 0.0, "follow_pan": 0.0}
     if style in LOCOMOTION:
         moves |= {"follow": 2.5, "orbit": 0.0}
     if "chibi_shift" in tags["motion.deformation"]:
         moves["orbit"] = 0.0
-    moves |= {
-        tag.partition("=")[2]: 0.0
-        for tag, (field, value) in BLANK.items()
-        if tags[field] == (value,)
-    }
-    for field in demanded.keys() & SEEN_IN.keys():
-        table = WEIGHTS["camera.camera_motion"]
-        moves |= {m: 0.0 for m in table if m not in SEEN_IN[field]}
+    moves |= blanks("camera.camera_motion", tags)
+    moves |= hides("camera.camera_motion", demanded)
     move = pick("camera.camera_motion", moves)
     shake_too = draws.chance(0.06)
     if (
@@ -306,7 +303,8 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     for field in SEEN_IN:
         if why := unseen(field, tags):
             _never(demanded, field, why)
-        else:
+            tags.pop(field, None)
+        elif field not in tags:
             pick(field)
 
     # Effects.
@@ -435,9 +433,9 @@ def _check(tags: Values) -> None:
         tags["style.proportion"] == ("super_deformed",)
     ):
         wrong = "motion.deformation=chibi_shift from style.proportion=super_deformed"
-    for tag, (field, value) in BLANK.items():
-        if holds(tags, tag) and tags[field] == (value,):
-            wrong = f"{tag} with {field}={value}, where it shows nothing"
+    for tag, other in BLANK:
+        if holds(tags, tag) and holds(tags, other):
+            wrong = f"{tag} with {other}, where it shows nothing"
     for field in MULTIPLE:
         none = "fix" if field == "camera.camera_motion" else "none"
         if none in tags[field] and len(tags[field]) > 1:

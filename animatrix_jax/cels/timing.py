@@ -63,14 +63,15 @@ def ease(s: Float[np.ndarray, "..."], spacing: str) -> Float[np.ndarray, "..."]:
     if spacing == "linear":
         return s
     if spacing in ("eased", "vibration"):
-        return smoothstep(s)
+        # Slow out, slow in: each drawing from a key halves about the way to the next.
+        return np.where(s < 0.5, 4.0 * s**3, 1.0 - 4.0 * (1.0 - s) ** 3)
     if spacing == "snap":
         # Tame-tsume: creep, then nearly the whole way in a fifth of the time.
         fast = np.clip((s - 0.45) / 0.2, 0.0, 1.0)
         return 0.06 * s + 0.94 * fast * fast * (3.0 - 2.0 * fast)
     if spacing == "overshoot_settle":
         # A damped spring that has arrived, and come to rest, at s = 1.
-        spring = 1.0 - np.exp(-4.5 * s) * np.cos(2.6 * np.pi * s)
+        spring = 1.0 - np.exp(-3.4 * s) * np.cos(2.6 * np.pi * s)
         return spring * (1.0 - s**6) + s**6
     raise ValueError(f"spacing must be a value of motion.spacing, got {spacing!r}")
 

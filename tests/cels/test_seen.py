@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from animatrix_jax.cels.flow import true_flow
+from animatrix_jax.cels.narrative import narrate
 from animatrix_jax.cels.render import render
-from animatrix_jax.cels.shows import SEEN_IN
+from animatrix_jax.cels.shows import BLANK, SEEN_IN
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage
 from animatrix_jax.cels.tagging import EFFECTS, WEIGHTS
@@ -84,9 +85,9 @@ def test_the_level_of_every_deformation(kind):
 
 
 @pytest.mark.parametrize("ground", ["white", "painted"])
-@pytest.mark.parametrize("move", SEEN_IN["camera.camera_speed"])
+@pytest.mark.parametrize("move", SEEN_IN["camera.camera_speed"][1])
 def test_the_speed_of_every_move_that_states_one(move, ground):
-    if (move, ground) == ("dolly_zoom", "white"):
+    if (f"camera.camera_motion={move}", f"style.background={ground}") in BLANK:
         return
     speeds = list(WEIGHTS["camera.camera_speed"])
     tags = (f"camera.camera_motion={move}", f"style.background={ground}")
@@ -95,7 +96,7 @@ def test_the_speed_of_every_move_that_states_one(move, ground):
 
 
 @pytest.mark.parametrize("ground", ["painted", "photo_based", "mood_pattern"])
-@pytest.mark.parametrize("move", SEEN_IN["camera.depth"])
+@pytest.mark.parametrize("move", SEEN_IN["camera.depth"][1])
 def test_the_depth_of_every_move_that_states_one(move, ground):
     tags = [f"camera.camera_motion={move}", f"style.background={ground}"]
     tags += ["motion.motion_style=run", "vfx.lines=none"]
@@ -114,21 +115,26 @@ def test_the_depth_of_every_move_that_states_one(move, ground):
     assert slides[0] < 1e-9 and slides[2] > 1.3 * slides[1] > 0.01
 
 
-@pytest.mark.parametrize(
-    ("tag", "beside"),
-    [
-        ("camera.camera_motion=dolly_zoom", "style.background=white"),
-        ("camera.camera_motion=orbit", "motion.motion_style=still"),
-    ],
-)
-def test_a_move_that_would_show_nothing_is_not_drawn(tag, beside):
-    field, _, value = beside.partition("=")
-    key, _, move = tag.partition("=")
+@pytest.mark.parametrize(("tag", "beside"), BLANK)
+def test_what_would_show_nothing_is_not_drawn(tag, beside):
     for index in range(40):
-        assert draw_spec(seed=7, index=index, tags=(tag,)).value(field) != value
-        assert move not in draw_spec(seed=7, index=index, tags=(beside,)).values(key)
+        assert beside not in draw_spec(seed=7, index=index, tags=(tag,)).tags
+        assert tag not in draw_spec(seed=7, index=index, tags=(beside,)).tags
     with pytest.raises(UserError, match="shows nothing"):
         draw_spec(seed=7, index=0, tags=(tag, beside))
+
+
+def test_a_face_of_a_few_dots_states_no_emotion():
+    far = ("camera.shot_size=extreme_long",)
+    for index in range(20):
+        spec = draw_spec(seed=7, index=index, tags=far)
+        assert not spec.values("motion.emotion") and spec.action.emotion == "neutral"
+        told = narrate(spec)
+        assert "  " not in told.summary and ", ." not in told.description
+        near = draw_spec(seed=7, index=index, tags=("motion.emotion=joy",))
+        assert "long" not in near.value("camera.shot_size")
+    with pytest.raises(UserError, match="emotion cannot be told"):
+        draw_spec(seed=7, index=0, tags=("motion.emotion=joy", *far))
 
 
 def test_what_lies_about_a_head_is_not_drawn_in_its_eyes():

@@ -289,7 +289,10 @@ def test_style_and_framing_tags_change_the_picture(field, values):
     }
     frames = []
     for value in values:
-        tags = tuple(f"{k}={v}" for k, v in (fixed | {field: value}).items())
+        shown = fixed | {field: value}
+        if "long" in shown["camera.shot_size"]:
+            del shown["motion.emotion"]
+        tags = tuple(f"{k}={v}" for k, v in shown.items())
         spec = draw_spec(seed=0, index=4, tags=tags)
         frames.append(render(spec, height=64, width=64)[0].astype(float))
     for i, first in enumerate(frames):
@@ -335,7 +338,8 @@ def test_every_defect_shows_persists_and_is_scored(family, kind):
 
 
 def test_scores_are_five_less_four_times_severity():
-    world = CelWorld(defects="random", seed=1)
+    # Of defects that are seen: a full figure and its face hide none of these.
+    world = CelWorld(defects="random", seed=1, tags=("camera.shot_size=full",))
     for index in range(6):
         clip = world[index]
         expected = np.full(4, 5.0)
