@@ -99,6 +99,7 @@ def _train(
     run_config = json.loads(config.to_json())
     run_config["digests"] = Towers(config, workdir=workdir).digests()
     run_config["digests"] |= stage.digests()
+    run_config["reads"] = sorted(stage.step_shapes().batch)
     if trained := stage.sampled():
         callbacks.append(_samples(trained, config, run_config, workdir=workdir))
     optimizer = section(OptimizerConfig, config.optimizer)

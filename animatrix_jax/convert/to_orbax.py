@@ -41,7 +41,7 @@ from animatrix_jax.models.presets import ModelPreset
 from animatrix_jax.sampling.pipeline import Pipeline
 from animatrix_jax.training import lazy_orbax
 from animatrix_jax.training.lazy import Index, LazyArray, lazy
-from animatrix_jax.training.weights import Component
+from animatrix_jax.training.weights import Component, check_tags
 
 # Of a tower that is converted alone, whose config says nothing of the rest.
 _ANY_PRESET = "wan21_1_3b"
@@ -110,11 +110,13 @@ def open_pipeline(folder: pathlib.Path, **options: Any) -> Pipeline:
       options: as of `Pipeline.from_components`.
 
     Raises:
-      UserError: if the folder is not whole, or a part is of another family.
+      UserError: if the folder is not whole, a part is of another family, or its tags are
+        in another order than the taxonomy's.
     """
     parts = {}
     for weights in open_source(folder):
         made = component(weights)
+        check_tags(made)
         params = jax.tree.map(lambda leaf: leaf.astype(np.float32), made.params)
         parts[weights.name] = dataclasses.replace(made, params=params)
     if "generator" not in parts:

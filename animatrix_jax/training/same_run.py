@@ -31,7 +31,7 @@ _CAME_LATER = {
 }
 
 # Of what nobody noted before, nothing is known: any value may have been it.
-_ONCE_NOT_NOTED = ("model.tags.taxonomy",)
+_ONCE_NOT_NOTED = ("model.tags.taxonomy", "reads")
 
 
 def check_same_run(
@@ -56,13 +56,17 @@ def check_same_run(
             folder,
             *steps,
         )
+    # `reads` says what `data.cached` came to: latents may have been made since.
+    may_change = (*_MAY_CHANGE, *(["data.cached"] if "reads" in before else []))
     changed = [
         f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
-        and not any(f"{name}.".startswith(f"{may}.") for may in _MAY_CHANGE)
+        and not any(f"{name}.".startswith(f"{may}.") for may in may_change)
     ]
     if changed:
+        if "latents" in now.get("reads", ()) and "latents" not in old.get("reads", ()):
+            changed.append("--config.data.cached=False reads videos, as before")
         raise UserError(
             f"{folder} holds another run: {'; '.join(changed)}. Use another --workdir,"
             " or remove that folder to train it anew"

@@ -113,13 +113,22 @@ def load_component(
         another order than the taxonomy has.
     """
     found = _load(ref, name, workdir=workdir, stage=stage, form=form)
-    known, order = _tag_order(found), load_taxonomy().order
+    check_tags(found)
+    return found
+
+
+def check_tags(component: Component) -> None:
+    """Does nothing, but for weights that know tags in another order than the taxonomy.
+
+    Raises:
+      UserError: naming both.
+    """
+    known, order = _tag_order(component), load_taxonomy().order
     if known and known != order:
         raise UserError(
-            f"{name!r} of {found.source} was trained with tags {known}, and this taxonomy "
-            f"has {order}: weights know tags by number, and would read others"
+            f"{component.name!r} of {component.source} was trained with tags {known}, and "
+            f"this taxonomy has {order}: weights know tags by number, and would read others"
         )
-    return found
 
 
 def _tag_order(component: Component) -> str:

@@ -1,6 +1,7 @@
 """From diffusers to ours and out again: the same bits, and folders that diffusers loads."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -45,6 +46,16 @@ def test_tags_come_out_and_in_again(converted, back, tmp_path):
 
     jax.tree.map(same, ours.params, again.params)
     assert "encoder" in again.params["tags"]
+
+
+def test_a_folder_whose_tags_are_in_another_order_is_not_sampled(back, tmp_path):
+    folder = shutil.copytree(back, tmp_path / "back")
+    path = folder / "animatrix_tags" / "config.json"
+    config = json.loads(path.read_text())
+    config["encoder"]["taxonomy"] = "0" * 16
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match="tags 0000"):
+        to_orbax.open_pipeline(folder)
 
 
 def test_wan_pipeline_loads_what_comes_out(back, wan_model):

@@ -39,6 +39,18 @@ def test_a_run_of_before_the_order_of_tags_was_noted_is_the_same_run(now, tmp_pa
         check_same_run(before, now, folder=tmp_path)
 
 
+def test_latents_made_since_are_not_read_without_a_word(now, tmp_path):
+    """`data.cached` reads them where they are there, and videos where they are not."""
+    before, after = now | {"reads": ["video"]}, now | {"reads": ["latents"]}
+    with pytest.raises(UserError, match="'video'.*'latents'.*data.cached=False reads"):
+        check_same_run(before, after, folder=tmp_path)
+    videos = before | {"data": now["data"] | {"cached": False}}
+    check_same_run(before, videos, folder=tmp_path)
+    check_same_run(now, after, folder=tmp_path)
+    with pytest.raises(UserError, match="data.cached was True, now False"):
+        check_same_run(now, videos, folder=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
