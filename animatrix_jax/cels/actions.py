@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from animatrix_jax.cels import idioms
-from animatrix_jax.cels.keyposes import HIT, KEYS, STANCE, Pose
+from animatrix_jax.cels.keyposes import CYCLES, HIT, KEYS, STANCE, Pose
 from animatrix_jax.cels.rig import CHANNEL, CHANNELS
 from animatrix_jax.cels.spec import ActionSpec
 from animatrix_jax.cels.timing import ease, ease_cycles
@@ -126,8 +126,7 @@ def _departure(pose: Pose) -> np.ndarray:
 
 
 def _cyclic(action: ActionSpec, u: np.ndarray) -> np.ndarray:
-    cycles = {"walk": 1.35, "run": 2.0, "dance": 1.4, "dialogue": 1.2}[action.style]
-    beats = 2.0 * (cycles * action.rate * u + action.phase)
+    beats = 2.0 * (CYCLES[action.style] * action.rate * u + action.phase)
     phase = 0.5 * ease_cycles(beats, action.spacing)
     track = np.repeat(_row(STANCE)[None], len(u), axis=0)
     put = _Sheet(track).put

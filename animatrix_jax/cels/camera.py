@@ -5,9 +5,9 @@ A camera at (cx, cy) with zoom z and tilt r takes a world point to pixels by
     C = T(w/2, h/2) S(h) R(r) S(z) T(-cx, -cy)
 
 for the plane of the character; a plane with parallax p answers with z**q and q (cx,
-cy). On a single plane q is 1 for all; where a book slides it is 1 for what stands on the
-ground and the same for all behind; on a multiplane stand it falls with p, plane by plane. ``pan_left`` turns the camera left, so the picture's content moves
-right.
+cy). On a single plane q is 1 for all; where a book slides it is 1 for what stands on
+the ground and the same for all behind; on a multiplane stand it falls with p, plane by
+plane. ``pan_left`` turns the camera left, so the picture's content moves right.
 """
 
 import dataclasses
@@ -155,9 +155,9 @@ class CameraTrack:
 
 
 def plane_rate(depth: str, parallax: float) -> float:
-    """How much of the camera's way a plane goes: 1 with the character, 0 at infinity."""
+    """How much of the camera's way a plane goes; that of the character goes all of it."""
     if depth == "multiplane":
-        return parallax**2
+        return parallax**1.5
     return BEHIND if depth == "book_slide" and parallax <= NEAR else 1.0
 
 

@@ -103,9 +103,10 @@ def smear(
 # What forced perspective does to the arm and the body, by level; and a face that breaks.
 FIST = (1.0, 2.2, 3.4, 5.0)
 SHRINK = (1.0, 0.95, 0.86, 0.75)
-THRUST = {"arm_near": 1.25, "fore_near": 0.25}  # towards the lens, radians
-FORESHORTENED = 0.5  # of an arm's length, seen from its fist
 FACE = (1.0, 1.35, 1.75, 2.2)
+# Where the arm points, radians, and what is left of its length, seen from its fist.
+THRUST = {"arm_near": 1.25, "fore_near": 0.25}
+FORESHORTENED = 0.5
 _PARTS = {
     "eyes": (0.3, 0.85),
     "mouth": (2.6, 3.2),

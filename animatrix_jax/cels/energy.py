@@ -25,9 +25,7 @@ HUES: tuple[Colour, ...] = (
 )
 BEHIND = ("aura", "magic_circle", "missile_swarm")
 OVER = ("beam", "slash_trail", "missile_swarm")
-# Of a slash: when each stroke begins, frames after the blow, its turn in degrees; how
-# many frames a stroke is seen.
-_STROKES, _STROKE = ((0, 0.0), (6, 100.0)), 6
+_STROKE = 7  # frames that a stroke of a slash is seen
 _SHADE = 0.45  # of black in the edge of a light, so that it shows on a light ground
 
 
@@ -234,12 +232,15 @@ def _beam(power: Power) -> None:
 
 def _slash(power: Power) -> None:
     """Crescents of white, one at the blow and one back across it."""
-    for number, (after, turn) in enumerate(_STROKES):
-        if 0 <= (age := power.frame - power.hit - after) <= _STROKE:
-            _crescent(power, age, turn, power.table(f"slash shards{number}", 7, 3))
+    # The second begins half way to the end, so that short clips show it, too.
+    back = max(3, (power.frames - 1 - power.hit) // 2)
+    for way, after in ((1, 0), (-1, back)):
+        if 0 <= (age := power.frame - power.hit - after) < _STROKE:
+            _crescent(power, age, way)
 
 
-def _crescent(power: Power, age: int, turn: float, table: tuple[ink.Row, ...]) -> None:
+def _crescent(power: Power, age: int, way: int) -> None:
+    """One stroke: it opens, thins from its tail and breaks. `way` is 1 down, -1 up."""
     actor, hue = power.actor, power.hue
     middle = 0.5 * power.aspect
     x = min(max(actor.head[0] + 0.12 * actor.facing, middle - 0.16), middle + 0.16)
@@ -247,8 +248,8 @@ def _crescent(power: Power, age: int, turn: float, table: tuple[ink.Row, ...]) -
     canvas = power.canvas
     canvas.save()
     canvas.translate(x, y)
-    canvas.scale(actor.facing, 1.0)
-    canvas.rotate(turn - 18.0 + 36.0 * power.draws.child("slash").uniform())
+    canvas.scale(actor.facing, way)
+    canvas.rotate(-18.0 + 36.0 * power.draws.child("slash").uniform())
     reach = 0.38 * power.strength
     start, sweep = -2.2 + 0.24 * age, 3.0
     for grow, tone, alpha in ((1.0, hue, 0.9), (0.55, WHITE, 1.0)):
@@ -270,7 +271,7 @@ def _crescent(power: Power, age: int, turn: float, table: tuple[ink.Row, ...]) -
         canvas.drawPath(path, ink.fill(tone, alpha))
     if age >= 3:
         shards = skia.Path()
-        for u, v, w in table:
+        for u, v, w in power.table(f"slash shards{way}", 7, 3):
             a, r = start + sweep * u, reach + 0.03 * age * (0.5 + v)
             px, py = r * math.cos(a), r * math.sin(a)
             ink.glint(shards, px, py, 0.02 + 0.03 * w, 0.2)

@@ -21,7 +21,7 @@ class Expression:
     """What an emotion does to a face."""
 
     brow: float = 0.0  # slant: positive lowers the inner end
-    lift: float = 0.0  # of the brows, head radii
+    lift: float = 0.0  # of the brows, in heights of the head
     lid: float = 0.0  # share of the eye that the upper lid covers
     eye: float = 1.0  # size of the eye
     iris: float = 1.0
@@ -167,7 +167,8 @@ def _skin(look: Look, plan: FacePlan) -> None:
     if expression.on_skin == "blush":
         warm = mix(palette.skin, palette.cel((0.98, 0.36, 0.4)), 0.6)
         for x in (-0.22 + 0.1 * t, 0.25 + 0.05 * t):
-            look.flat("head", oval(x, 0.27, 0.115, 0.052), warm)
+            cheek = _cut(oval(x, 0.27, 0.115, 0.052), head_path(plan))
+            look.flat("head", cheek, warm)
     elif expression.on_skin == "pallor":
         # The blood has left the upper half of the face.
         cold = mix(palette.skin, palette.cel((0.56, 0.62, 0.86)), 0.5)

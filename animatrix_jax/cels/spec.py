@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from animatrix_jax.cels import backgrounds
 from animatrix_jax.cels.casting import CharacterSpec, draw_cast, draw_set
 from animatrix_jax.cels.defects import Defect, draw_defects
-from animatrix_jax.cels.keyposes import HIT
+from animatrix_jax.cels.keyposes import CYCLES, HIT
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.tagging import (
     EFFECTS,
@@ -127,6 +127,7 @@ class ClipSpec:
 
 GAIN = {"none": 0.0, "small": 0.3, "medium": 0.62, "large": 1.02, "extreme": 1.5}
 RATE = {"still": 0.0, "slow": 0.55, "normal": 1.0, "fast": 1.6, "explosive": 2.4}
+_DRAWINGS = 2.5  # of a cycle, at least
 PAN = {"slow": 0.2, "normal": 0.36, "quick": 0.54, "flash": 0.72}
 TRUCK = {"slow": 0.25, "normal": 0.45, "quick": 0.7, "flash": 0.95}
 ROLL = {"slow": 0.22, "normal": 0.36, "quick": 0.62, "flash": 0.9}
@@ -191,7 +192,7 @@ def draw_spec(
         set_art=set_art,
         tags=join_tags(values),
         character=dataclasses.replace(character, place=place),
-        action=_draw_action(draws.child("action"), values),
+        action=_draw_action(draws.child("action"), values, frames),
         camera=_draw_camera(draws.child("camera"), values),
         effects=effects,
         deform=_draw_deform(draws.child("deform"), values, frames, effects.hit),
@@ -203,7 +204,7 @@ def draw_spec(
     )
 
 
-def _draw_action(draws: Draws, values: Values) -> ActionSpec:
+def _draw_action(draws: Draws, values: Values, frames: int) -> ActionSpec:
     style = values["motion.motion_style"][0]
     gain = GAIN[values["motion.amplitude"][0]]
     # A pan takes its share of the picture's width; a follow shot has room to run.
@@ -215,12 +216,17 @@ def _draw_action(draws: Draws, values: Values) -> ActionSpec:
         if {"pan_left", "pan_right"} & set(moves)
         else 1.0
     )
+    rate = RATE[values["motion.speed"][0]] * draws.uniform(0.95, 1.05)
+    if style in CYCLES:
+        # Fewer drawings of a cycle would be another one, slower or backward.
+        drawings = (frames - 1) / RATES.get(values["motion.timing"][0], 1)
+        rate = min(rate, drawings / (_DRAWINGS * CYCLES[style]))
     travel = {"walk": 0.34, "run": 0.5, "dash": 0.55, "jump_fly": 0.35}.get(style, 0.0)
     return ActionSpec(
         style=style,
         emotion=values.get("motion.emotion", ("neutral",))[0],
         gain=gain,
-        rate=RATE[values["motion.speed"][0]] * draws.uniform(0.95, 1.05),
+        rate=rate,
         phase=draws.uniform(),
         travel=room * travel * min(gain, 1.3),
         spacing=values.get("motion.spacing", ("linear",))[0],

@@ -5,9 +5,8 @@ show, honouring demanded tags. Tables of weights keep each value reasonably freq
 rules keep a clip sayable (a still has no smear, a follow shot needs someone who goes
 somewhere, black-and-white manga has no vivid palette). A field that cannot be seen in
 a clip is not stated: spacing of a held drawing, speed of a camera that goes with its
-subject, depth where no plane of a set slides over another, emotion of a face that is a few dots;
-and a value of which its shot
-or its set would show nothing is not drawn.
+subject, depth where no plane of a set slides over another, emotion of a face that is a
+few dots; and a value of which its shot or its set would show nothing is not drawn.
 """
 
 import functools
@@ -266,7 +265,7 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     pick("motion.deformation", deform_lean, only=("none",) if still else ())
     deformed = tags["motion.deformation"] != ("none",)
     pick("motion.deform_level", only=() if deformed else ("0",))
-    emotion = pick("motion.emotion", lean.get("motion.emotion", {}))
+    pick("motion.emotion", lean.get("motion.emotion", {}))
 
     # Camera.
     shot_lean = dict(lean.get("camera.shot_size", {}))
@@ -308,12 +307,13 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
             pick(field)
 
     # Effects.
+    seen = tags.get("motion.emotion", ("neutral",))[0]
     quiet = draws.chance(0.3) and not any(f.startswith("vfx.") for f in demanded)
     level = ("none",) if quiet else demanded.get("vfx.vfx_level")
     for field in EFFECTS:
         leaning = lean.get(field, {})
         if field == "vfx.manpu":
-            leaning = {**MANPU[emotion], **leaning}
+            leaning = {**MANPU[seen], **leaning}
         hidden = unframed(field, tags)
         pick(field, leaning, hidden, only=("none",) if level == ("none",) else ())
     hitstop_too = draws.chance(0.25)

@@ -63,7 +63,7 @@ def ease(s: Float[np.ndarray, "..."], spacing: str) -> Float[np.ndarray, "..."]:
     if spacing == "linear":
         return s
     if spacing in ("eased", "vibration"):
-        # Slow out, slow in: each drawing from a key halves about the way to the next.
+        # Slow out, slow in, by the cube.
         return np.where(s < 0.5, 4.0 * s**3, 1.0 - 4.0 * (1.0 - s) ** 3)
     if spacing == "snap":
         # Tame-tsume: creep, then nearly the whole way in a fifth of the time.

@@ -35,6 +35,8 @@ from animatrix_jax.training.stages.vae import VAEStage
 from animatrix_jax.training.weights import Component
 
 _PROMPTS = 8
+# What of a clip is read ahead where it can be: noted, so that a run goes on as it began.
+_EITHER = {"latents", "video", "text", "text_tokens"}
 
 STAGES: dict[str, Callable[..., Stage]] = {
     "vae": VAEStage,
@@ -99,7 +101,7 @@ def _train(
     run_config = json.loads(config.to_json())
     run_config["digests"] = Towers(config, workdir=workdir).digests()
     run_config["digests"] |= stage.digests()
-    run_config["reads"] = sorted(stage.step_shapes().batch)
+    run_config["reads"] = sorted(_EITHER & stage.step_shapes().batch.keys())
     if trained := stage.sampled():
         callbacks.append(_samples(trained, config, run_config, workdir=workdir))
     optimizer = section(OptimizerConfig, config.optimizer)

@@ -239,8 +239,13 @@ class MeasuresStage(Stage):
     def frozen(self) -> Params:
         return {}
 
+    @functools.cached_property
+    def _one(self) -> dict[str, np.ndarray]:
+        """A clip, for its shapes."""
+        return draw(self._more, "test", 0)[0] | {"cadence": np.int32(0)}
+
     def step_shapes(self) -> StepShapes:
-        one = draw(self._more, "test", 0)[0] | {"cadence": np.int32(0)}
+        one = self._one
         pairs = self._more.stretch
         shapes = {
             name: jax.ShapeDtypeStruct(

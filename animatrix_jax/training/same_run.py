@@ -56,8 +56,9 @@ def check_same_run(
             folder,
             *steps,
         )
-    # `reads` says what `data.cached` came to: latents may have been made since.
-    may_change = (*_MAY_CHANGE, *(["data.cached"] if "reads" in before else []))
+    may_change = _MAY_CHANGE
+    if "reads" in before and before["reads"] == now.get("reads"):
+        may_change = (*may_change, "data.cached")  # it came to the same
     changed = [
         f"{name} was {old.get(name)!r}, now {new.get(name)!r}"
         for name in sorted(old.keys() | new.keys())
@@ -65,7 +66,7 @@ def check_same_run(
         and not any(f"{name}.".startswith(f"{may}.") for may in may_change)
     ]
     if changed:
-        if "latents" in now.get("reads", ()) and "latents" not in old.get("reads", ()):
+        if "latents" in now.get("reads", ()) and "video" in old.get("reads", ()):
             changed.append("--config.data.cached=False reads videos, as before")
         raise UserError(
             f"{folder} holds another run: {'; '.join(changed)}. Use another --workdir,"

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from animatrix_jax.cels.flow import true_flow
+from animatrix_jax.cels.keyposes import CYCLES
 from animatrix_jax.cels.narrative import narrate
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.shows import BLANK, SEEN_IN
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
-from animatrix_jax.cels.staging import make_stage
+from animatrix_jax.cels.staging import make_stage, measure
 from animatrix_jax.cels.tagging import EFFECTS, WEIGHTS
+from animatrix_jax.cels.timing import RATES
 from animatrix_jax.cels.truth import FIGURE_LAYER, true_clip
 from animatrix_jax.errors import UserError
 
@@ -75,6 +77,31 @@ def test_every_amplitude(style):
     bones = [np.stack([cel.bones[:, :2, 2] for cel in s.cels]) for s in stages]
     spans = [np.ptp(b, axis=0).mean() for b in bones]
     assert all(b > 1.1 * a for a, b in itertools.pairwise(spans)), spans
+
+
+@pytest.mark.parametrize("timing", RATES)
+@pytest.mark.parametrize("style", CYCLES)
+def test_no_speed_of_a_repeated_action_goes_backward(style, timing):
+    """Too few drawings of a cycle are another, slower one: the faster moves no less."""
+    moved = []
+    for speed in ("slow", "normal", "fast", "explosive"):
+        tags = (f"motion.motion_style={style}", f"motion.timing={timing}")
+        tags += ("motion.spacing=linear", f"motion.speed={speed}")
+        some = [
+            draw_spec(seed=5, index=index, tags=(*tags, "camera.camera_motion=fix"))
+            for index in range(4)
+        ]
+        moved.append(np.mean([measure(s, make_stage(s)).motion for s in some]))
+        assert all(s.action.rate * CYCLES[style] * RATES[timing] <= 6.41 for s in some)
+    assert all(b > 0.93 * a for a, b in itertools.pairwise(moved)), moved
+
+
+def test_every_emotion_of_a_face():
+    tags = ("camera.angle=eye", "motion.motion_style=still", "vfx.vfx_level=none")
+    clips = [seen(f"motion.emotion={e}", *tags) for e in WEIGHTS["motion.emotion"]]
+    faces = [render(c, height=128, width=128)[0].astype(int) for c in clips]
+    for one, other in itertools.combinations(faces, 2):
+        assert (np.abs(one - other).max(-1) > 24).sum() > 30
 
 
 @pytest.mark.parametrize("kind", DEFORMATIONS)
