@@ -107,7 +107,7 @@ def _keyed(action: ActionSpec, u: np.ndarray) -> np.ndarray:
 
 
 def _gain(action: ActionSpec) -> float:
-    return 1.0 if action.style == "still" else float(np.clip(action.gain, 0.3, 1.5))
+    return 1.0 if action.style == "still" else action.gain
 
 
 def _row(pose: Pose) -> np.ndarray:
