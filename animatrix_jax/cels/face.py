@@ -9,7 +9,7 @@ import dataclasses
 
 import skia
 
-from animatrix_jax.cels.look import RED, Look
+from animatrix_jax.cels.look import RED, Look, overlap
 from animatrix_jax.cels.palettes import WHITE, mix
 from animatrix_jax.cels.shapes import blob, moved, oval, polygon, taper
 
@@ -167,14 +167,14 @@ def _skin(look: Look, plan: FacePlan) -> None:
     if expression.on_skin == "blush":
         warm = mix(palette.skin, palette.cel((0.98, 0.36, 0.4)), 0.6)
         for x in (-0.22 + 0.1 * t, 0.25 + 0.05 * t):
-            cheek = _cut(oval(x, 0.27, 0.115, 0.052), head_path(plan))
+            cheek = overlap(oval(x, 0.27, 0.115, 0.052), head_path(plan))
             look.flat("head", cheek, warm)
     elif expression.on_skin == "pallor":
         # The blood has left the upper half of the face.
         cold = mix(palette.skin, palette.cel((0.56, 0.62, 0.86)), 0.5)
         edge = [(0.38, 0.2), (0.2, 0.12), (0.0, 0.17), (-0.2, 0.12), (-0.37, 0.2)]
         pale = polygon([(-0.39, -0.1), (-0.2, -0.4), (0.2, -0.4), (0.39, -0.1), *edge])
-        look.flat("head", _cut(pale, head_path(plan)), cold)
+        look.flat("head", overlap(pale, head_path(plan)), cold)
     elif expression.on_skin == "tears":
         water = mix(palette.cel((0.62, 0.86, 1.0)), WHITE, 0.35)
         rim = mix(water, palette.cel((0.2, 0.45, 0.8)), 0.6)
@@ -182,7 +182,7 @@ def _skin(look: Look, plan: FacePlan) -> None:
         for x in (-0.2 + 0.11 * t, 0.22 + 0.055 * t):
             for wide, colour in ((thick, rim), (0.0, water)):
                 stream = oval(x, 0.32, 0.034 + wide, 0.15 + wide)
-                look.flat("head", _cut(stream, head_path(plan)), colour)
+                look.flat("head", overlap(stream, head_path(plan)), colour)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,7 +234,7 @@ def _eye(
     look.flat("eyes", white, mix(OFF_WHITE, palette.skin_shade, 0.06))
     if look.fine and look.rendering != "tiedown":
         band = moved(white, 0.0, 0.0)
-        band = _cut(
+        band = overlap(
             band, polygon([p(-1.2, -1.4), p(1.2, -1.4), p(1.2, -0.38), p(-1.2, -0.3)])
         )
         look.flat("eyes", band, mix(OFF_WHITE, palette.shadow_tint, 0.3))
@@ -247,13 +247,13 @@ def _eye(
     deep = mix(palette.eye, dark, 0.62)
     bright = mix(palette.eye, WHITE, 0.42)
     if look.fine:
-        iris = _cut(iris, white)
+        iris = overlap(iris, white)
         look.flat("eyes", iris, mix(palette.eye, dark, 0.75))
-        inner = _cut(oval(ix, iy + 0.05 * h, 0.86 * iw, 0.88 * ih), white)
+        inner = overlap(oval(ix, iy + 0.05 * h, 0.86 * iw, 0.88 * ih), white)
         look.flat("eyes", inner, palette.eye)
-        upper = _cut(oval(ix, iy - 0.42 * h, 0.95 * iw, 0.72 * ih), inner)
+        upper = overlap(oval(ix, iy - 0.42 * h, 0.95 * iw, 0.72 * ih), inner)
         look.flat("eyes", upper, deep)
-        lower = _cut(oval(ix, iy + 0.62 * ih, 0.62 * iw, 0.3 * ih), inner)
+        lower = overlap(oval(ix, iy + 0.62 * ih, 0.62 * iw, 0.3 * ih), inner)
         look.flat("eyes", lower, bright)
         look.flat("eyes", oval(ix, iy - 0.05 * h, 0.42 * iw, 0.44 * ih), dark)
     else:
@@ -336,7 +336,9 @@ def _round_eye(
             ]
         )
         look.flat(
-            "eyes", _cut(lid, oval(x, 0.0, w + pen, h + pen)), look.palette.skin_shade
+            "eyes",
+            overlap(lid, oval(x, 0.0, w + pen, h + pen)),
+            look.palette.skin_shade,
         )
     _brow(look, expression, x, side, 1.1 * w)
 
@@ -431,14 +433,9 @@ def _mouth(look: Look, plan: FacePlan, expression: Expression) -> None:
     look.outline("mouth", outline, palette.skin_shade)
     look.flat("mouth", path, inside)
     if look.fine:
-        look.flat("mouth", _cut(oval(0.01, 0.07, 0.06, 0.035), path), tongue)
+        look.flat("mouth", overlap(oval(0.01, 0.07, 0.06, 0.035), path), tongue)
         if kind in ("smile", "shout", "talk"):
             teeth = polygon(
                 [(-0.08, -0.06), (0.08, -0.06), (0.07, -0.012), (-0.07, -0.012)]
             )
-            look.flat("mouth", _cut(teeth, path), OFF_WHITE)
-
-
-def _cut(path: skia.Path, to: skia.Path) -> skia.Path:
-    """The part of ``path`` inside ``to``."""
-    return skia.Op(path, to, skia.PathOp.kIntersect_PathOp)
+            look.flat("mouth", overlap(teeth, path), OFF_WHITE)

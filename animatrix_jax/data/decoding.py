@@ -20,6 +20,8 @@ from collections.abc import Iterator
 import av
 import av.filter
 import numpy as np
+from av.video.reformatter import VideoReformatter
+from jaxtyping import UInt8
 
 from animatrix_jax.errors import UserError
 
@@ -398,17 +400,29 @@ def turned(info: VideoInfo, frame: av.VideoFrame | None) -> VideoInfo:
     return dataclasses.replace(info, width=info.height, height=info.width)
 
 
-def upright(frame: av.VideoFrame, aspect: float, height: int = 0) -> np.ndarray:
-    """A frame's pixels as they are shown, no taller than `height` if it is not 0."""
-    turns, wide, tall = _turns(frame), _width(frame.width, aspect), frame.height
-    shown = wide if turns % 2 else tall
-    if height and shown > height:
-        wide = max(1, round(wide * height / shown))
-        tall = max(1, round(tall * height / shown))
-    size = {}
-    if (wide, tall) != (frame.width, frame.height):
-        grows = wide > frame.width
-        size = {"width": wide, "height": tall}
-        size["interpolation"] = "BICUBIC" if grows else "AREA"
-    image = frame.to_ndarray(format="rgb24", **size)
-    return np.ascontiguousarray(np.rot90(image, k=turns))
+class Screen:
+    """Frames' pixels as they are shown, no taller than `height` if it is not 0.
+
+    Keeps FFmpeg's scaler from frame to frame: to set one up costs as much as it does.
+    """
+
+    def __init__(self, aspect: float, height: int = 0):
+        self._aspect, self._height = aspect, height
+        self._scaler = VideoReformatter()
+
+    def upright(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+        """The pixels of a frame."""
+        turns, tall = _turns(frame), frame.height
+        wide = _width(frame.width, self._aspect)
+        shown = wide if turns % 2 else tall
+        if self._height and shown > self._height:
+            wide = max(1, round(wide * self._height / shown))
+            tall = max(1, round(tall * self._height / shown))
+        size = {}
+        if (wide, tall) != (frame.width, frame.height):
+            grows = wide > frame.width
+            size = {"width": wide, "height": tall}
+            size["interpolation"] = "BICUBIC" if grows else "AREA"
+        # One thread, of all cores by default: callers run a process a core.
+        scaled = self._scaler.reformat(frame, format="rgb24", threads=1, **size)
+        return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), k=turns))

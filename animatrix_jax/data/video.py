@@ -22,6 +22,7 @@ from animatrix_jax.data.decoding import (
     Decoding,
     Path,
     Real,
+    Screen,
     VideoError,
     VideoInfo,
     decoded_frames,
@@ -34,7 +35,6 @@ from animatrix_jax.data.decoding import (
     timed_frames,
     timed_frames_from,
     turned,
-    upright,
     video_stream,
 )
 
@@ -109,11 +109,11 @@ def read_video(
     with open_container(path) as container:
         stream = video_stream(container)
         found = timed_frames_from(container, stream, start)
-        aspect = pixel_aspect(stream)
+        screen = Screen(pixel_aspect(stream))
         end = start + (frames - 0.5) / fps
         images = []
         for frame, count in on_screen(found, start, fps, end):
-            image = fit(upright(frame, aspect), height=height, width=width)
+            image = fit(screen.upright(frame), height=height, width=width)
             images += [image] * count
     if len(images) < frames:
         raise VideoError(f"too short: {len(images)} of {frames} frames at {fps:g} fps")
@@ -149,7 +149,7 @@ def stream_video(
         stream.codec_context.thread_count = threads
         info = read_info(container, stream)
         rate = info.fps if fps is None else fps
-        aspect = pixel_aspect(stream)
+        screen = Screen(pixel_aspect(stream), height)
         if whole:
             decoding = Decoding()
             frames = timed_frames(container, stream, decoding)
@@ -157,7 +157,7 @@ def stream_video(
         else:
             found = timed_frames_from(container, stream, start)
         for frame, count in on_screen(found, start, rate, end):
-            image = upright(frame, aspect, height)
+            image = screen.upright(frame)
             for _ in range(count):
                 yield image
 
