@@ -20,7 +20,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from animatrix_jax.caption.sight import SightConfig
+from animatrix_jax.caption.sight import CELL, SightConfig
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
 from animatrix_jax.models.attention import attention
 from animatrix_jax.models.config import T5Config
@@ -28,6 +28,7 @@ from animatrix_jax.models.layers import LayerNorm, Linear
 from animatrix_jax.models.t5 import T5Decoder
 
 _POOL = 16  # pixels of a picture that become one token
+_PATCH = 4 * 4 * 6  # numbers of a patch of a small copy: colours, and their change
 _EPS = 1e-6
 
 
@@ -46,6 +47,8 @@ class CaptionConfig:
       dim: channels of a token.
       stem: channels of a picture at a quarter and an eighth of its size.
       residuals: of the stem at a quarter, an eighth and a sixteenth.
+      patches: channels of a patch of a frame's small copy or of its motion, and of two by
+        two of them.
       layers: attention layers of an expert, and of the eyes over time.
       text_length: tokens of prose, padded to.
       vocab_size: of the tokenizer.
@@ -57,6 +60,7 @@ class CaptionConfig:
     dim: int = 128
     stem: tuple[int, int] = (32, 64)
     residuals: tuple[int, int, int] = (1, 2, 3)
+    patches: tuple[int, int] = (32, 64)
     layers: int = 2
     num_heads: int = 4
     text_length: int = 112
@@ -194,9 +198,10 @@ class Eyes(nnx.Module):
         self.within = Block(dim, config.num_heads, rngs=rngs)
         self.when = Linear(2, dim, rngs=rngs)
         self.motion = Linear(sight.motion, dim, rngs=rngs)
-        patch, patches = 4 * 4 * 6, (sight.thumb // 4) ** 2
-        self.thumb = Linear(patch, dim // 8, rngs=rngs)
+        patches = (sight.thumb // 4) ** 2
+        self.thumb = Linear(_PATCH, dim // 8, rngs=rngs)
         self.thumbs = Linear(patches * (dim // 8), dim, rngs=rngs)
+        self.patches = Patches(config, rngs=rngs)
         self.nearby = nnx.Conv(dim, dim, kernel_size=(3,), rngs=rngs)
         self.frame = nnx.Param(normal(rngs.params(), (sight.frames, dim)))
         self.blocks = nnx.List(
@@ -232,17 +237,75 @@ class Eyes(nnx.Module):
     def _motion(self, looked: Looked) -> Float[Array, "b t d"]:
         x = jnp.asarray(looked.thumbs).astype(jnp.float32) / 127.5 - 1.0
         b, t, k = x.shape[:3]
-        after = jnp.concatenate([x[:, 1:], x[:, -1:]], axis=1)
-        x = jnp.concatenate([x, 2.0 * (after - x)], axis=-1)
-        x = x.reshape(b, t, k // 4, 4, k // 4, 4, 6).swapaxes(3, 4)
-        x = nnx.gelu(self.thumb(x.reshape(b, t, (k // 4) ** 2, 96)))
+        seen = jnp.asarray(looked.seen)
+        # The last frame has none after it, and padding is no change to black.
+        change = 2.0 * (x[:, 1:] - x[:, :-1]) * seen[:, 1:, None, None, None]
+        change = jnp.concatenate([change, jnp.zeros_like(x[:, :1])], axis=1)
+        thumbs = _together(jnp.concatenate([x, change], axis=-1), 4)
+        motion = jnp.asarray(looked.motion, jnp.float32)
+        x = nnx.gelu(self.thumb(thumbs.reshape(b, t, (k // 4) ** 2, _PATCH)))
         x = self.thumbs(x.reshape(b, t, -1))
-        x = x + self.motion(jnp.asarray(looked.motion, jnp.float32))
-        x = x * jnp.asarray(looked.seen)[..., None]
+        x = x + self.motion(motion) + self.patches(thumbs, motion, seen)
+        x = x * seen[..., None]
         x = x + nnx.gelu(self.nearby(x)) + self.frame[...]
         for block in self.blocks:
-            x = block(x, mask=jnp.asarray(looked.seen))
+            x = block(x, mask=seen)
         return x
+
+
+class Patches(nnx.Module):
+    """What moves where, seen alike in every place and frame, beside the frames before and
+    after; adds nothing at first.
+
+        thumbs  4 x 4 pixels -> c_0, 2 x 2 of them and of three frames -> c_1
+        grid    2 x 2 cells of three frames -> c_0, 2 x 2 of them -> c_1
+    """
+
+    def __init__(self, config: CaptionConfig, *, rngs: nnx.Rngs):
+        sight, (few, many) = config.sight, config.patches
+        self.grid = sight.grid
+        self.thumb = Linear(_PATCH, few, rngs=rngs)
+        self.thumbs = Linear(3 * 4 * few, many, rngs=rngs)
+        self.cell = Linear(3 * 4 * CELL, few, rngs=rngs)
+        self.cells = Linear(4 * few, many, rngs=rngs)
+        ends = (sight.thumb // 8) ** 2 + (sight.grid // 4) ** 2
+        zeros = nnx.initializers.zeros_init()
+        self.out = Linear(ends * many, config.dim, kernel_init=zeros, rngs=rngs)
+
+    def __call__(
+        self,
+        thumbs: Float[Array, "b t i i c"],
+        motion: Float[Array, "b t m"],
+        seen: Bool[Array, "b t"],
+    ) -> Float[Array, "b t d"]:
+        b, t = motion.shape[:2]
+        g, n = self.grid, self.grid**2
+        there = seen[:, :, None, None, None]
+        x = nnx.gelu(self.thumb(thumbs)) * there
+        x = nnx.gelu(self.thumbs(_three(_together(x, 2))))
+        flow, rest = jnp.split(motion[..., -CELL * n :], [2 * n], axis=-1)
+        rest = jnp.moveaxis(rest.reshape(b, t, CELL - 2, g, g), 2, -1)
+        cells = jnp.concatenate([flow.reshape(b, t, g, g, 2), rest], axis=-1)
+        y = nnx.gelu(self.cell(_three(_together(cells * there, 2))))
+        y = nnx.gelu(self.cells(_together(y, 2)))
+        return self.out(
+            jnp.concatenate([x.reshape(b, t, -1), y.reshape(b, t, -1)], axis=-1)
+        )
+
+
+def _together(x: Float[Array, "b t h w c"], n: int) -> Float[Array, "b t i j e"]:
+    """The channels of n by n neighbours, beside each other."""
+    b, t, h, w, c = x.shape
+    x = x.reshape(b, t, h // n, n, w // n, n, c).swapaxes(3, 4)
+    return x.reshape(b, t, h // n, w // n, n * n * c)
+
+
+def _three(x: Float[Array, "b t h w c"]) -> Float[Array, "b t h w e"]:
+    """The channels of the frame before, of this one and of the next; nothing beyond."""
+    nothing = jnp.zeros_like(x[:, :1])
+    before = jnp.concatenate([nothing, x[:, :-1]], axis=1)
+    after = jnp.concatenate([x[:, 1:], nothing], axis=1)
+    return jnp.concatenate([before, x, after], axis=-1)
 
 
 class Stem(nnx.Module):

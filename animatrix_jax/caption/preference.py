@@ -175,7 +175,7 @@ class CaptionPreferenceStage(CaptionStage):
                 "the caption_preference stage starts from one that writes: set "
                 "--config.init.caption=@caption"
             )
-        return before.params
+        return self.grown(before.params)
 
     @functools.cached_property
     def pairs(self) -> CaptionPairs:

@@ -30,8 +30,10 @@ _PERIODS, _LAGS = (2, 3, 4), tuple(range(1, 17))
 PERIODIC = 4 * (len(_PERIODS) + len(_LAGS))  # numbers in `whole` before the camera's
 # A strike is unlike what is so many frames before and after it; two are so far apart.
 _APART, _GAP = (3, 5, 7), 4
-_HUES = 12
 _STATS, _AFFINE = 6, 6
+CELL = 5  # numbers of a cell of the grid in `motion`: flow, what is left, two changes
+# Where `whole` has the shares of hues, and how many.
+HUES_AT, HUES = PERIODIC + 3 * _AFFINE, 12
 
 Sight = dict[str, np.ndarray]
 
@@ -57,11 +59,15 @@ class SightConfig:
     grid: int = 8
 
     def __post_init__(self):
-        wholes = (("size", self.size, 16), ("thumb", self.thumb, 4))
+        wholes = (
+            ("size", self.size, 16),
+            ("thumb", self.thumb, 8),
+            ("grid", self.grid, 4),
+        )
         for name, value, part in wholes:
             if value < part or value % part:
                 raise ValueError(f"sight.{name} {value} is no multiple of {part}")
-        if self.grid < 2 or _MOTION_SIDE % self.grid:
+        if _MOTION_SIDE % self.grid:
             raise ValueError(f"sight.grid {self.grid} does not divide {_MOTION_SIDE}")
 
     @property
@@ -72,12 +78,12 @@ class SightConfig:
     @property
     def motion(self) -> int:
         """Numbers of a frame in `motion`."""
-        return _STATS + _AFFINE + 5 * self.grid**2
+        return _STATS + _AFFINE + CELL * self.grid**2
 
     @property
     def whole(self) -> int:
         """Numbers in `whole`."""
-        return PERIODIC + 3 * _AFFINE + _HUES + 11 + 2
+        return PERIODIC + 3 * _AFFINE + HUES + 11 + 2
 
 
 def look(video: UInt8[np.ndarray, "n h w 3"], config: SightConfig) -> Sight:
@@ -213,11 +219,15 @@ def _flows(frames: list[np.ndarray]) -> Float[np.ndarray, "p h w 2"]:
 
 
 def _cells(values: np.ndarray, grid: int) -> np.ndarray:
-    """Means [t g g ...] over the cells of a grid."""
-    t, h, w = values.shape[:3]
-    rest = values.shape[3:]
-    cells = values.reshape(t, grid, h // grid, grid, w // grid, *rest)
-    return cells.mean((2, 4))
+    """Means [t g g ...] over the cells of a grid, which divides the sides."""
+    area = {"dsize": (grid, grid), "interpolation": cv2.INTER_AREA}
+    return np.stack([cv2.resize(value, **area) for value in values])
+
+
+def _most(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """The largest channel of each pixel."""
+    red, green, blue = cv2.split(image)
+    return cv2.max(cv2.max(red, green), blue)
 
 
 def _basis(grid: int, aspect: float) -> np.ndarray:
@@ -261,8 +271,8 @@ def _changes(
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        raw.append(cv2.absdiff(first, second).max(-1))
-        laid.append(cv2.absdiff(first, back).max(-1))
+        raw.append(_most(cv2.absdiff(first, second)))
+        laid.append(_most(cv2.absdiff(first, back)))
     cells = [_cells(np.stack(x).astype(np.float32) / 255, grid) for x in (raw, laid)]
     before, after = (c.reshape(len(raw), -1) for c in cells)
     # On flat paper the flow of noise is a camera that never was.
@@ -295,7 +305,7 @@ def _colours(pictures: np.ndarray) -> np.ndarray:
     hsv = cv2.cvtColor(pictures.reshape(-1, pictures.shape[2], 3), cv2.COLOR_RGB2HSV)
     hue, saturation, value = (hsv[..., i].ravel().astype(np.float32) for i in range(3))
     hues = np.bincount(
-        (hue * _HUES / 180).astype(int) % _HUES, saturation, minlength=_HUES
+        (hue * HUES / 180).astype(int) % HUES, saturation, minlength=HUES
     )
     hues = np.sqrt(hues / (255.0 * len(hue)))
     dark = []

@@ -5,8 +5,9 @@ caption           all together: the editor, and the writer told of the true tags
 
     L = L_fields + a L_shown [+ c L_prose]          (objectives/captioning.py)
 
-A step sees an even picture of each clip, drawn anew, and its unusual ones, and half of the
-clips in a mirror; labels are read from all pictures. At its end a stage fits the
+A step sees an even picture of each clip, drawn anew, and its unusual ones, and clips as
+another hand would have made them (caption/variety.py); labels are read from all pictures.
+What a start lacks of the network begins anew. At its end a stage fits the
 calibration, on clips of a stream of their own, and writes all that a labeller needs beside
 the weights to caption.json.
 """
@@ -21,16 +22,16 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
+from flax import nnx, traverse_util
 from jaxtyping import Array
 
 from animatrix_jax.caption import calibration
-from animatrix_jax.caption.mirror import mirrored, mirrored_words
 from animatrix_jax.caption.model import AniCaption, CaptionConfig, Looked
 from animatrix_jax.caption.prose import encode_prose, shifted
 from animatrix_jax.caption.reading import Programs, flags, table_of
 from animatrix_jax.caption.sight import FORM
 from animatrix_jax.caption.sights import SightsConfig, open_sights
+from animatrix_jax.caption.variety import varied
 from animatrix_jax.cels.tagging import WEIGHTS
 from animatrix_jax.data import seeds
 from animatrix_jax.data.chunks import Chunks
@@ -55,6 +56,8 @@ from animatrix_jax.training.stage import Batch, Metrics, Stage, StepShapes
 from animatrix_jax.training.weights import Component, load_component
 
 RECORD = "caption.json"
+# Modules that weights from before may lack: the writer, and what adds nothing at first.
+_LATER = ("writer/", "reader/eyes/patches/")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,11 +109,26 @@ class CaptionStage(Stage):
         before = self.component("caption")
         if before is None:
             return None
-        given = before.params
-        if self.together and "writer" not in given:
-            fresh = jax.jit(self.init)(jax.random.key(self.seed))["caption"]
-            given = given | {"writer": jax.tree.map(np.asarray, fresh["writer"])}
-        return {"caption": given}
+        return {"caption": self.grown(before.params)}
+
+    def grown(self, given: Params) -> Params:
+        """Weights, and anew those modules of the network that began after them."""
+        flat = traverse_util.flatten_dict(given, sep="/")
+        key = jax.random.key(self.seed)
+        there = traverse_util.flatten_dict(jax.eval_shape(self.init, key), sep="/")
+        lacking = [
+            module
+            for module in _LATER
+            if any(name.startswith(f"caption/{module}") for name in there)
+            and not any(name.startswith(module) for name in flat)
+        ]
+        if not lacking:
+            return given
+        fresh = jax.tree.map(np.asarray, jax.jit(self.init)(key)["caption"])
+        for name, value in traverse_util.flatten_dict(fresh, sep="/").items():
+            if name.startswith(tuple(lacking)):
+                flat[name] = value
+        return traverse_util.unflatten_dict(flat, sep="/")
 
     def frozen(self) -> Params:
         return {}
@@ -263,8 +281,7 @@ class CaptionStage(Stage):
         slots = host_slots(step, size=self.size, host=host, hosts=hosts)
         rows = epoch_rows(len(self.train_sights), slots, seed=self.seed).rows
         rng = np.random.default_rng((self.seed, int(step), host))
-        turned = rng.random(len(rows)) < 0.5
-        return self._batch(rows, self.train_sights, rng, turned=turned)
+        return self._batch(rows, self.train_sights, rng, vary=True)
 
     def _batch(
         self,
@@ -272,10 +289,10 @@ class CaptionStage(Stage):
         sights: Chunks | None,
         rng: np.random.Generator,
         *,
-        turned: np.ndarray | None = None,
+        vary: bool = False,
     ) -> Batch:
-        """Without sights, a batch of nothing, for its shapes; some may be `turned`."""
-        picked = self._picked(len(rows), rng)
+        """Without sights, a batch of nothing, for its shapes."""
+        picked, named = self._picked(len(rows), rng), np.ones(len(rows), bool)
         if sights is None:
             taken, labels = blank(self.model, len(rows)), [{}] * len(rows)
             each = np.arange(len(rows))[:, None]
@@ -283,8 +300,8 @@ class CaptionStage(Stage):
             words = [""] * len(rows), [""] * len(rows)
         else:
             taken, labels = sights.take(rows, picked), [sights.labels[i] for i in rows]
-            if turned is not None:
-                taken, labels = _turned(taken, labels, turned, self.model)
+            if vary:
+                taken, labels, named = varied(taken, labels, rng, of=self.model.sight)
             words = (
                 [label["summary"] for label in labels],
                 [label["description"] for label in labels],
@@ -300,7 +317,8 @@ class CaptionStage(Stage):
             batch["token_mask"] = np.zeros((len(rows), length), bool)
             return batch
         tokens = encode_prose(*words, tokenizer=self.tokenizer, length=length)
-        return batch | {"tokens": tokens.tokens, "token_mask": tokens.mask}
+        mask = tokens.mask & named[:, None]
+        return batch | {"tokens": tokens.tokens, "token_mask": mask}
 
     def _picked(self, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The pictures of a step's clips: an even one, and all strikes."""
@@ -309,31 +327,6 @@ class CaptionStage(Stage):
         strikes = np.tile(sight.even + np.arange(sight.strikes), (count, 1))
         picked = np.concatenate([even, strikes], axis=1)
         return {"pictures": picked, "times": picked}
-
-
-def _turned(
-    taken: dict[str, np.ndarray],
-    labels: list[dict[str, Any]],
-    turned: np.ndarray,
-    config: CaptionConfig,
-) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Some clips of a batch, and what is said of them, in the mirror."""
-    other = mirrored(taken, config.sight)
-    chosen = {
-        name: np.where(turned.reshape(-1, *(1,) * (value.ndim - 1)), other[name], value)
-        for name, value in taken.items()
-    }
-    told = [
-        {
-            "tags": [mirrored_words(tag) for tag in label["tags"]],
-            "summary": mirrored_words(label["summary"]),
-            "description": mirrored_words(label["description"]),
-        }
-        if flip
-        else label
-        for label, flip in zip(labels, turned, strict=True)
-    ]
-    return chosen, told
 
 
 def blank(config: CaptionConfig, count: int) -> dict[str, np.ndarray]:

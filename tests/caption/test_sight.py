@@ -41,7 +41,9 @@ def test_too_many_frames_are_refused():
         look(np.zeros((34, 16, 16, 3), np.uint8), CONFIG)
 
 
-@pytest.mark.parametrize("wrong", [{"size": 100}, {"thumb": 10}, {"grid": 7}])
+@pytest.mark.parametrize(
+    "wrong", [{"size": 100}, {"thumb": 10}, {"grid": 7}, {"grid": 12}]
+)
 def test_shapes_that_do_not_divide_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SightConfig(**wrong)

@@ -30,6 +30,24 @@ def labeller(trained):
 
 
 @pytest.mark.usefixtures("quick_compile")
+def test_weights_from_before_get_what_they_lack_and_read_the_same(trained):
+    """Patches add nothing at first, and what is there in part is not mended."""
+    stage = CaptionStage(tiny_config("caption"), workdir=trained)
+    given = load_component(str(trained), "caption", stage="caption").params
+    eyes = dict(given["reader"]["eyes"])
+    del eyes["patches"]
+    old = given | {"reader": given["reader"] | {"eyes": eyes}}
+    grown = stage.grown(old)
+    assert jax.tree.structure(grown) == jax.tree.structure(given)
+    patches = grown["reader"]["eyes"]["patches"]
+    assert not any(np.any(leaf) for leaf in patches["out"].values())
+    assert np.any(patches["cell"]["kernel"])
+    assert stage.grown(given) is given
+    writer = {k: v for k, v in given["writer"].items() if k != "value"}
+    assert "value" not in stage.grown(given | {"writer": writer})["writer"]
+
+
+@pytest.mark.usefixtures("quick_compile")
 def test_all_together_starts_from_the_experts(trained, monkeypatch):
     whole = load_component(str(trained), "caption", stage="caption")
     experts = dataclasses.replace(whole, params={"reader": whole.params["reader"]})
