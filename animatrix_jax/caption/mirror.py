@@ -8,12 +8,11 @@ import re
 
 import numpy as np
 
-from animatrix_jax.caption.sight import PERIODIC, Sight, SightConfig
+from animatrix_jax.caption.sight import AFFINE, PERIODIC, STATS, Sight, SightConfig
 
 # Of an affine fit (t, du/dx, du/dy), each of (x, y): what changes its sign.
 _SIGNS = np.array([-1, 1, 1, -1, -1, 1], np.float32)
 _OTHER = {"left": "right", "right": "left"}
-_STATS = 6
 
 
 def mirrored(sight: Sight, config: SightConfig) -> Sight:
@@ -21,7 +20,7 @@ def mirrored(sight: Sight, config: SightConfig) -> Sight:
     g, n = config.grid, config.grid**2
     motion = sight["motion"].astype(np.float32)
     stats, affine, flow, *cells = np.split(
-        motion, np.cumsum([_STATS, 6, 2 * n, n, n]), axis=-1
+        motion, np.cumsum([STATS, AFFINE, 2 * n, n, n]), axis=-1
     )
     grid = (*motion.shape[:-1], g, g)
     flow = flow.reshape(*grid, 2)[..., ::-1, :] * np.array([-1, 1], np.float32)
@@ -29,7 +28,7 @@ def mirrored(sight: Sight, config: SightConfig) -> Sight:
     flat = [x.reshape(*motion.shape[:-1], -1) for x in (flow, *cells)]
     turned = np.concatenate([stats, affine * _SIGNS, *flat], axis=-1)
     whole = sight["whole"].copy()
-    whole[..., PERIODIC : PERIODIC + 6] *= _SIGNS
+    whole[..., PERIODIC : PERIODIC + AFFINE] *= _SIGNS
     return sight | {
         "pictures": np.ascontiguousarray(sight["pictures"][..., ::-1, :]),
         "thumbs": np.ascontiguousarray(sight["thumbs"][..., ::-1, :]),

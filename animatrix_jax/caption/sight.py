@@ -30,10 +30,10 @@ _PERIODS, _LAGS = (2, 3, 4), tuple(range(1, 17))
 PERIODIC = 4 * (len(_PERIODS) + len(_LAGS))  # numbers in `whole` before the camera's
 # A strike is unlike what is so many frames before and after it; two are so far apart.
 _APART, _GAP = (3, 5, 7), 4
-_STATS, _AFFINE = 6, 6
+STATS, AFFINE = 6, 6  # numbers of a frame, and of its affine fit
 CELL = 5  # numbers of a cell of the grid in `motion`: flow, what is left, two changes
 # Where `whole` has the shares of hues, and how many.
-HUES_AT, HUES = PERIODIC + 3 * _AFFINE, 12
+HUES_AT, HUES = PERIODIC + 3 * AFFINE, 12
 
 Sight = dict[str, np.ndarray]
 
@@ -78,12 +78,12 @@ class SightConfig:
     @property
     def motion(self) -> int:
         """Numbers of a frame in `motion`."""
-        return _STATS + _AFFINE + CELL * self.grid**2
+        return STATS + AFFINE + CELL * self.grid**2
 
     @property
     def whole(self) -> int:
         """Numbers in `whole`."""
-        return PERIODIC + 3 * _AFFINE + HUES + 11 + 2
+        return PERIODIC + 3 * AFFINE + HUES + 11 + 2
 
 
 def look(video: UInt8[np.ndarray, "n h w 3"], config: SightConfig) -> Sight:

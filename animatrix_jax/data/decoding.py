@@ -403,7 +403,7 @@ def turned(info: VideoInfo, frame: av.VideoFrame | None) -> VideoInfo:
 class Screen:
     """Frames' pixels as they are shown, no taller than `height` if it is not 0.
 
-    Keeps FFmpeg's scaler from frame to frame: to set one up costs as much as it does.
+    Keeps FFmpeg's scaler from frame to frame: to set one up costs about as much as it does.
     """
 
     def __init__(self, aspect: float, height: int = 0):
