@@ -17,15 +17,18 @@ from animatrix_jax.cels.scenery import Plane, Setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """How a place is built and spoken of: she runs `along` it, he stands `at` it."""
+    """How a place is built and spoken of: she runs `along` it, he stands `at` it; `near`
+    are the books (`books.KINDS`) that may stand before it."""
 
     build: Callable[[Setting], tuple[Plane, ...]]
     at: str
     along: str
     hour: str = "day"
     weight: float = 1.0
+    near: tuple[str, ...] = ("leaves", "a fence")
 
 
+INDOORS = ("a curtain",)
 # Keys are noun phrases that a narrative can use as they are.
 SETS: dict[str, Place] = {
     "a city street": Place(build=streets.street, at="on", along="along"),
@@ -35,16 +38,27 @@ SETS: dict[str, Place] = {
     "a quiet street at sunset": Place(
         build=streets.street, at="on", along="along", hour="sunset", weight=0.5
     ),
-    "a school corridor": Place(build=interiors.corridor, at="in", along="along"),
-    "a classroom": Place(build=interiors.classroom, at="in", along="through"),
-    "a bedroom": Place(build=interiors.bedroom, at="in", along="through"),
+    "a school corridor": Place(
+        build=interiors.corridor, at="in", along="along", near=INDOORS
+    ),
+    "a classroom": Place(
+        build=interiors.classroom, at="in", along="through", near=INDOORS
+    ),
+    "a bedroom": Place(build=interiors.bedroom, at="in", along="through", near=INDOORS),
     "a grassy field": Place(build=exteriors.field, at="in", along="across"),
-    "a forest": Place(build=exteriors.forest, at="in", along="through"),
+    "a forest": Place(
+        build=exteriors.forest, at="in", along="through", near=("leaves",)
+    ),
     "a school rooftop": Place(
-        build=exteriors.rooftop, at="on", along="across", weight=0.6
+        build=exteriors.rooftop, at="on", along="across", weight=0.6, near=("a fence",)
     ),
     "a rooftop at sunset": Place(
-        build=exteriors.rooftop, at="on", along="across", hour="sunset", weight=0.7
+        build=exteriors.rooftop,
+        at="on",
+        along="across",
+        hour="sunset",
+        weight=0.7,
+        near=("a fence",),
     ),
     "a beach": Place(build=exteriors.seaside, at="on", along="along", weight=0.7),
     "a beach at sunset": Place(
@@ -78,16 +92,28 @@ PLACES: dict[str, dict[str, Place]] = {
     "white": BLANK,
 }
 # The places of held-out worlds; none of them, and none of their boards, is above.
+_NEAR = ("reeds", "lanterns")
 _ELSEWHERE: dict[str, Place] = {
-    "a train platform": Place(build=elsewhere.platform, at="on", along="along"),
-    "a library": Place(build=elsewhere.library, at="in", along="through"),
-    "a bamboo grove": Place(build=elsewhere.bamboo, at="in", along="through"),
-    "a harbour at dusk": Place(
-        build=elsewhere.harbour, at="by", along="along", hour="dusk"
+    "a train platform": Place(
+        build=elsewhere.platform, at="on", along="along", near=("lanterns",)
     ),
-    "a desert": Place(build=elsewhere.desert, at="in", along="across"),
+    "a library": Place(
+        build=elsewhere.library, at="in", along="through", near=("lanterns",)
+    ),
+    "a bamboo grove": Place(
+        build=elsewhere.bamboo, at="in", along="through", near=("reeds",)
+    ),
+    "a harbour at dusk": Place(
+        build=elsewhere.harbour, at="by", along="along", hour="dusk", near=_NEAR
+    ),
+    "a desert": Place(build=elsewhere.desert, at="in", along="across", near=_NEAR),
     "a desert at dusk": Place(
-        build=elsewhere.desert, at="in", along="across", hour="dusk", weight=0.6
+        build=elsewhere.desert,
+        at="in",
+        along="across",
+        hour="dusk",
+        weight=0.6,
+        near=_NEAR,
     ),
 }
 HELD_OUT_PLACES: dict[str, dict[str, Place]] = {
@@ -121,6 +147,8 @@ class Background:
 
     planes: tuple[Plane, ...]
     place: str
+    setting: Setting
+    near: tuple[str, ...]
 
 
 def draw_place(draws: Draws, background_tag: str, *, held_out: bool = False) -> str:
@@ -156,7 +184,12 @@ def make_background(
         hour=table[place].hour,
         finish="photo_based" if background_tag == "photo_based" else "painted",
     )
-    return Background(planes=table[place].build(setting), place=place)
+    return Background(
+        planes=table[place].build(setting),
+        place=place,
+        setting=setting,
+        near=table[place].near,
+    )
 
 
 def preposition(place: str, moving: str) -> str:

@@ -134,7 +134,10 @@ class CameraTrack:
         """World to pixels for a plane, or for the character (``scenery`` false)."""
         q = plane_rate(self.depth, parallax)
         zoom = self.zoom**q
-        if scenery:
+        if parallax > 1.0:
+            # Out of the picture, but where it is widest.
+            zoom = zoom / zoom.min()
+        elif scenery:
             zoom = zoom * self.set_zoom * self.set_swell
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
         frames = len(self.x)
@@ -143,6 +146,7 @@ class CameraTrack:
         m[:, 0, 1] = -height * zoom * sin
         m[:, 1, 0] = height * zoom * sin
         # Camera shifts are in picture heights: a closer set moves as far on screen.
+        scenery = scenery and parallax <= 1.0
         closer = self.set_zoom if scenery else 1.0
         x = q * self.x / closer
         if scenery:
@@ -155,10 +159,13 @@ class CameraTrack:
 
 
 def plane_rate(depth: str, parallax: float) -> float:
-    """How much of the camera's way a plane goes; that of the character goes all of it."""
-    if depth == "multiplane":
+    """How much of the camera's way a plane goes; that of the character goes all of it,
+    and one before it more."""
+    if depth == "single_plane":
+        return 1.0
+    if depth == "multiplane" or parallax > 1.0:
         return parallax**1.5
-    return BEHIND if depth == "book_slide" and parallax <= NEAR else 1.0
+    return BEHIND if parallax <= NEAR else 1.0
 
 
 def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack:

@@ -16,7 +16,8 @@ from animatrix_jax.cels.spec import ClipSpec, DeformSpec
 SMEAR = (1.0, 1.4, 1.8, 2.3)  # stretch by level
 SQUASH = (0.0, 0.2, 0.36, 0.56)  # log-scale by level
 ARMS = (1.0, 1.3, 1.6, 2.0)
-CHIBI = (1.0, 0.7, 1.0, 1.2)  # how far towards super-deformed by level
+GHOSTS = (0, 1, 3, 6)  # repeated drawings by level
+CHIBI = (1.0, 0.55, 0.9, 1.25)  # how far towards super-deformed by level
 
 
 def window(
@@ -103,7 +104,7 @@ def smear(
 # What forced perspective does to the arm and the body, by level; and a face that breaks.
 FIST = (1.0, 2.2, 3.4, 5.0)
 SHRINK = (1.0, 0.95, 0.86, 0.75)
-FACE = (1.0, 1.35, 1.75, 2.2)
+FACE = (1.0, 1.3, 1.75, 2.3)
 # Where the arm points, radians, and what is left of its length, seen from its fist.
 THRUST = {"arm_near": 1.25, "fore_near": 0.25}
 FORESHORTENED = 0.5
@@ -184,8 +185,11 @@ def ghosts(spec: ClipSpec, time: float) -> tuple[tuple[float, float], ...]:
         return ()
     if window(spec.deform, np.array([float(time)]))[0] < 0:
         return ()
-    count = 1 + spec.deform.level
-    return tuple((time - 1.1 * (i + 1), 0.62 - 0.1 * i) for i in reversed(range(count)))
+    count = GHOSTS[spec.deform.level]
+    faint = 0.4 / max(count - 1, 1)
+    return tuple(
+        (time - 1.1 * (i + 1), 0.62 - faint * i) for i in reversed(range(count))
+    )
 
 
 def drawn_stretch(spec: ClipSpec) -> float:

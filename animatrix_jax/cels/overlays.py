@@ -7,6 +7,7 @@ own, and all of them draw in screen units, x in [0, aspect] and y in [0, 1].
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import skia
@@ -15,11 +16,13 @@ from jaxtyping import Float, UInt8
 from animatrix_jax.cels import effects, energy, props
 from animatrix_jax.cels.elementals import draw_elemental
 from animatrix_jax.cels.manpu import draw_manpu
-from animatrix_jax.cels.page import Page
+from animatrix_jax.cels.page import Page, to_skia
 from animatrix_jax.cels.painter import CelPainter
 from animatrix_jax.cels.palettes import Colour, Palette
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
+from animatrix_jax.cels.rostrum import LINEAR
+from animatrix_jax.cels.sets import Board
 from animatrix_jax.cels.shot import Head, Shot
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import Cel, head_on_screen
@@ -33,6 +36,7 @@ class Overlays:
       palette: its colours.
       camera: world to pixels, for every frame.
       painter: of its cels, one of which may be shown twice.
+      books: near scenery, over the figure.
       height: of the frames, pixels.
       width: of the frames, pixels.
     """
@@ -43,12 +47,13 @@ class Overlays:
         palette: Palette,
         camera: Float[np.ndarray, "t 3 3"],
         painter: CelPainter,
+        books: Sequence[Board],
         *,
         height: int,
         width: int,
     ):
         self.spec, self.palette, self.camera = spec, palette, camera
-        self.painter = painter
+        self.painter, self.books = painter, books
         self.height, self.aspect = height, width / height
         self.draws = Draws(spec.art, "effects")
         self._powers = self.draws.child("energy")
@@ -73,7 +78,7 @@ class Overlays:
         """Whether anything is drawn over it."""
         e = self.spec.effects
         drawn = bool(e.lines or e.impact or e.elemental or e.manpu)
-        return drawn or self._attended or self._double
+        return drawn or self._attended or self._double or bool(self.books)
 
     def draw_behind(self, canvas: skia.Canvas, cel: Cel, frame: int) -> None:
         """Lines and powers between the set and the figure."""
@@ -96,6 +101,9 @@ class Overlays:
             props.draw_foreground(drawn, spec.camera.angle)
         if self._double:
             self.painter.draw_double(canvas, cel, frame, head)
+        for book in self.books:
+            canvas.setMatrix(to_skia(book.matrices[frame]))
+            canvas.drawImage(book.image, 0, 0, LINEAR)
         for value in e.elemental:
             draw_elemental(self._shot(canvas, frame), value, e.level)
         for value in e.manpu:

@@ -60,12 +60,14 @@ class Renderer:
         self.stage = stage or make_stage(spec)
         self.camera = self.stage.camera.matrices(**size)
         rack = RackFocus(spec, height=height)
-        self.boards = paint_set(spec, self.palette, self.stage, **size)
+        self.boards, books = paint_set(spec, self.palette, self.stage, **size)
         self.photo = SetPhoto(spec, self.boards, rack)
         self.painter = CelPainter(
             spec, self.stage, self.palette, self.camera, rack, **size
         )
-        self.overlays = Overlays(spec, self.palette, self.camera, self.painter, **size)
+        self.overlays = Overlays(
+            spec, self.palette, self.camera, self.painter, books, **size
+        )
         self._page = Page(height, width)
         self._finish = Draws(spec.art, "finish")
 

@@ -12,6 +12,7 @@ import skia
 from jaxtyping import Float
 
 from animatrix_jax.cels.backgrounds import make_background
+from animatrix_jax.cels.books import make_book
 from animatrix_jax.cels.palettes import Palette
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.scenery import Plane
@@ -38,11 +39,27 @@ class Board:
 
 def paint_set(
     spec: ClipSpec, palette: Palette, stage: Stage, *, height: int, width: int
-) -> list[Board]:
-    """The set of a clip, from the back, for frames of a size."""
-    return _BoardPainter(
+) -> tuple[list[Board], list[Board]]:
+    """The set of a clip, from the back, for frames of a size; and the books before the
+    figure, where layers slide apart."""
+    painter = _BoardPainter(
         spec=spec, palette=palette, stage=stage, height=height, width=width
-    ).boards()
+    )
+    background = make_background(
+        Draws(spec.set_art, "background"),
+        spec.value("style.background"),
+        palette,
+        spec.character.place,
+    )
+    books = []
+    if spec.values("camera.depth") and spec.camera.depth != "single_plane":
+        kind = Draws(spec.set_art, "book").choice(background.near)
+        tilts = {"pan_up", "pan_down"} & set(spec.camera.moves)
+        book = make_book(
+            background.setting, kind, aspect=width / height, upright=bool(tilts)
+        )
+        books = painter.boards((book,))
+    return painter.boards(background.planes), books
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,16 +70,10 @@ class _BoardPainter:
     height: int
     width: int
 
-    def boards(self) -> list[Board]:
-        spec = self.spec
-        background = make_background(
-            Draws(spec.set_art, "background"),
-            spec.value("style.background"),
-            self.palette,
-            spec.character.place,
-        )
+    def boards(self, planes: tuple[Plane, ...]) -> list[Board]:
+        """Planes that move alike, each run of them on one board."""
         runs: list[tuple[np.ndarray, list]] = []
-        for plane in background.planes:
+        for plane in planes:
             matrices = self.stage.camera.matrices(
                 height=self.height,
                 width=self.width,
@@ -131,8 +142,9 @@ class _BoardPainter:
         )
 
     def _photograph(self, canvas: skia.Canvas, plane: Plane, scale: float) -> None:
-        """A plane under the lens: on a multiplane stand the far ones are out of focus."""
-        far = 1.0 - plane.parallax
+        """A plane under the lens: on a multiplane stand the far ones are out of focus,
+        and the nearest."""
+        far = abs(1.0 - plane.parallax)
         sigma = 0.02 * self.height * far
         if self.stage.camera.depth != "multiplane" or sigma < 0.3 or far > 0.98:
             plane.draw(canvas)

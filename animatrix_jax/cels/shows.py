@@ -11,7 +11,8 @@ from animatrix_jax.cels.rarities import WEIGHTS
 Values = dict[str, tuple[str, ...]]
 
 # In which values of another field a field is seen: moves whose speed is the camera's own,
-# moves that slide planes over each other, shots that are near enough to a face.
+# moves that slide planes over each other, shots that are near enough to a face, drawings
+# enough from one pose to the next.
 _EITHER = ("pan_left", "pan_right", "pan_up", "pan_down", "truck_up", "truck_back")
 _FACES = ("extreme_close_up", "close_up", "bust", "waist", "knee", "full")
 SEEN_IN: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -21,10 +22,11 @@ SEEN_IN: dict[str, tuple[str, tuple[str, ...]]] = {
         (*_EITHER, "roll", "orbit", "dolly_zoom", "shake"),
     ),
     "camera.depth": ("camera.camera_motion", (*_EITHER, "follow", "follow_pan")),
+    "motion.spacing": ("motion.timing", ("ones", "twos", "modulated")),
 }
 # Grounds of which no plane can be told from another; and tags of which the first shows
 # nothing beside the second: on white paper who leans or turns is the figure.
-FLAT = ("white", "flat_abstract")
+FLAT = ("white", "flat_abstract", "mood_pattern")
 BLANK = (
     ("camera.camera_motion=dolly_zoom", "style.background=white"),
     ("camera.camera_motion=orbit", "style.background=white"),

@@ -245,7 +245,8 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     lean = ACTING.get(style, {})
     still = style == "still"
     for field, value in STILL_ONLY.items():
-        pick(field, lean.get(field, {}), only=(value,) if still else ())
+        shown = hides(field, demanded)
+        pick(field, lean.get(field, {}) | shown, only=(value,) if still else ())
     if still:
         _never(demanded, "motion.spacing", "in a held drawing")
         _never(demanded, "motion.idiom", "in a held drawing")
