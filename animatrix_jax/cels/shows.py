@@ -24,6 +24,8 @@ SEEN_IN: dict[str, tuple[str, tuple[str, ...]]] = {
     "camera.depth": ("camera.camera_motion", (*_EITHER, "follow", "follow_pan")),
     "motion.spacing": ("motion.timing", ("ones", "twos", "modulated")),
 }
+# Timings on which the quickest action would be over in two or three drawings.
+FEW_DRAWINGS = ("threes", "fours_plus")
 # Grounds of which no plane can be told from another; and tags of which the first shows
 # nothing beside the second: on white paper who leans or turns is the figure.
 FLAT = ("white", "flat_abstract", "mood_pattern")

@@ -32,6 +32,7 @@ from animatrix_jax.cels.rarities import (
 )
 from animatrix_jax.cels.shows import (
     BLANK,
+    FEW_DRAWINGS,
     FLAT,
     SEEN_IN,
     UNFRAMED,
@@ -245,8 +246,10 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     lean = ACTING.get(style, {})
     still = style == "still"
     for field, value in STILL_ONLY.items():
-        shown = hides(field, demanded)
-        pick(field, lean.get(field, {}) | shown, only=(value,) if still else ())
+        shown = lean.get(field, {}) | hides(field, demanded)
+        if field == "motion.timing" and tags["motion.speed"] == ("explosive",):
+            shown |= dict.fromkeys(FEW_DRAWINGS, 0.0)
+        pick(field, shown, only=(value,) if still else ())
     if still:
         _never(demanded, "motion.spacing", "in a held drawing")
         _never(demanded, "motion.idiom", "in a held drawing")
