@@ -147,7 +147,7 @@ class _Writer:
             for key in ("motion.amplitude", "motion.speed")
             if self.draws.chance(0.5)
         ]
-        finish = [self._phrase("motion.spacing")] if self.draws.chance(0.45) else []
+        finish = self._phrases("motion.spacing") if self.draws.chance(0.45) else []
         if self.spec.values("motion.deformation") != ("none",) or self.draws.chance(
             0.1
         ):

@@ -14,6 +14,8 @@ import math
 from animatrix_jax.cels.random import Draws
 
 Colour = tuple[float, float, float]
+# From this chroma on a colour has a hue that is seen.
+_HUE = 0.05
 WHITE: Colour = (1.0, 1.0, 1.0)
 BLACK: Colour = (0.0, 0.0, 0.0)
 
@@ -88,11 +90,17 @@ class Pigments:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Grade:
-    """One look, as an affine map of OkLCh: `L -> gain L + lift`, `C -> chroma C`."""
+    """One look, as a map of OkLCh: `L -> gain L + lift`, `C -> chroma C`, within bounds.
+
+    Chroma stays below `most`, which it nears ever more slowly, and what has a hue at all
+    gets at least `least`: so a look is known by how colours are, whatever they were.
+    """
 
     gain: float
     lift: float
     chroma: float
+    most: float = 0.4
+    least: float = 0.0
     tint: Colour | None = None  # laid over the darks
     bright: Colour | None = None  # laid over the lights; like the darks if not given
     amount: float = 0.0
@@ -101,36 +109,65 @@ class Grade:
 # For each palette tag: the grade of characters, of environments and of light sources.
 GRADES: dict[str, tuple[Grade, Grade, Grade]] = {
     "natural": (
-        Grade(gain=1.0, lift=0.0, chroma=0.95),
-        Grade(gain=1.0, lift=0.0, chroma=0.85),
-        Grade(gain=1.0, lift=0.0, chroma=1.0),
+        Grade(gain=1.0, lift=0.0, chroma=0.95, most=0.13),
+        Grade(gain=1.0, lift=0.0, chroma=0.85, most=0.085),
+        Grade(gain=1.0, lift=0.0, chroma=1.0, most=0.2),
     ),
     "pastel": (
-        Grade(gain=0.84, lift=0.15, chroma=0.84),
-        Grade(gain=0.52, lift=0.46, chroma=0.62, tint=(1.0, 0.90, 0.94), amount=0.2),
-        Grade(gain=0.78, lift=0.22, chroma=0.7),
+        Grade(gain=0.66, lift=0.31, chroma=0.95, most=0.13),
+        Grade(
+            gain=0.36,
+            lift=0.61,
+            chroma=0.8,
+            most=0.075,
+            tint=(1.0, 0.90, 0.94),
+            amount=0.2,
+        ),
+        Grade(gain=0.6, lift=0.38, chroma=0.7, most=0.1),
     ),
     "vivid": (
-        Grade(gain=1.0, lift=0.01, chroma=1.3),
-        Grade(gain=1.0, lift=0.02, chroma=1.65),
-        Grade(gain=1.0, lift=0.02, chroma=1.25),
+        Grade(gain=1.0, lift=0.01, chroma=1.35, least=0.13),
+        Grade(gain=1.0, lift=0.02, chroma=1.8, least=0.13),
+        Grade(gain=1.0, lift=0.02, chroma=1.3, least=0.15),
     ),
     "low_key": (
-        Grade(gain=0.74, lift=0.02, chroma=0.85, tint=(0.16, 0.20, 0.38), amount=0.08),
-        Grade(gain=0.44, lift=0.05, chroma=0.7, tint=(0.08, 0.12, 0.26), amount=0.25),
+        Grade(
+            gain=0.62,
+            lift=0.02,
+            chroma=0.8,
+            most=0.1,
+            tint=(0.16, 0.20, 0.38),
+            amount=0.1,
+        ),
+        Grade(
+            gain=0.36,
+            lift=0.05,
+            chroma=0.7,
+            most=0.06,
+            tint=(0.08, 0.12, 0.26),
+            amount=0.25,
+        ),
         Grade(gain=0.92, lift=0.0, chroma=0.95),
     ),
     "neon": (
-        Grade(gain=0.92, lift=0.0, chroma=1.35, tint=(0.55, 0.16, 0.85), amount=0.08),
         Grade(
-            gain=0.46,
+            gain=0.88,
+            lift=0.0,
+            chroma=1.4,
+            least=0.16,
+            tint=(0.62, 0.12, 0.92),
+            amount=0.1,
+        ),
+        Grade(
+            gain=0.42,
             lift=0.06,
             chroma=1.5,
+            least=0.16,
             tint=(0.24, 0.02, 0.50),
-            bright=(0.60, 0.22, 0.92),
-            amount=0.42,
+            bright=(0.66, 0.16, 0.96),
+            amount=0.46,
         ),
-        Grade(gain=1.0, lift=0.02, chroma=1.4),
+        Grade(gain=1.0, lift=0.02, chroma=1.5, least=0.2),
     ),
     "monochrome": (
         Grade(gain=1.0, lift=0.0, chroma=0.0),
@@ -361,13 +398,21 @@ def _grade(colour: Colour, tag: str, manga: str, tone: Colour, layer: int) -> Co
         weight = 4.0 * max(lightness * (1.0 - lightness), 0.0)
         lightness = min(max((lightness - 0.5) * 1.1 + 0.5, 0.0), 1.0)
         return from_oklab((lightness, 0.6 * weight * tone_a, 0.6 * weight * tone_b))
-    graded = from_oklab((lightness, grade.chroma * a, grade.chroma * b))
+    chroma = math.hypot(a, b)
+    scale = _chroma(chroma, grade) / max(chroma, 1e-6)
+    graded = from_oklab((lightness, scale * a, scale * b))
     if grade.tint is None:
         return graded
     over = mix(
         grade.tint, grade.bright or grade.tint, min(max(to_oklab(colour)[0], 0.0), 1.0)
     )
     return mix(graded, over, grade.amount)
+
+
+def _chroma(chroma: float, grade: Grade) -> float:
+    """A colour's chroma under the grade; of what has next to no hue none is made up."""
+    asked = grade.most * math.tanh(grade.chroma * chroma / grade.most)
+    return max(asked, grade.least * min(chroma / _HUE, 1.0) ** 2)
 
 
 def _named(

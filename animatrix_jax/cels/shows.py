@@ -11,8 +11,7 @@ from animatrix_jax.cels.rarities import WEIGHTS
 Values = dict[str, tuple[str, ...]]
 
 # In which values of another field a field is seen: moves whose speed is the camera's own,
-# moves that slide planes over each other, shots that are near enough to a face, drawings
-# enough from one pose to the next.
+# moves that slide planes over each other, shots that are near enough to a face.
 _EITHER = ("pan_left", "pan_right", "pan_up", "pan_down", "truck_up", "truck_back")
 _FACES = ("extreme_close_up", "close_up", "bust", "waist", "knee", "full")
 SEEN_IN: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -22,8 +21,10 @@ SEEN_IN: dict[str, tuple[str, tuple[str, ...]]] = {
         (*_EITHER, "roll", "orbit", "dolly_zoom", "shake"),
     ),
     "camera.depth": ("camera.camera_motion", (*_EITHER, "follow", "follow_pan")),
-    "motion.spacing": ("motion.timing", ("ones", "twos", "modulated")),
 }
+# The same of fields that may be demanded elsewhere: of an action in two or three drawings
+# nobody tells how far apart they should lie.
+TOLD_IN = {"motion.spacing": ("motion.timing", ("ones", "twos", "modulated"))}
 # Timings on which the quickest action would be over in two or three drawings.
 FEW_DRAWINGS = ("threes", "fours_plus")
 # Grounds of which no plane can be told from another; and tags of which the first shows

@@ -126,7 +126,7 @@ class ClipSpec:
 
 
 GAIN = {"none": 0.0, "small": 0.3, "medium": 0.62, "large": 1.02, "extreme": 1.5}
-RATE = {"still": 0.0, "slow": 0.5, "normal": 1.0, "fast": 1.75, "explosive": 2.9}
+RATE = {"still": 0.0, "slow": 0.5, "normal": 1.0, "fast": 1.7, "explosive": 2.7}
 _DRAWINGS = 2.5  # of a cycle, at least
 PAN = {"slow": 0.2, "normal": 0.36, "quick": 0.54, "flash": 0.72}
 TRUCK = {"slow": 0.25, "normal": 0.45, "quick": 0.7, "flash": 0.95}

@@ -35,6 +35,7 @@ from animatrix_jax.cels.shows import (
     FEW_DRAWINGS,
     FLAT,
     SEEN_IN,
+    TOLD_IN,
     UNFRAMED,
     Values,
     blanks,
@@ -246,7 +247,7 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     lean = ACTING.get(style, {})
     still = style == "still"
     for field, value in STILL_ONLY.items():
-        shown = lean.get(field, {}) | hides(field, demanded)
+        shown = dict(lean.get(field, {}))
         if field == "motion.timing" and tags["motion.speed"] == ("explosive",):
             shown |= dict.fromkeys(FEW_DRAWINGS, 0.0)
         pick(field, shown, only=(value,) if still else ())
@@ -309,6 +310,10 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
             tags.pop(field, None)
         elif field not in tags:
             pick(field)
+
+    for field, (other, shown) in TOLD_IN.items():
+        if field not in demanded and not set(shown) & set(tags[other]):
+            tags.pop(field, None)
 
     # Effects.
     seen = tags.get("motion.emotion", ("neutral",))[0]

@@ -44,7 +44,7 @@ def test_motion_and_tags_show_anywhere():
         assert seen(clip(shot, *map(defect, shown))) == list(shown)
 
 
-@pytest.mark.parametrize("number, found", [(2, []), (6, ["missing_limb"])])
+@pytest.mark.parametrize("number, found", [(2, []), (8, ["missing_limb"])])
 def test_a_still_shows_what_has_begun(number, found):
     spec = clip("full", defect("missing_limb", start=4))
     still = render(spec, **SIZE, only=number)
