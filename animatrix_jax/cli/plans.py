@@ -46,40 +46,29 @@ def run(
     """
     aim = targets.parse(target)
     assumed = efficiency(aim.chip, attention=attention, matmul=matmul)
-    devices = targets.devices(aim)
-    config = without_weights(config)
-    mesh = make_mesh(section(MeshConfig, config.mesh), devices)
-    model = section(ModelPreset, config.model)
+    step = program(config, verb=verb, inputs=inputs, devices=targets.devices(aim))
+    config, model, work, build = step.config, step.model, step.work, step.build
     batch = section(BatchConfig, config.batch)
     optimizer = section(OptimizerConfig, config.optimizer)
-    clips, step, size_of = batch.size, _ways(mesh), lambda clips: clips
-    if verb == "sample":
-        build = functools.partial(_sampler, model, mesh)
-        work = plan_lib.work_of_sampling(
-            model, clips=batch.size, max_tags=batch.max_tags, branches=_BRANCHES
-        )
-    else:
-        stages.check_batches(config, mesh)
-        step *= optimizer.accumulation
-        size_of = functools.partial(_largest_size, batch, model, step)
-        model, clips = _compiled(model, batch)
-        build = functools.partial(_trainer, config, model, optimizer, mesh, inputs)
-        work = plan_lib.work_of_training(model, clips=clips, max_tags=batch.max_tags)
     cache = cache or default_cache()
     said = "" if quiet else f"compiling for {aim.text}"
     plan = plan_lib.make_plan(
-        build, work, aim, mesh, cache=cache, assumed=assumed, progress=said
+        build, work, aim, step.mesh, cache=cache, assumed=assumed, progress=said
     )
     result = plan.to_dict() | {"preset": config.preset, "stage": config.stage}
     if largest:
         try:
             found = plan_lib.largest_batch(
-                build, plan, step=step, cache=cache, progress=said
+                build, plan, step=step.clips_step, cache=cache, progress=said
             )
         except NotCompiled as error:  # the plan stands without it
             result["largest_batch_unknown"] = str(error)
         else:
-            result["largest_batch"] = size_of(found.clips)
+            result["largest_batch"] = (
+                found.clips
+                if verb == "sample"
+                else _largest_size(batch, model, step.clips_step, found.clips)
+            )
             result["largest_batch_verified"] = found.verified
     if not plan.memory.fits:
         changes = advice_lib.advise(
@@ -87,12 +76,67 @@ def run(
             dit=model.dit,
             optimizer=optimizer,
             mesh=plan.mesh,
-            clips=clips,
+            clips=work.clips,
             tokens=plan.work.tokens,
             inputs=inputs,
         )
         result["advice"] = [dataclasses.asdict(change) for change in changes]
     return result
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program:
+    """The step of a config, ready to be lowered for devices.
+
+    Attributes:
+      config: of the run, with no weights named.
+      model: in the shape of what the step asks most of.
+      build: from a number of clips to the program.
+      clips_step: what that number must be a multiple of.
+    """
+
+    config: Any
+    model: ModelPreset
+    mesh: Any
+    work: plan_lib.Work
+    build: plan_lib.Build
+    clips_step: int
+
+
+def program(config: Any, *, verb: str, inputs: str, devices: list[Any]) -> Program:
+    """The step that `animatrix train` (or, with `verb="sample"`, a sampler) would run.
+
+    Args:
+      devices: described or real; the config's mesh is made of them.
+
+    Raises:
+      UserError: for a stage or batch that cannot be.
+    """
+    config = without_weights(config)
+    mesh = make_mesh(section(MeshConfig, config.mesh), devices)
+    model = section(ModelPreset, config.model)
+    batch = section(BatchConfig, config.batch)
+    step = _ways(mesh)
+    if verb == "sample":
+        build = functools.partial(_sampler, model, mesh)
+        work = plan_lib.work_of_sampling(
+            model, clips=batch.size, max_tags=batch.max_tags, branches=_BRANCHES
+        )
+    else:
+        optimizer = section(OptimizerConfig, config.optimizer)
+        stages.check_batches(config, mesh)
+        step *= optimizer.accumulation
+        model, clips = _compiled(model, batch)
+        build = functools.partial(_trainer, config, model, optimizer, mesh, inputs)
+        work = plan_lib.work_of_training(model, clips=clips, max_tags=batch.max_tags)
+    return Program(
+        config=config,
+        model=model,
+        mesh=mesh,
+        work=work,
+        build=build,
+        clips_step=step,
+    )
 
 
 def without_weights(config: Any) -> Any:

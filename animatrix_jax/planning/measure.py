@@ -88,17 +88,26 @@ def measure(
             if peak is None:
                 line = str(error).splitlines()[0]
                 raise NotCompiled(f"{target.text}'s compiler fails: {line}") from error
-            text, memory = "", {"peak": peak}
+            measured = Measured(
+                text="",
+                memory={"peak": peak},
+                compile_seconds=round(time.monotonic() - start, 1),
+                cached=False,
+            )
         else:
-            text, memory = compiled.as_text(), _memory(compiled)
-    measured = Measured(
-        text=text,
-        memory=memory,
-        compile_seconds=round(time.monotonic() - start, 1),
-        cached=False,
-    )
+            measured = of_compiled(compiled, time.monotonic() - start)
     _write(cache, key, measured, target)
     return measured
+
+
+def of_compiled(compiled: Any, seconds: float) -> Measured:
+    """Of a program that took so long to compile."""
+    return Measured(
+        text=compiled.as_text(),
+        memory=_memory(compiled),
+        compile_seconds=round(seconds, 1),
+        cached=False,
+    )
 
 
 def out_of_memory(message: str) -> int | None:

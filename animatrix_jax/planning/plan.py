@@ -126,6 +126,19 @@ def make_plan(
     """
     subject = build(work.clips)
     measured = measure(subject, target, cache=cache, progress=progress)
+    return plan_of(subject, measured, work, target, mesh, assumed=assumed)
+
+
+def plan_of(
+    subject: Subject,
+    measured: Measured,
+    work: Work,
+    target: Target,
+    mesh: Any,
+    *,
+    assumed: Efficiency,
+) -> Plan:
+    """What a program that is compiled means on a target."""
     chip = target.chip
     used = memory.itemise(measured, subject, limit=chip.hbm_bytes)
     line, predicted, unknown = None, None, ()
