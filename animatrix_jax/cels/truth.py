@@ -31,7 +31,7 @@ class Truth:
     Attributes:
       flow, visible: as ``flow.TrueFlow`` has them.
       layers: 0 where nothing is claimed (shadow, streaks, ghosts), 1, 2, ... the planes
-        of the set from the back, EFFECT_LAYER, FIGURE_LAYER.
+        of the set from the back, EFFECT_LAYER (near scenery too), FIGURE_LAYER.
       new_drawing: whether the exposure sheet has another drawing than for the frame
         before; the first frame's is new. Its runs are the cadence, which a defect that
         shows on ones does not change.

@@ -111,3 +111,23 @@ def test_unknown_names_are_refused():
         draw_palette(Draws(0), "sepia", "flat_cel")
     with pytest.raises(ValueError, match="hair colour must be one of"):
         draw_palette(Draws(0), "natural", "flat_cel", hair_colour="mauve")
+
+
+@pytest.mark.parametrize("pigments", [palettes.USUAL, palettes.HELD_OUT])
+def test_a_look_is_known_by_how_colours_are_whatever_they_were(pigments):
+    """The grade bounds the colours of a set, also those of pigments never seen."""
+    colours = (*pigments.accents, *pigments.cloth.values(), *pigments.sky)
+    looks = {
+        tag: [
+            to_oklab(draw_palette(Draws(3), tag, "flat_cel").scene(colour))
+            for colour in colours
+        ]
+        for tag in COLOURED
+    }
+    strength = {t: [math.hypot(a, b) for _, a, b in c] for t, c in looks.items()}
+    lightness = {t: [light for light, _, _ in c] for t, c in looks.items()}
+    hued = [i for i, c in enumerate(colours) if chroma(c) > 0.06]
+    assert max(strength["natural"]) < 0.09 and max(strength["pastel"]) < 0.09
+    assert min(strength["vivid"][i] for i in hued) > 0.09
+    assert min(lightness["pastel"]) > 0.65 and max(lightness["low_key"]) < 0.5
+    assert max(lightness["neon"]) < 0.65

@@ -122,7 +122,7 @@ def test_the_speed_of_every_move_that_states_one(move, ground):
     assert min(apart(a, b) for a, b in itertools.pairwise(clips)) > 0.5
 
 
-@pytest.mark.parametrize("ground", ["painted", "photo_based", "mood_pattern"])
+@pytest.mark.parametrize("ground", ["painted", "photo_based"])
 @pytest.mark.parametrize("move", SEEN_IN["camera.depth"][1])
 def test_the_depth_of_every_move_that_states_one(move, ground):
     tags = [f"camera.camera_motion={move}", f"style.background={ground}"]
