@@ -16,7 +16,6 @@ seconds. Cases:
 `gcycles` are XLA's own estimate, attention kernels apart.
 """
 
-import importlib.util
 import json
 import pathlib
 from typing import Any
@@ -24,12 +23,12 @@ from typing import Any
 from absl import flags
 
 from animatrix_jax.cli import app, plans
+from configs import wan
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("only", "", "Cases whose names start so, separated by commas.")
 flags.DEFINE_string("cache", None, "Where compiled steps are kept.")
 
-_CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "wan.py"
 _T2V = {"tasks.t2i": (0.0,), "tasks.t2v": (1.0,), "tasks.i2v": (0.0,)}
 _AS_PEER = _T2V | {"optimizer.ema_decay": 0.0}
 _HALF = {"optimizer.moments": "bfloat16", "optimizer.masters": "bfloat16"}
@@ -115,7 +114,7 @@ def main(argv: list[str]) -> None:
 
 def measure(preset: str, target: str, changes: dict[str, Any]) -> dict[str, Any]:
     """What the compiler says of one case."""
-    config = _load().get_config(f"preset={preset},stage=ct")
+    config = wan.get_config(f"preset={preset},stage=ct")
     config.update_from_flattened_dict(changes)
     cache = pathlib.Path(FLAGS.cache) if FLAGS.cache else None
     plan = plans.run(
@@ -138,13 +137,6 @@ def measure(preset: str, target: str, changes: dict[str, Any]) -> dict[str, Any]
             "compile_seconds": plan["compile_seconds"],
         }
     )
-
-
-def _load() -> Any:
-    spec = importlib.util.spec_from_file_location("wan", _CONFIG)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _rounded(value: Any) -> Any:

@@ -2,25 +2,24 @@
 
     python -m benchmarks.planned_step --target=gpu:h100:1 [--only=kernels,train] [--json]
 
-One process on one accelerator, inputs drawn at random, no weights. A case is a program of
-`animatrix plan` (encoded inputs), compiled once and run `--steps` times after one that
-does not count; seconds are the median, and `peak_gib` what the device's allocator held at
-most in all, so cases run from the smallest to the largest (null: an earlier one held more). `predicted` is the plan's own, of the
-same compiled program; with the fractions of peak that `kernels` found here, instead of
-those it assumes, it is `predicted_by_kernels`.
+One process on one accelerator; inputs are random and there are no weights. A case is a
+program of `animatrix plan` (encoded inputs), compiled once and run `--steps` times after
+one that does not count; seconds are the median. `peak_gib` is what the device's allocator
+has held at most since the process began; null where an earlier case held more, so ask for
+one case alone to be sure of its memory. `predicted` is the plan of the same compiled
+program for the target, whatever the device is; `predicted_by_kernels` the same with the
+fractions of peak that `kernels` found here in the place of those that are assumed.
 
-    kernels           attention (forward, and with its gradient) and matrix products of the
-                      1.3B's shapes: their fraction of the target's peak
-    sample 1.3b, 5b, 14b     a denoising step under text and tags, three branches
+    kernels           attention, forward and forward with backward, and matrix products of
+                      the 1.3B's shapes: their fraction of the target's peak
+    sample 1.3b, 5b, 14b        a denoising step under text and tags, three branches
     train 1.3b half, 1.3b, 5b half     a training step of one clip; `half` keeps parameters
                       and moments in bf16 and no average (docs/one_gpu.md)
     decode 1.3b       the VAE, from latents to a clip
 """
 
 import functools
-import importlib.util
 import json
-import pathlib
 import statistics
 import time
 from collections.abc import Callable
@@ -31,6 +30,7 @@ import jax.numpy as jnp
 from absl import flags
 
 from animatrix_jax.cli import app, plans
+from animatrix_jax.errors import UserError
 from animatrix_jax.models.attention import attention
 from animatrix_jax.models.functional import init_params
 from animatrix_jax.models.presets import ModelPreset
@@ -42,10 +42,10 @@ from animatrix_jax.planning.chips import GIB
 from animatrix_jax.planning.roofline import efficiency
 from animatrix_jax.sampling import programs
 from animatrix_jax.training.config import section
+from configs import wan
 
 FLAGS = flags.FLAGS
 
-_CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "wan.py"
 _HALF = {
     "optimizer.masters": "bfloat16",
     "optimizer.moments": "bfloat16",
@@ -71,58 +71,63 @@ def main(argv: list[str]) -> None:
     wanted = tuple(filter(None, FLAGS.only.split(",")))
     chosen = lambda name: not wanted or name.startswith(wanted)
     target = targets.parse(FLAGS.target)
+    if target.count != 1:
+        raise UserError(f"--target={FLAGS.target}: one device, as in gpu:h100:1")
     device = jax.devices()[0]
     report: dict[str, Any] = {"device": device.device_kind, "target": target.text}
     print(f"device: {report['device']}, jax {jax.__version__}", flush=True)
-    fractions: dict[str, float] = {}
+    found: dict[str, float] = {}
     if chosen("kernels"):
-        report["kernels"] = kernels(target.chip.flops)
-        fractions = {
-            name: report["kernels"][f"{name}_fraction"]
-            for name in ("attention", "matmul")
-        }
+        found = report["kernels"] = kernels(target.chip.flops)
         print(f"kernels: {json.dumps(report['kernels'])}", flush=True)
     for name, (verb, preset, changes) in CASES.items():
         if not chosen(name):
             continue
-        config = wan(preset, changes)
+        config = config_of(preset, changes)
         try:
             if verb == "decode":
-                report[name] = decode(section(ModelPreset, config.model))
+                model = section(ModelPreset, config.model)
+                report[name] = decode(model, steps=FLAGS.steps)
             else:
-                report[name] = step(config, verb, target, fractions)
+                report[name] = step(config, verb, target, found, steps=FLAGS.steps)
         except jax.errors.JaxRuntimeError as error:
             report[name] = {"failed": str(error).splitlines()[0]}
         print(f"{name}: {json.dumps(report[name])}", flush=True)
     app.print_json(report)
 
 
-def wan(preset: str, changes: dict[str, Any]) -> Any:
+def config_of(preset: str, changes: dict[str, Any]) -> Any:
     """The config of a training step of one clip."""
-    spec = importlib.util.spec_from_file_location("wan", _CONFIG)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config(f"preset={preset},stage=ct")
+    config = wan.get_config(f"preset={preset},stage=ct")
     config.update_from_flattened_dict({"batch.size": 1} | changes)
     return config
 
 
 def step(
-    config: Any, verb: str, target: targets.Target, fractions: dict[str, float]
+    config: Any,
+    verb: str,
+    target: targets.Target,
+    found: dict[str, float],
+    *,
+    steps: int,
 ) -> dict[str, Any]:
-    """A planned step: how long it takes, and how long it should."""
+    """A planned step: how long it takes, and how long it should.
+
+    Args:
+      found: what `kernels` did, or nothing.
+    """
     program = plans.program(
         config, verb=verb, inputs="encoded", devices=jax.devices()[: target.count]
     )
     subject = program.build(program.work.clips)
     with jax.set_mesh(program.mesh):
-        found, compiled = _run(subject.lowered, carried=verb == "train")
-    measured = measure_lib.of_compiled(compiled, found["compile_seconds"])
+        timed, compiled = run(subject.lowered, carried=verb == "train", steps=steps)
+    measured = measure_lib.of_compiled(compiled, timed["compile_seconds"])
     predict = functools.partial(
         plan_lib.plan_of, subject, measured, program.work, target, program.mesh
     )
     plan = predict(assumed=efficiency(target.chip))
-    seconds = found["seconds"]
+    seconds = timed["seconds"]
     more: dict[str, Any] = {
         "tokens": program.work.tokens,
         "mfu": round(program.work.flops / seconds / target.chip.flops, 4),
@@ -130,18 +135,24 @@ def step(
         "predicted": round(plan.predicted.step_seconds, 4),
         "kernels": dict(plan.line.kernels),
     }
-    if fractions:
+    if found:
+        kernel = "attention" if verb == "train" else "attention_forward"
+        fractions = {
+            "attention": found[f"{kernel}_fraction"],
+            "matmul": found["matmul_fraction"],
+        }
         by_kernels = predict(assumed=efficiency(target.chip, **fractions))
         more["predicted_by_kernels"] = round(by_kernels.predicted.step_seconds, 4)
-    return found | more
+    return timed | more
 
 
-def decode(model: ModelPreset) -> dict[str, Any]:
+def decode(model: ModelPreset, *, steps: int) -> dict[str, Any]:
     """The VAE's decoder on one clip of the preset's size."""
     build = functools.partial(init_params, lambda rngs: VAE(model.vae, rngs=rngs))
     params = jax.eval_shape(build, jax.random.key(0))
     latents = jax.ShapeDtypeStruct((1, *model.latent_shape), jnp.float32)
-    return _run(programs.decode.lower(model, params, latents), carried=False)[0]
+    lowered = programs.decode.lower(model, params, latents)
+    return run(lowered, carried=False, steps=steps)[0]
 
 
 def kernels(peak: float) -> dict[str, Any]:
@@ -172,19 +183,19 @@ def kernels(peak: float) -> dict[str, Any]:
         ),
     }
     report = {}
-    for name, (flops, run, arrays) in found.items():
-        once = functools.partial(_called, run, arrays)
+    for name, (flops, kernel, arrays) in found.items():
+        once = functools.partial(_called, kernel, arrays)
         seconds = _median(once, 10)
         report[f"{name}_seconds"] = round(seconds, 5)
         report[f"{name}_fraction"] = round(flops / seconds / peak, 4)
     return report
 
 
-def _called(run: Callable[..., Any], arrays: tuple[Any, ...]) -> None:
-    jax.block_until_ready(run(*arrays))
+def _called(kernel: Callable[..., Any], arrays: tuple[Any, ...]) -> None:
+    jax.block_until_ready(kernel(*arrays))
 
 
-def _run(lowered: Any, *, carried: bool) -> tuple[dict[str, Any], Any]:
+def run(lowered: Any, *, carried: bool, steps: int) -> tuple[dict[str, Any], Any]:
     """Compiles a program and times it on random arrays; `carried`: its first argument is
     donated, and the next call's is what it returned."""
     before, start = _peak(), time.perf_counter()
@@ -201,7 +212,7 @@ def _run(lowered: Any, *, carried: bool) -> tuple[dict[str, Any], Any]:
         if carried:
             arrays = (last[0], *arrays[1:])
 
-    seconds = _median(once, FLAGS.steps)
+    seconds = _median(once, steps)
     report = {
         "seconds": round(seconds, 4),
         "compile_seconds": round(compile_seconds, 1),
@@ -226,13 +237,13 @@ def _filled(path: Any, info: Any, place: Any) -> Any:
     return jax.jit(fill, out_shardings=place)()
 
 
-def _median(run: Callable[[], Any], count: int) -> float:
+def _median(once: Callable[[], Any], count: int) -> float:
     """Seconds of a call, after one that does not count."""
-    run()
+    once()
     times = []
     for _ in range(count):
         start = time.perf_counter()
-        run()
+        once()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
 

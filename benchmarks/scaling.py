@@ -20,7 +20,6 @@ one sum of gradients a step:  2 (s - 1) / s  bytes of a chip's gradients / netwo
 """
 
 import dataclasses
-import importlib.util
 import json
 import pathlib
 from typing import Any
@@ -33,6 +32,7 @@ from animatrix_jax.planning import chips as chips_lib
 from animatrix_jax.planning import target as targets
 from animatrix_jax.planning.chips import GIB
 from benchmarks import scaling_page
+from configs import wan
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("only", "", "Presets and chips to compile, separated by commas.")
@@ -106,7 +106,7 @@ class Job:
         """Compiles it and says what was measured."""
         count = targets.parse(self.target).count
         expert = ",expert=low" if self.preset == "wan22_a14b" else ""
-        config = _wan(f"preset={self.preset},stage=ct{expert}")
+        config = wan.get_config(f"preset={self.preset},stage=ct{expert}")
         config.batch.size = count // self.sequence
         config.mesh.update(
             {"data": 1, "fsdp": count // self.sequence, "sequence": self.sequence}
@@ -260,13 +260,6 @@ def _compiled(one: dict[str, Any]) -> Row:
         tokens_per_second=one["tokens_per_second"],
         mfu=one["mfu"],
     )
-
-
-def _wan(arg: str) -> Any:
-    spec = importlib.util.spec_from_file_location("wan", ROOT / "configs" / "wan.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(arg)
 
 
 if __name__ == "__main__":

@@ -187,12 +187,7 @@ class CaptionStage(Stage):
         if self.together:
             self.tokenizer.save(self._folder / "tokenizer.json")
         _ = self.train_sights  # drawn before the threads ask for them
-        return batches_of_steps(
-            self._step,
-            self.steps,
-            workers=self.data.workers,
-            processes=self.data.processes,
-        )
+        return batches_of_steps(self._step, self.steps, workers=self.data.workers)
 
     def held_out(self) -> list[Batch]:
         sights = self._held_out

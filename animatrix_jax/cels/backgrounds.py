@@ -25,32 +25,49 @@ class Place:
     along: str
     hour: str = "day"
     weight: float = 1.0
-    near: tuple[str, ...] = ("leaves", "a fence")
+    near: tuple[str, ...] = ()
 
 
-INDOORS = ("a curtain",)
+_OUTDOORS, _INDOORS = ("leaves", "a fence"), ("a curtain",)
+_ROOF = ("a fence", "a pillar")
 # Keys are noun phrases that a narrative can use as they are.
 SETS: dict[str, Place] = {
-    "a city street": Place(build=streets.street, at="on", along="along"),
+    "a city street": Place(
+        build=streets.street, at="on", along="along", near=_OUTDOORS
+    ),
     "a city street at night": Place(
-        build=streets.street, at="on", along="along", hour="night", weight=0.7
+        build=streets.street,
+        at="on",
+        along="along",
+        hour="night",
+        weight=0.7,
+        near=_OUTDOORS,
     ),
     "a quiet street at sunset": Place(
-        build=streets.street, at="on", along="along", hour="sunset", weight=0.5
+        build=streets.street,
+        at="on",
+        along="along",
+        hour="sunset",
+        weight=0.5,
+        near=_OUTDOORS,
     ),
     "a school corridor": Place(
-        build=interiors.corridor, at="in", along="along", near=INDOORS
+        build=interiors.corridor, at="in", along="along", near=_INDOORS
     ),
     "a classroom": Place(
-        build=interiors.classroom, at="in", along="through", near=INDOORS
+        build=interiors.classroom, at="in", along="through", near=_INDOORS
     ),
-    "a bedroom": Place(build=interiors.bedroom, at="in", along="through", near=INDOORS),
-    "a grassy field": Place(build=exteriors.field, at="in", along="across"),
+    "a bedroom": Place(
+        build=interiors.bedroom, at="in", along="through", near=_INDOORS
+    ),
+    "a grassy field": Place(
+        build=exteriors.field, at="in", along="across", near=_OUTDOORS
+    ),
     "a forest": Place(
         build=exteriors.forest, at="in", along="through", near=("leaves",)
     ),
     "a school rooftop": Place(
-        build=exteriors.rooftop, at="on", along="across", weight=0.6, near=("a fence",)
+        build=exteriors.rooftop, at="on", along="across", weight=0.6, near=_ROOF
     ),
     "a rooftop at sunset": Place(
         build=exteriors.rooftop,
@@ -58,13 +75,22 @@ SETS: dict[str, Place] = {
         along="across",
         hour="sunset",
         weight=0.7,
-        near=("a fence",),
+        near=_ROOF,
     ),
-    "a beach": Place(build=exteriors.seaside, at="on", along="along", weight=0.7),
+    "a beach": Place(
+        build=exteriors.seaside, at="on", along="along", weight=0.7, near=_OUTDOORS
+    ),
     "a beach at sunset": Place(
-        build=exteriors.seaside, at="on", along="along", hour="sunset", weight=0.5
+        build=exteriors.seaside,
+        at="on",
+        along="along",
+        hour="sunset",
+        weight=0.5,
+        near=_OUTDOORS,
     ),
-    "a shrine path": Place(build=exteriors.shrine, at="on", along="along"),
+    "a shrine path": Place(
+        build=exteriors.shrine, at="on", along="along", near=_OUTDOORS
+    ),
 }
 MOODS: dict[str, Place] = {
     "a floral pattern": Place(build=patterns.flowers, at="against", along="across"),
@@ -95,10 +121,10 @@ PLACES: dict[str, dict[str, Place]] = {
 _NEAR = ("reeds", "lanterns")
 _ELSEWHERE: dict[str, Place] = {
     "a train platform": Place(
-        build=elsewhere.platform, at="on", along="along", near=("lanterns",)
+        build=elsewhere.platform, at="on", along="along", near=("lanterns", "a screen")
     ),
     "a library": Place(
-        build=elsewhere.library, at="in", along="through", near=("lanterns",)
+        build=elsewhere.library, at="in", along="through", near=("lanterns", "a screen")
     ),
     "a bamboo grove": Place(
         build=elsewhere.bamboo, at="in", along="through", near=("reeds",)

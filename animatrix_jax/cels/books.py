@@ -1,12 +1,13 @@
 """Books: near scenery before the figure, past which the camera slides.
 
-A studio calls a cel of scenery that lies over the figure a book (BOOK). It goes faster
-than the figure does, sharp where boards are slid over one another, out of focus under a
-multiplane stand. What hangs in from above and stands below frames a pan or a truck, and
-what stands at the sides a tilt, so that the figure stays in view. Units are frame heights
-from the picture's middle.
+A studio calls a cel of scenery that lies over the figure a book (BOOK). It is slid along
+its own edge alone, faster than the figure goes, sharp where boards slide over one another
+and out of focus under a multiplane stand. Books stand in the picture's margins: above and
+below under a pan or a truck, at the sides under a tilt. Units are frame heights from the
+picture's middle.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -14,14 +15,44 @@ import skia
 
 from animatrix_jax.cels import ink
 from animatrix_jax.cels.palettes import Colour, mix
+from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.scenery import Plane, Setting, rect
 
-FRONT = 1.8  # parallax: how much of the camera's way a book goes
+PARALLAX = 1.8  # how much nearer than the figure, for the lens
 _FAR = 3.0  # beyond any edge of any picture
 _ROW = 3  # numbers of a clump
+# How far it reaches into the picture, and the turn that brings the edge below to it,
+# degrees.
+EDGES = {
+    "top": (0.14, 180.0),
+    "bottom": (0.11, 0.0),
+    "left": (0.12, 90.0),
+    "right": (0.12, -90.0),
+}
+ACROSS, UPRIGHT = ("top", "bottom"), ("left", "right")
 Clump = Callable[[skia.Path, skia.Path, float, float, ink.Row], None]
 """Appends to the dark and the light path a clump at x, so large, by drawn numbers. Drawn
 as if it stood on y = 0 and grew to negative y."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Book:
+    """A kind of near scenery: its tones, a clump of it, one to how much of an edge, and
+    the edges where it may be."""
+
+    dark: Colour
+    light: Colour
+    clump: Clump
+    spread: float
+    edges: tuple[str, ...]
+
+
+def choose(draws: Draws, near: tuple[str, ...], *, upright: bool) -> str:
+    """One of a place's kinds that fits a picture's sides or its top and bottom; "" if
+    none does."""
+    wanted = set(UPRIGHT if upright else ACROSS)
+    fit = tuple(kind for kind in near if wanted & set(KINDS[kind].edges))
+    return draws.choice(fit) if fit else ""
 
 
 def make_book(setting: Setting, kind: str, *, aspect: float, upright: bool) -> Plane:
@@ -33,32 +64,34 @@ def make_book(setting: Setting, kind: str, *, aspect: float, upright: bool) -> P
       aspect: of the picture.
       upright: at the sides, not above and below.
     """
-    dark, light, clump, stands = KINDS[kind]
+    book = KINDS[kind]
+    edges = [e for e in (UPRIGHT if upright else ACROSS) if e in book.edges]
+    reach = _FAR if upright else _FAR * max(aspect, 1.0)
+    away = 0.5 * aspect if upright else 0.5
+    narrow = min(aspect, 1.0) if upright else 1.0
 
     def draw(canvas: skia.Canvas) -> None:
-        tones = [ink.fill(setting.tone(colour)) for colour in (dark, light)]
-        reach = _FAR if upright else _FAR * max(aspect, 1.0)
-        for side, (spread, size) in enumerate(((0.5, 0.17), (0.62, 0.15))):
-            if side and not (stands or upright):
-                break
+        tones = [ink.fill(setting.tone(colour)) for colour in (book.dark, book.light)]
+        for edge in edges:
+            size, turned = EDGES[edge]
             paths = skia.Path(), skia.Path()
-            count = math.ceil(2.0 * reach / spread)
-            rows = setting.table(f"{kind}{side}", count, _ROW + 1)
+            count = math.ceil(2.0 * reach / book.spread)
+            rows = setting.table(f"{kind}{edge}", count, _ROW + 1)
             for i, (along, *row) in enumerate(rows):
-                x = -reach + spread * (i + 0.25 + 0.5 * along)
-                clump(*paths, x, size * (0.75 + 0.5 * row[0]), tuple(row))
-            edge = 0.5 * aspect if upright else 0.5
+                x = -reach + book.spread * (i + 0.25 + 0.5 * along)
+                large = narrow * size * (0.75 + 0.5 * row[0])
+                book.clump(*paths, x, large, tuple(row))
             rect(paths[0], -reach, 0.0, reach, _FAR)
             turn = skia.Matrix()
-            turn.preTranslate(0.0, edge)
-            turn.postRotate((90.0, -90.0)[side] if upright else (180.0, 0.0)[side])
+            turn.preTranslate(0.0, away)
+            turn.postRotate(turned)
             for path, tone in zip(paths, tones, strict=True):
                 canvas.save()
                 canvas.concat(turn)
                 canvas.drawPath(path, tone)
                 canvas.restore()
 
-    return Plane(parallax=FRONT, draw=draw)
+    return Plane(parallax=PARALLAX, draw=draw)
 
 
 def _leaves(
@@ -91,9 +124,9 @@ def _fence(
     """Posts with a rail between them."""
     half = 0.05 * size + 0.008
     for k in (-1, 0, 1):
-        post = x + 0.165 * k
-        rect(dark, post - half, -size, post + half, 0.1)
-        rect(light, post - 0.4 * half, -0.94 * size, post + 0.1 * half, 0.1)
+        post, top = x + 0.165 * k, -size * (1.0 + 0.12 * row[1] * k)
+        rect(dark, post - half, top, post + half, 0.1)
+        rect(light, post - 0.4 * half, 0.94 * top, post + 0.1 * half, 0.1)
     rect(dark, x - 0.3, -0.62 * size, x + 0.3, -0.45 * size)
 
 
@@ -130,7 +163,7 @@ def _lanterns(
 ) -> None:
     """Lanterns on their cords."""
     for k in (-0.17, 0.17):
-        cx, reach = x + k, size * (0.8 + 0.5 * row[1] * (k > 0))
+        cx, reach = x + k, size * (0.8 + 0.4 * (row[1] if k > 0 else row[2]))
         rect(dark, cx - 0.006, -reach, cx + 0.006, 0.05)
         half = 0.36 * size
         box = skia.Rect.MakeLTRB(
@@ -146,15 +179,39 @@ def _lanterns(
         )
 
 
-def _pair(colour: Colour, amount: float = 0.35) -> tuple[Colour, Colour]:
-    return colour, mix(colour, (0.75, 0.75, 0.7), amount)
+def _stones(
+    dark: skia.Path, light: skia.Path, x: float, size: float, row: ink.Row
+) -> None:
+    """Courses of a pillar."""
+    for k, wide in ((-0.14, 1.0), (0.1, 0.86 + 0.1 * row[1])):
+        rect(dark, x + k - 0.1, -size * wide, x + k + 0.1, 0.1)
+        rect(light, x + k - 0.1, -size * wide, x + k - 0.08, 0.1)
 
 
-# The tones of each kind, how a clump of it is drawn, and whether it stands or only hangs.
-KINDS: dict[str, tuple[Colour, Colour, Clump, bool]] = {
-    "leaves": (*_pair((0.13, 0.24, 0.16)), _leaves, True),
-    "a fence": (*_pair((0.22, 0.19, 0.21)), _fence, True),
-    "a curtain": (*_pair((0.34, 0.22, 0.26)), _folds, False),
-    "reeds": (*_pair((0.26, 0.27, 0.12)), _reeds, True),
-    "lanterns": (*_pair((0.36, 0.14, 0.12)), _lanterns, False),
+def _lattice(
+    dark: skia.Path, light: skia.Path, x: float, size: float, row: ink.Row
+) -> None:
+    """Bars of a screen, with paper between some."""
+    for k in (-0.2, -0.05, 0.1):
+        rect(dark, x + k, -size, x + k + 0.025, 0.1)
+    for level in (0.0, 0.5, 0.94):
+        rect(dark, x - 0.28, -size * level - 0.012, x + 0.28, -size * level)
+    cell = -0.15 if row[1] < 0.5 else 0.0
+    rect(light, x + cell - 0.01, -0.48 * size, x + cell + 0.07, -0.04 * size)
+
+
+def _book(colour: Colour, clump: Clump, spread: float, *edges: str) -> Book:
+    light = mix(colour, (0.75, 0.75, 0.7), 0.35)
+    return Book(dark=colour, light=light, clump=clump, spread=spread, edges=edges)
+
+
+# Lanterns, reeds and screens are held-out worlds'.
+KINDS: dict[str, Book] = {
+    "leaves": _book((0.13, 0.24, 0.16), _leaves, 0.26, *ACROSS, *UPRIGHT),
+    "a fence": _book((0.22, 0.19, 0.21), _fence, 0.5, "bottom"),
+    "a pillar": _book((0.27, 0.24, 0.25), _stones, 0.48, *UPRIGHT),
+    "a curtain": _book((0.34, 0.22, 0.26), _folds, 0.45, "top", *UPRIGHT),
+    "reeds": _book((0.26, 0.27, 0.12), _reeds, 0.34, "bottom", *UPRIGHT),
+    "lanterns": _book((0.36, 0.14, 0.12), _lanterns, 0.5, "top"),
+    "a screen": _book((0.25, 0.17, 0.10), _lattice, 0.5, *UPRIGHT),
 }

@@ -7,7 +7,7 @@ A camera at (cx, cy) with zoom z and tilt r takes a world point to pixels by
 for the plane of the character; a plane with parallax p answers with z**q and q (cx,
 cy). On a single plane q is 1 for all; where a book slides it is 1 for what stands on
 the ground and the same for all behind; on a multiplane stand it falls with p, plane by
-plane. ``pan_left`` turns the camera left, so the picture's content moves right.
+plane. Near scenery goes 2.4 times as far as the character (``book_matrices``). ``pan_left`` turns the camera left, so the picture's content moves right.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.timing import smoothstep
 
 NEAR, BEHIND = 0.95, 0.6  # parallax of what goes with the ground; q of all behind it
+NEARER = 2.4  # how much of the camera's way near scenery goes
 # The set is photographed closer for closer shots: zoom and the height looked at.
 SET_ZOOM = {
     "extreme_close_up": (2.1, -0.12),
@@ -134,24 +135,33 @@ class CameraTrack:
         """World to pixels for a plane, or for the character (``scenery`` false)."""
         q = plane_rate(self.depth, parallax)
         zoom = self.zoom**q
-        if parallax > 1.0:
-            # Out of the picture, but where it is widest.
-            zoom = zoom / zoom.min()
-        elif scenery:
+        # Camera shifts are in picture heights: a closer set moves as far on screen.
+        closer = self.set_zoom if scenery else 1.0
+        x, y = q * self.x / closer, q * self.y / closer
+        if scenery:
             zoom = zoom * self.set_zoom * self.set_swell
+            x = x + self.set_x * (1.0 - 0.45 * parallax)
+            y = y + self.set_level
+        return self._to_pixels(zoom, x, y, height=height, width=width)
+
+    def book_matrices(
+        self, *, height: int, width: int, upright: bool
+    ) -> Float[np.ndarray, "t 3 3"]:
+        """World to pixels for near scenery, slid along its own edge alone; in the picture
+        where the camera is furthest away."""
+        zoom = self.zoom**NEARER
+        still = np.zeros_like(self.x)
+        x, y = (still, NEARER * self.y) if upright else (NEARER * self.x, still)
+        return self._to_pixels(zoom / zoom.min(), x, y, height=height, width=width)
+
+    def _to_pixels(
+        self, zoom: np.ndarray, x: np.ndarray, y: np.ndarray, *, height: int, width: int
+    ) -> Float[np.ndarray, "t 3 3"]:
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
-        frames = len(self.x)
-        m = np.zeros((frames, 3, 3))
+        m = np.zeros((len(zoom), 3, 3))
         m[:, 0, 0] = m[:, 1, 1] = height * zoom * cos
         m[:, 0, 1] = -height * zoom * sin
         m[:, 1, 0] = height * zoom * sin
-        # Camera shifts are in picture heights: a closer set moves as far on screen.
-        scenery = scenery and parallax <= 1.0
-        closer = self.set_zoom if scenery else 1.0
-        x = q * self.x / closer
-        if scenery:
-            x = x + self.set_x * (1.0 - 0.45 * parallax)
-        y = q * self.y / closer + (self.set_level if scenery else 0.0)
         m[:, 0, 2] = width / 2 - m[:, 0, 0] * x - m[:, 0, 1] * y
         m[:, 1, 2] = height / 2 - m[:, 1, 0] * x - m[:, 1, 1] * y
         m[:, 2, 2] = 1.0
@@ -159,13 +169,10 @@ class CameraTrack:
 
 
 def plane_rate(depth: str, parallax: float) -> float:
-    """How much of the camera's way a plane goes; that of the character goes all of it,
-    and one before it more."""
-    if depth == "single_plane":
-        return 1.0
-    if depth == "multiplane" or parallax > 1.0:
+    """How much of the camera's way a plane goes; that of the character goes all of it."""
+    if depth == "multiplane":
         return parallax**1.5
-    return BEHIND if parallax <= NEAR else 1.0
+    return BEHIND if depth == "book_slide" and parallax <= NEAR else 1.0
 
 
 def camera_track(spec: ClipSpec, follow: Float[np.ndarray, " t"]) -> CameraTrack:

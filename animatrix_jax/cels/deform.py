@@ -200,7 +200,7 @@ def drawn_stretch(spec: ClipSpec) -> float:
     share = spec.deform.length / max(spec.frames, 1)
     amount = 0.0
     if "multiples" in spec.deform.kinds:
-        amount += 0.02 * spec.deform.level
+        amount += 0.01 * GHOSTS[spec.deform.level]
     if "chibi_shift" in spec.deform.kinds:
         amount += 0.025 * spec.deform.level
     if "smear" in spec.deform.kinds:

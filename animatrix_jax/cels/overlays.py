@@ -1,13 +1,12 @@
 """What is drawn about the figure: effects behind it, over it, and on the whole frame.
 
 The order of the stack is here: lines and auras lie between set and figure; things in
-the hand, powers, elements, symbols and impacts over it. Each kind has a module of its
+the hand, powers, near scenery, elements, symbols and impacts over it. Each kind has a module of its
 own, and all of them draw in screen units, x in [0, aspect] and y in [0, 1].
 """
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 
 import numpy as np
 import skia
@@ -16,13 +15,12 @@ from jaxtyping import Float, UInt8
 from animatrix_jax.cels import effects, energy, props
 from animatrix_jax.cels.elementals import draw_elemental
 from animatrix_jax.cels.manpu import draw_manpu
-from animatrix_jax.cels.page import Page, to_skia
+from animatrix_jax.cels.page import Page
 from animatrix_jax.cels.painter import CelPainter
 from animatrix_jax.cels.palettes import Colour, Palette
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.rig import BONE
-from animatrix_jax.cels.rostrum import LINEAR
-from animatrix_jax.cels.sets import Board
+from animatrix_jax.cels.rostrum import BookPhoto
 from animatrix_jax.cels.shot import Head, Shot
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import Cel, head_on_screen
@@ -47,7 +45,7 @@ class Overlays:
         palette: Palette,
         camera: Float[np.ndarray, "t 3 3"],
         painter: CelPainter,
-        books: Sequence[Board],
+        books: BookPhoto,
         *,
         height: int,
         width: int,
@@ -101,9 +99,8 @@ class Overlays:
             props.draw_foreground(drawn, spec.camera.angle)
         if self._double:
             self.painter.draw_double(canvas, cel, frame, head)
-        for book in self.books:
-            canvas.setMatrix(to_skia(book.matrices[frame]))
-            canvas.drawImage(book.image, 0, 0, LINEAR)
+        if self.books:
+            self.books.draw(canvas, frame)
         for value in e.elemental:
             draw_elemental(self._shot(canvas, frame), value, e.level)
         for value in e.manpu:

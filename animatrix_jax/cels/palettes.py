@@ -14,8 +14,6 @@ import math
 from animatrix_jax.cels.random import Draws
 
 Colour = tuple[float, float, float]
-# From this chroma on a colour has a hue that is seen.
-_HUE = 0.05
 WHITE: Colour = (1.0, 1.0, 1.0)
 BLACK: Colour = (0.0, 0.0, 0.0)
 
@@ -409,10 +407,16 @@ def _grade(colour: Colour, tag: str, manga: str, tone: Colour, layer: int) -> Co
     return mix(graded, over, grade.amount)
 
 
+# Between these chromas a colour comes to have a hue that a look may strengthen: skin has
+# next to none of it.
+_GREY, _HUED = 0.05, 0.11
+
+
 def _chroma(chroma: float, grade: Grade) -> float:
     """A colour's chroma under the grade; of what has next to no hue none is made up."""
     asked = grade.most * math.tanh(grade.chroma * chroma / grade.most)
-    return max(asked, grade.least * min(chroma / _HUE, 1.0) ** 2)
+    hued = min(max((chroma - _GREY) / (_HUED - _GREY), 0.0), 1.0)
+    return max(asked, grade.least * hued)
 
 
 def _named(

@@ -19,7 +19,7 @@ from animatrix_jax.cels.page import Page
 from animatrix_jax.cels.painter import CelPainter
 from animatrix_jax.cels.palettes import Palette, draw_palette
 from animatrix_jax.cels.random import Draws
-from animatrix_jax.cels.rostrum import RackFocus, SetPhoto
+from animatrix_jax.cels.rostrum import BookPhoto, RackFocus, SetPhoto
 from animatrix_jax.cels.sets import paint_set
 from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import Stage, make_stage
@@ -65,8 +65,9 @@ class Renderer:
         self.painter = CelPainter(
             spec, self.stage, self.palette, self.camera, rack, **size
         )
+        near = BookPhoto(spec, books, rack)
         self.overlays = Overlays(
-            spec, self.palette, self.camera, self.painter, books, **size
+            spec, self.palette, self.camera, self.painter, near, **size
         )
         self._page = Page(height, width)
         self._finish = Draws(spec.art, "finish")

@@ -71,15 +71,49 @@ class SetPhoto:
     def _draw(self, canvas: skia.Canvas, frame: int) -> None:
         canvas.resetMatrix()
         canvas.clear(skia.ColorWHITE)
-        blur = self._rack.set_blur(frame)
-        if blur > SHARP:
-            soft = skia.ImageFilters.Blur(blur, blur, skia.TileMode.kClamp)
-            canvas.saveLayer(None, skia.Paint(ImageFilter=soft))
-        for board in self._boards:
-            canvas.setMatrix(to_skia(board.matrices[frame]))
-            canvas.drawImage(board.image, 0, 0, LINEAR)
-        canvas.resetMatrix()
-        if blur > SHARP:
-            canvas.restore()
+        lay(canvas, self._boards, frame, blur=self._rack.set_blur(frame))
         if self._wash:
             canvas.drawColor(skia.Color4f(*PAPER, self._wash))
+
+
+class BookPhoto:
+    """Near scenery as a frame shows it: of the set's paint and focus, over the figure."""
+
+    def __init__(self, spec: ClipSpec, boards: Sequence[Board], rack: RackFocus):
+        self.boards, self._rack = boards, rack
+        self._wash = WASH.get(spec.value("style.rendering"), 0.0)
+
+    def __bool__(self) -> bool:
+        return bool(self.boards)
+
+    def draw(self, canvas: skia.Canvas, frame: int) -> None:
+        """Draw what stands before the figure."""
+        blur = self._rack.set_blur(frame)
+        lay(canvas, self.boards, frame, blur=blur, wash=self._wash)
+
+
+def lay(
+    canvas: skia.Canvas,
+    boards: Sequence[Board],
+    frame: int,
+    *,
+    blur: float = 0.0,
+    wash: float = 0.0,
+) -> None:
+    """Draw boards as they lie in a frame, `blur` pixels out of focus, and faded to paper
+    by a share."""
+    paint = skia.Paint()
+    if blur > SHARP:
+        paint.setImageFilter(skia.ImageFilters.Blur(blur, blur, skia.TileMode.kClamp))
+    if wash:
+        paper = skia.Color4f(*PAPER, wash).toColor()
+        paint.setColorFilter(skia.ColorFilters.Blend(paper, skia.BlendMode.kSrcATop))
+    canvas.resetMatrix()
+    if blur > SHARP or wash:
+        canvas.saveLayer(None, paint)
+    for board in boards:
+        canvas.setMatrix(to_skia(board.matrices[frame]))
+        canvas.drawImage(board.image, 0, 0, LINEAR)
+    canvas.resetMatrix()
+    if blur > SHARP or wash:
+        canvas.restore()

@@ -1,8 +1,9 @@
 """The set as images: planes that move alike, painted once, as large as they are seen.
 
 Between ``backgrounds``, which says what the planes are, and ``render``, which slides
-the images under the camera. What the lens does to a plane is done here too: the blur
-of what lies far on a multiplane stand, the surfaces of a photographed place.
+the images under the camera, what is near over the figure. What the lens does to a plane
+is done here too: the blur of what lies far, or nearest, on a multiplane stand, the surfaces
+of a photographed place.
 """
 
 import dataclasses
@@ -11,8 +12,8 @@ import numpy as np
 import skia
 from jaxtyping import Float
 
-from animatrix_jax.cels.backgrounds import make_background
-from animatrix_jax.cels.books import make_book
+from animatrix_jax.cels.backgrounds import Background, make_background
+from animatrix_jax.cels.books import choose, make_book
 from animatrix_jax.cels.palettes import Palette
 from animatrix_jax.cels.random import Draws
 from animatrix_jax.cels.scenery import Plane
@@ -20,6 +21,8 @@ from animatrix_jax.cels.spec import ClipSpec
 from animatrix_jax.cels.staging import Stage
 
 MAX_SIDE = 6000
+TILTS = {"pan_up", "pan_down"}
+SIDEWAYS = {"pan_left", "pan_right", "follow", "follow_pan"}
 # What a camera makes of a place: less colour, more contrast, a cool cast.
 PHOTO = skia.ColorFilters.Matrix(
     [0.86, 0.28, 0.06, 0, -0.10]
@@ -51,15 +54,7 @@ def paint_set(
         palette,
         spec.character.place,
     )
-    books = []
-    if spec.values("camera.depth") and spec.camera.depth != "single_plane":
-        kind = Draws(spec.set_art, "book").choice(background.near)
-        tilts = {"pan_up", "pan_down"} & set(spec.camera.moves)
-        book = make_book(
-            background.setting, kind, aspect=width / height, upright=bool(tilts)
-        )
-        books = painter.boards((book,))
-    return painter.boards(background.planes), books
+    return painter.boards(background.planes), painter.books(background)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,14 +81,38 @@ class _BoardPainter:
                 runs.append((matrices, [plane]))
         return [self._board(matrices, planes) for matrices, planes in runs]
 
-    def _board(self, matrices: np.ndarray, planes: list) -> Board:
-        """Draw planes that move alike into one image, as large as is ever seen."""
+    def books(self, background: Background) -> list[Board]:
+        """What stands before the figure: where layers slide apart, along the one way or
+        the other."""
+        moves = set(self.spec.camera.moves)
+        upright = bool(moves & TILTS)
+        both = upright and moves & SIDEWAYS
+        if self.stage.camera.depth == "single_plane" or both:
+            return []
+        draws = Draws(self.spec.set_art, "book")
+        kind = choose(draws, background.near, upright=upright)
+        if not kind:
+            return []
+        aspect = self.width / self.height
+        book = make_book(background.setting, kind, aspect=aspect, upright=upright)
+        matrices = self.stage.camera.book_matrices(
+            height=self.height, width=self.width, upright=upright
+        )
+        # As large as where all of it is in the picture: what is near leaves it first.
+        return [self._board(matrices, [book], scale=float(self.height))]
+
+    def _board(
+        self, matrices: np.ndarray, planes: list, *, scale: float | None = None
+    ) -> Board:
+        """Draw planes that move alike into one image, as large as is ever seen, or at so
+        many pixels a unit."""
         w, h = self.width, self.height
         corners = np.array([[0, w, 0, w], [0, 0, h, h], [1, 1, 1, 1]], float)
         seen = np.linalg.inv(matrices) @ corners
         left, right = seen[:, 0].min(), seen[:, 0].max()
         top, bottom = seen[:, 1].min(), seen[:, 1].max()
-        scale = float(np.hypot(matrices[:, 0, 0], matrices[:, 1, 0]).max())
+        if scale is None:
+            scale = float(np.hypot(matrices[:, 0, 0], matrices[:, 1, 0]).max())
         if np.ptp(matrices, axis=0).max() == 0 and matrices[0, 0, 1] == 0:
             # Never moves: draw it where it is seen.
             offset = matrices[0, :2, 2]

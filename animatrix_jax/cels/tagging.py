@@ -164,6 +164,10 @@ class _Picker:
             for other, only in suits:
                 self.suits.setdefault(other, only)
 
+    def settled(self, field: str) -> set[str]:
+        """The only values that a field may still have; empty if nothing says."""
+        return set(self.demanded.get(field) or self.suits.get(field, ()))
+
     def pick(self, field: str, *leanings: Table, only: tuple[str, ...] = ()) -> str:
         """Draw ``field`` by its weights and factors on them, or among ``only``."""
         self.tags[field] = self.demanded.get(
@@ -248,6 +252,9 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
     still = style == "still"
     for field, value in STILL_ONLY.items():
         shown = dict(lean.get(field, {}))
+        timings = picker.settled("motion.timing")
+        if field == "motion.speed" and timings and timings <= set(FEW_DRAWINGS):
+            shown["explosive"] = 0.0
         if field == "motion.timing" and tags["motion.speed"] == ("explosive",):
             shown |= dict.fromkeys(FEW_DRAWINGS, 0.0)
         pick(field, shown, only=(value,) if still else ())

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from animatrix_jax.cli import stages
@@ -46,35 +47,29 @@ def run(
     """
     aim = targets.parse(target)
     assumed = efficiency(aim.chip, attention=attention, matmul=matmul)
-    step = program(config, verb=verb, inputs=inputs, devices=targets.devices(aim))
-    config, model, work, build = step.config, step.model, step.work, step.build
-    batch = section(BatchConfig, config.batch)
-    optimizer = section(OptimizerConfig, config.optimizer)
+    found = program(config, verb=verb, inputs=inputs, devices=targets.devices(aim))
+    config, work, build = found.config, found.work, found.build
     cache = cache or default_cache()
     said = "" if quiet else f"compiling for {aim.text}"
     plan = plan_lib.make_plan(
-        build, work, aim, step.mesh, cache=cache, assumed=assumed, progress=said
+        build, work, aim, found.mesh, cache=cache, assumed=assumed, progress=said
     )
     result = plan.to_dict() | {"preset": config.preset, "stage": config.stage}
     if largest:
         try:
-            found = plan_lib.largest_batch(
-                build, plan, step=step.clips_step, cache=cache, progress=said
+            most = plan_lib.largest_batch(
+                build, plan, step=found.clips_step, cache=cache, progress=said
             )
         except NotCompiled as error:  # the plan stands without it
             result["largest_batch_unknown"] = str(error)
         else:
-            result["largest_batch"] = (
-                found.clips
-                if verb == "sample"
-                else _largest_size(batch, model, step.clips_step, found.clips)
-            )
-            result["largest_batch_verified"] = found.verified
+            result["largest_batch"] = found.size_of(most.clips)
+            result["largest_batch_verified"] = most.verified
     if not plan.memory.fits:
         changes = advice_lib.advise(
             plan.memory,
-            dit=model.dit,
-            optimizer=optimizer,
+            dit=section(ModelPreset, config.model).dit,
+            optimizer=section(OptimizerConfig, config.optimizer),
             mesh=plan.mesh,
             clips=work.clips,
             tokens=plan.work.tokens,
@@ -90,17 +85,19 @@ class Program:
 
     Attributes:
       config: of the run, with no weights named.
-      model: in the shape of what the step asks most of.
+      mesh: of the devices.
+      work: what the step does.
       build: from a number of clips to the program.
       clips_step: what that number must be a multiple of.
+      size_of: from the most clips that fit to the `batch.size` that has them.
     """
 
     config: Any
-    model: ModelPreset
     mesh: Any
     work: plan_lib.Work
     build: plan_lib.Build
     clips_step: int
+    size_of: Callable[[int], int]
 
 
 def program(config: Any, *, verb: str, inputs: str, devices: list[Any]) -> Program:
@@ -116,26 +113,28 @@ def program(config: Any, *, verb: str, inputs: str, devices: list[Any]) -> Progr
     mesh = make_mesh(section(MeshConfig, config.mesh), devices)
     model = section(ModelPreset, config.model)
     batch = section(BatchConfig, config.batch)
-    step = _ways(mesh)
     if verb == "sample":
-        build = functools.partial(_sampler, model, mesh)
-        work = plan_lib.work_of_sampling(
-            model, clips=batch.size, max_tags=batch.max_tags, branches=_BRANCHES
+        return Program(
+            config=config,
+            mesh=mesh,
+            work=plan_lib.work_of_sampling(
+                model, clips=batch.size, max_tags=batch.max_tags, branches=_BRANCHES
+            ),
+            build=functools.partial(_sampler, model, mesh),
+            clips_step=_ways(mesh),
+            size_of=lambda clips: clips,
         )
-    else:
-        optimizer = section(OptimizerConfig, config.optimizer)
-        stages.check_batches(config, mesh)
-        step *= optimizer.accumulation
-        model, clips = _compiled(model, batch)
-        build = functools.partial(_trainer, config, model, optimizer, mesh, inputs)
-        work = plan_lib.work_of_training(model, clips=clips, max_tags=batch.max_tags)
+    optimizer = section(OptimizerConfig, config.optimizer)
+    stages.check_batches(config, mesh)
+    count = _ways(mesh) * optimizer.accumulation
+    shaped, clips = _compiled(model, batch)
     return Program(
         config=config,
-        model=model,
         mesh=mesh,
-        work=work,
-        build=build,
-        clips_step=step,
+        work=plan_lib.work_of_training(shaped, clips=clips, max_tags=batch.max_tags),
+        build=functools.partial(_trainer, config, shaped, optimizer, mesh, inputs),
+        clips_step=count,
+        size_of=functools.partial(_largest_size, batch, model, count),
     )
 
 

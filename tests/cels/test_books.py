@@ -4,68 +4,103 @@ import numpy as np
 import pytest
 
 from animatrix_jax.cels import backgrounds, books
-from animatrix_jax.cels.camera import plane_rate
-from animatrix_jax.cels.render import render
+from animatrix_jax.cels.camera import NEARER
+from animatrix_jax.cels.render import Renderer, render
 from animatrix_jax.cels.spec import draw_spec
-from animatrix_jax.cels.truth import EFFECT_LAYER, true_clip
+from animatrix_jax.cels.staging import make_stage
+from animatrix_jax.cels.truth import EFFECT_LAYER, FIGURE_LAYER, true_clip
 
-SIZE = {"height": 64, "width": 64}
+SIZE = {"height": 96, "width": 96}
+QUIET = (
+    "vfx.vfx_level=none",
+    "vfx.composite=none",
+    "motion.deformation=none",
+    "style.background=painted",
+    "style.rendering=two_tone_cel",
+)
 
 
-def clip(depth, move="pan_right", **more):
+def clip(depth, move="pan_right", shot="waist", **more):
     tags = (f"camera.depth={depth}", f"camera.camera_motion={move}")
-    tags += ("style.background=painted", "camera.shot_size=waist")
-    tags += tuple(f"{field}=none" for field in ("vfx.impact", "vfx.lines", "vfx.manpu"))
-    tags += tuple(f"vfx.{field}=none" for field in ("elemental", "energy", "composite"))
-    tags += ("motion.deformation=none", "style.rendering=two_tone_cel")
-    return draw_spec(seed=4, index=2, frames=9, tags=tags, **more)
+    tags += (f"camera.shot_size={shot}", "motion.motion_style=walk")
+    return draw_spec(seed=4, index=2, frames=9, tags=(*QUIET, *tags), **more)
 
 
-def near(spec):
-    """Where something lies over the figure, [t h w]."""
-    return true_clip(spec, **SIZE)[1].layers == EFFECT_LAYER
+def layers(spec):
+    return true_clip(spec, **SIZE)[1].layers
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-def test_a_book_is_before_the_figure_and_leaves_it_in_view(held_out):
-    shares = {
-        depth: near(clip(depth, held_out=held_out)).mean()
+@pytest.mark.parametrize("move", ["pan_right", "pan_up", "truck_up", "follow"])
+def test_a_book_is_before_the_figure_and_leaves_it_in_view(move, held_out):
+    flat, *deep = (
+        layers(clip(depth, move, "full", held_out=held_out))
         for depth in ("single_plane", "book_slide", "multiplane")
-    }
-    assert shares["single_plane"] == 0
-    for depth in ("book_slide", "multiplane"):
-        assert 0.02 < shares[depth] < 0.5
+    )
+    assert not (flat == EFFECT_LAYER).any()
+    figure = flat == FIGURE_LAYER
+    for found in deep:
+        over = found == EFFECT_LAYER
+        assert over.mean(axis=(1, 2)).max() > 0.02
+        assert over[figure].mean() < 0.12
 
 
-def test_it_is_sharp_when_boards_slide_and_soft_on_a_multiplane_stand():
+@pytest.mark.parametrize("move", ["pan_right", "pan_up", "truck_up"])
+def test_it_is_sharp_when_boards_slide_and_soft_on_a_multiplane_stand(move):
     edges = {}
     for depth in ("book_slide", "multiplane"):
-        spec = clip(depth)
-        picture = render(spec, height=128, width=128)[0].astype(float).mean(-1)
-        over = true_clip(spec, height=128, width=128)[1].layers[0] == EFFECT_LAYER
+        spec = clip(depth, move)
+        picture = render(spec, **SIZE)[0].astype(float).mean(-1)
+        over = layers(spec)[0] == EFFECT_LAYER
         steps = np.abs(np.diff(picture, axis=1))[over[:, 1:]]
         edges[depth] = np.percentile(steps, 98)
     assert edges["book_slide"] > 1.5 * edges["multiplane"], edges
 
 
-def test_it_goes_faster_than_the_figure():
-    assert plane_rate("single_plane", books.FRONT) == 1.0
-    assert plane_rate("book_slide", books.FRONT) > 1.5
-    assert plane_rate("multiplane", books.FRONT) > 1.5
+@pytest.mark.parametrize(("move", "along"), [("pan_right", 0), ("pan_up", 1)])
+def test_it_goes_along_its_edge_faster_than_the_figure(move, along):
+    spec = clip("book_slide", move)
+    camera = make_stage(spec).camera
+    own = camera.matrices(**SIZE)[:, :2, 2]
+    near = camera.book_matrices(**SIZE, upright=bool(along))[:, :2, 2]
+    way = np.ptp(near, axis=0)
+    assert way[along] == pytest.approx(NEARER * np.ptp(own, axis=0)[along])
+    assert way[1 - along] < 1e-9
 
 
-def test_every_place_has_books_that_can_be_drawn_and_held_out_ones_its_own():
-    kinds = {
-        held_out: {
-            kind
-            for places in table.values()
-            for place in places.values()
-            for kind in place.near
-        }
-        for held_out, table in (
-            (False, {"painted": backgrounds.SETS}),
-            (True, {"painted": backgrounds.HELD_OUT_PLACES["painted"]}),
-        )
-    }
-    assert kinds[False] | kinds[True] == set(books.KINDS)
-    assert not kinds[False] & kinds[True]
+def test_of_a_truck_it_is_whole_where_the_camera_is_furthest():
+    spec = clip("multiplane", "truck_up")
+    scale = make_stage(spec).camera.book_matrices(**SIZE, upright=False)[:, 0, 0]
+    assert scale.min() == pytest.approx(SIZE["height"]) and scale[-1] > scale[0]
+    (book,) = Renderer(spec, **SIZE).overlays.books.boards
+    assert book.image.height() < 2 * SIZE["height"]
+
+
+def test_there_is_none_where_the_camera_goes_both_ways():
+    tags = ("camera.depth=book_slide", "camera.camera_motion=pan_right")
+    spec = draw_spec(
+        seed=4, index=2, tags=(*QUIET, *tags, "camera.camera_motion=pan_up")
+    )
+    assert not Renderer(spec, **SIZE).overlays.books
+
+
+def test_every_place_has_a_book_for_each_way_and_held_out_ones_their_own():
+    kinds = {}
+    for held_out, table in enumerate((backgrounds.SETS, backgrounds.HELD_OUT_PLACES)):
+        places = (table["painted"] if held_out else table).values()
+        for place in places:
+            for edges in (books.ACROSS, books.UPRIGHT):
+                assert any(set(edges) & set(books.KINDS[k].edges) for k in place.near)
+        kinds[held_out] = {kind for place in places for kind in place.near}
+    assert kinds[0] | kinds[1] == set(books.KINDS) and not kinds[0] & kinds[1]
+
+
+def test_a_pencil_drawing_s_books_fade_to_paper():
+    shades = {}
+    for rendering in ("two_tone_cel", "tiedown"):
+        tags = (*QUIET[:-1], f"style.rendering={rendering}", "camera.shot_size=waist")
+        tags += ("camera.depth=book_slide", "camera.camera_motion=pan_right")
+        spec = draw_spec(seed=4, index=2, frames=9, tags=tags)
+        picture = render(spec, **SIZE)[0].astype(float).mean(-1)
+        shades[rendering] = picture[layers(spec)[0] == EFFECT_LAYER].mean()
+    assert shades["tiedown"] > shades["two_tone_cel"] + 40

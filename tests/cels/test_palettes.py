@@ -131,3 +131,10 @@ def test_a_look_is_known_by_how_colours_are_whatever_they_were(pigments):
     assert min(strength["vivid"][i] for i in hued) > 0.09
     assert min(lightness["pastel"]) > 0.65 and max(lightness["low_key"]) < 0.5
     assert max(lightness["neon"]) < 0.65
+
+
+@pytest.mark.parametrize("tag", ["vivid", "neon"])
+def test_fair_skin_stays_fair_under_a_strong_look(tag):
+    palette = draw_palette(Draws(3), tag, "flat_cel")
+    for skin in palettes.SKIN[:2]:
+        assert chroma(palette.cel(skin)) < 2.0 * chroma(skin) + 0.02

@@ -10,7 +10,7 @@ from animatrix_jax.cels.flow import true_flow
 from animatrix_jax.cels.keyposes import CYCLES
 from animatrix_jax.cels.narrative import narrate
 from animatrix_jax.cels.render import render
-from animatrix_jax.cels.shows import BLANK, SEEN_IN
+from animatrix_jax.cels.shows import BLANK, FEW_DRAWINGS, SEEN_IN
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
 from animatrix_jax.cels.staging import make_stage, measure
 from animatrix_jax.cels.tagging import EFFECTS, WEIGHTS
@@ -79,6 +79,18 @@ def test_every_amplitude(style):
     assert all(b > 1.1 * a for a, b in itertools.pairwise(spans)), spans
 
 
+@pytest.mark.parametrize(
+    "tag", ["motion.timing=threes", "motion.idiom=limited", "style.era=cel_era"]
+)
+def test_no_explosive_action_is_drawn_in_few_drawings(tag):
+    found = [draw_spec(seed=7, index=i, tags=(tag,)) for i in range(150)]
+    for spec in found:
+        few = spec.value("motion.timing") in FEW_DRAWINGS
+        assert not (few and spec.value("motion.speed") == "explosive")
+        assert not (few and spec.values("motion.spacing"))
+    assert any(spec.value("motion.timing") in FEW_DRAWINGS for spec in found)
+
+
 @pytest.mark.parametrize("timing", RATES)
 @pytest.mark.parametrize("style", CYCLES)
 def test_no_speed_of_a_repeated_action_goes_backward(style, timing):
@@ -128,7 +140,7 @@ def test_the_depth_of_every_move_that_states_one(move, ground):
     tags = [f"camera.camera_motion={move}", f"style.background={ground}"]
     tags += ["motion.motion_style=run", "vfx.lines=none"]
     clips = [seen(*tags, camera=("depth", d)) for d in WEIGHTS["camera.depth"]]
-    assert apart(clips[0], clips[1]) > 0.05
+    assert apart(clips[0], clips[1]) > 0.05 and apart(clips[1], clips[2]) > 0.05
     # By how many heights a far plane slides behind the near one.
     slides = []
     for clip in clips:
@@ -190,7 +202,7 @@ def test_what_lies_about_a_head_is_not_drawn_in_its_eyes():
 def test_a_camera_that_follows_does_not_tremble_with_its_subject():
     tags = ("camera.camera_motion=follow", "motion.motion_style=dash")
     eased, trembling = (
-        make_stage(seen(*tags, f"motion.spacing={spacing}")).camera.x
+        make_stage(seen(*tags, action=("spacing", spacing))).camera.x
         for spacing in ("eased", "vibration")
     )
     assert (eased == trembling).all() and np.ptp(eased) > 0.05

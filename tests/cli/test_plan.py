@@ -147,6 +147,17 @@ def test_the_largest_batch_of_samples_knows_no_buckets(config, folder, monkeypat
     assert run(config, folder, verb="sample", largest=True)["largest_batch"] == 6
 
 
+def test_the_largest_batch_of_buckets_is_told_in_clips_of_the_model_s_own_shape(
+    config, folder, quick_compile, monkeypatch
+):
+    """Six clips of 12 tokens are a budget of 36 to 41 of two."""
+    largest = plan_lib.Largest(clips=6, verified=True)
+    monkeypatch.setattr(plan_lib, "largest_batch", lambda *_, **__: largest)
+    config.batch.update({"size": 6, "buckets": ((1, 8, 8), (9, 16, 16))})
+    found = run(config, folder, largest=True)
+    assert found["batch"] == 1 and found["largest_batch"] == 41
+
+
 def test_a_wrong_target_is_one_line_and_code_2(folder):
     done = animatrix("plan", f"--config={folder}/tiny.py", "--target=tpu:v5p:4x4")
     assert done.returncode == 2
