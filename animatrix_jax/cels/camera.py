@@ -7,7 +7,8 @@ A camera at (cx, cy) with zoom z and tilt r takes a world point to pixels by
 for the plane of the character; a plane with parallax p answers with z**q and q (cx,
 cy). On a single plane q is 1 for all; where a book slides it is 1 for what stands on
 the ground and the same for all behind; on a multiplane stand it falls with p, plane by
-plane. Near scenery goes 2.4 times as far as the character (``book_matrices``). ``pan_left`` turns the camera left, so the picture's content moves right.
+plane. Near scenery goes ``NEARER`` times as far as the character (``book_matrices``).
+``pan_left`` turns the camera left, so the picture's content moves right.
 """
 
 import dataclasses

@@ -1,8 +1,9 @@
 """What is drawn about the figure: effects behind it, over it, and on the whole frame.
 
 The order of the stack is here: lines and auras lie between set and figure; things in
-the hand, powers, near scenery, elements, symbols and impacts over it. Each kind has a module of its
-own, and all of them draw in screen units, x in [0, aspect] and y in [0, 1].
+the hand, powers, near scenery, elements, symbols and impacts over it. Each kind has a
+module of its own, and all but the scenery draw in screen units, x in [0, aspect] and y in
+[0, 1].
 """
 
 import dataclasses

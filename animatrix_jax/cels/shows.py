@@ -22,11 +22,8 @@ SEEN_IN: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "camera.depth": ("camera.camera_motion", (*_EITHER, "follow", "follow_pan")),
 }
-# The same of fields that may be demanded elsewhere: an action of a second is a few drawings
-# there, and nobody tells how far apart they should lie.
-TOLD_IN = {"motion.spacing": ("motion.timing", ("ones", "twos", "modulated"))}
-# Timings on which the quickest action would be over in two or three drawings: it is drawn
-# on none of them unless both are demanded.
+# Timings on which an action of a second is a few drawings: nobody tells how far apart they
+# should lie, so spacing is stated only where it is demanded, and no action is explosive.
 FEW_DRAWINGS = ("threes", "fours_plus")
 # Grounds of which no plane can be told from another; and tags of which the first shows
 # nothing beside the second: on white paper who leans or turns is the figure.

@@ -4,9 +4,9 @@
 show, honouring demanded tags. Tables of weights keep each value reasonably frequent;
 rules keep a clip sayable (a still has no smear, a follow shot needs someone who goes
 somewhere, black-and-white manga has no vivid palette). A field that cannot be seen in
-a clip is not stated: spacing of a held drawing, speed of a camera that goes with its
-subject, depth where no plane of a set slides over another, emotion of a face that is a
-few dots; and a value of which its shot or its set would show nothing is not drawn.
+a clip is not stated: spacing of a held drawing or of a few, speed of a camera that goes
+with its subject, depth where no plane of a set slides over another or the ground is a
+pattern, emotion of a face that is a few dots; and a value of which its shot or its set would show nothing is not drawn.
 """
 
 import functools
@@ -35,7 +35,6 @@ from animatrix_jax.cels.shows import (
     FEW_DRAWINGS,
     FLAT,
     SEEN_IN,
-    TOLD_IN,
     UNFRAMED,
     Values,
     blanks,
@@ -318,9 +317,9 @@ def draw_tags(draws: Draws, demanded: Values, odds: str = "broad") -> Values:
         elif field not in tags:
             pick(field)
 
-    for field, (other, shown) in TOLD_IN.items():
-        if field not in demanded and not set(shown) & set(tags[other]):
-            tags.pop(field, None)
+    few = set(tags["motion.timing"]) <= set(FEW_DRAWINGS)
+    if few and "motion.spacing" not in demanded:
+        tags.pop("motion.spacing", None)
 
     # Effects.
     seen = tags.get("motion.emotion", ("neutral",))[0]
