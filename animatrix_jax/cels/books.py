@@ -24,10 +24,10 @@ _ROW = 3  # numbers of a clump
 # How far it reaches into the picture, and the turn that brings the edge below to it,
 # degrees.
 EDGES = {
-    "top": (0.14, 180.0),
-    "bottom": (0.11, 0.0),
-    "left": (0.12, 90.0),
-    "right": (0.12, -90.0),
+    "top": (0.22, 180.0),
+    "bottom": (0.17, 0.0),
+    "left": (0.18, 90.0),
+    "right": (0.18, -90.0),
 }
 ACROSS, UPRIGHT = ("top", "bottom"), ("left", "right")
 Clump = Callable[[skia.Path, skia.Path, float, float, ink.Row], None]
@@ -211,7 +211,7 @@ KINDS: dict[str, Book] = {
     "a fence": _book((0.22, 0.19, 0.21), _fence, 0.5, "bottom"),
     "a pillar": _book((0.27, 0.24, 0.25), _stones, 0.48, *UPRIGHT),
     "a curtain": _book((0.34, 0.22, 0.26), _folds, 0.45, "top", *UPRIGHT),
-    "reeds": _book((0.26, 0.27, 0.12), _reeds, 0.34, "bottom", *UPRIGHT),
-    "lanterns": _book((0.36, 0.14, 0.12), _lanterns, 0.5, "top"),
+    "reeds": _book((0.26, 0.27, 0.12), _reeds, 0.2, "bottom", *UPRIGHT),
+    "lanterns": _book((0.36, 0.14, 0.12), _lanterns, 0.42, "top"),
     "a screen": _book((0.25, 0.17, 0.10), _lattice, 0.5, *UPRIGHT),
 }

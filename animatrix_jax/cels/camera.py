@@ -35,7 +35,7 @@ SET_ZOOM = {
     "long": (0.94, 0.03),
     "extreme_long": (0.9, 0.03),
 }
-KEYSTONE = {"low": 0.34, "high": -0.34, "worms_eye": 0.72}
+KEYSTONE = {"low": 0.38, "high": -0.38, "worms_eye": 0.85}
 ORBIT = 1.1  # how far the set wheels by behind a figure that is gone round
 ARC = {"slow": 0.45, "normal": 0.75, "quick": 1.0, "flash": 1.0}  # share of the way
 

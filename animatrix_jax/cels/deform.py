@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from animatrix_jax.cels.rig import BONE, CHANNEL
 from animatrix_jax.cels.spec import ClipSpec, DeformSpec
 
-SMEAR = (1.0, 1.4, 1.8, 2.3)  # stretch by level
-SQUASH = (0.0, 0.2, 0.36, 0.56)  # log-scale by level
+SMEAR = (1.0, 1.35, 1.8, 2.5)  # stretch by level
+SQUASH = (0.0, 0.18, 0.36, 0.66)  # log-scale by level
 ARMS = (1.0, 1.3, 1.6, 2.0)
 GHOSTS = (0, 1, 3, 6)  # repeated drawings by level
 CHIBI = (1.0, 0.55, 0.9, 1.25)  # how far towards super-deformed by level
@@ -78,7 +78,7 @@ def smear(
         return bones
     level = spec.deform.level
     moving = spec.action.style in ("dash", "run", "walk", "jump_fly", "melee")
-    k = SMEAR[level] if moving else 1.0 + 0.7 * (SMEAR[level] - 1.0)
+    k = SMEAR[level] if moving else 1.0 + 0.9 * (SMEAR[level] - 1.0)
     x, y = direction(spec)
     # Along (x, y) by k, across by k**-0.35, about the middle of the figure.
     a, b = k - k**-0.35, k**-0.35

@@ -26,13 +26,14 @@ SEEN_IN: dict[str, tuple[str, tuple[str, ...]]] = {
 # should lie, so spacing is stated only where it is demanded, and no action is explosive.
 FEW_DRAWINGS = ("threes", "fours_plus")
 # Grounds of which no plane can be told from another; and tags of which the first shows
-# nothing beside the second: on white paper who leans or turns is the figure.
+# nothing beside the second: before a ground without an upright who leans is the figure, and
+# before one without a distance nothing but the figure keeps its size.
 FLAT = ("white", "flat_abstract", "mood_pattern")
 BLANK = (
-    ("camera.camera_motion=dolly_zoom", "style.background=white"),
+    *(("camera.camera_motion=dolly_zoom", f"style.background={v}") for v in FLAT),
     ("camera.camera_motion=orbit", "style.background=white"),
     ("camera.camera_motion=orbit", "motion.motion_style=still"),
-    ("camera.angle=dutch", "style.background=white"),
+    *(("camera.angle=dutch", f"style.background={v}") for v in FLAT),
 )
 # Shots that do not hold what a value shows, and angles that a shot does not hold.
 UNFRAMED: dict[str, tuple[str, ...]] = {

@@ -27,7 +27,7 @@ from animatrix_jax.cels.spec import ClipSpec
 
 ORBIT_TURNS = 9  # drawings of a figure that is gone round
 CHIBI_SHOTS = {"close_up": "bust", "bust": "knee", "waist": "full", "knee": "full"}
-LOOKED_AT = {"low": -0.04, "high": 0.045, "worms_eye": -0.085}  # shift of the face
+LOOKED_AT = {"low": -0.08, "high": 0.1, "worms_eye": -0.12}  # shift of the face
 LEAPS = ("jump_fly", "comic_reaction")  # these need air above the head
 
 

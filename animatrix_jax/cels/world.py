@@ -23,7 +23,7 @@ from animatrix_jax.cels.truth import Truth, true_clip
 from animatrix_jax.knowledge.tags import parse_tags, style_cluster
 
 # Of what is drawn and said: clips encoded of another are encoded anew.
-VERSION = 10
+VERSION = 11
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
