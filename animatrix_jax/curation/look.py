@@ -39,12 +39,10 @@ def look(
     """
     start, end = span
     change = Change()
-    height = max(looking.sample_height, looking.measure_height)
-    frames = _frames(path, span, looking, height=height, see=change.see)
+    frames = _frames(path, span, looking, see=change.see)
     if len(frames.middle) < 2:
         raise video.VideoError(f"one frame decodes from {start:g} s on")
-    # A recording may go on in another size than it began with.
-    height, width = next(video.stream_video(path, start=start, end=end)).shape[:2]
+    height, width = frames.size
     technical = inspect(frames.samples)
     shown = cut(frames.samples, technical.crop)
     middle = frames.without_bars(technical.crop)
@@ -74,12 +72,13 @@ def captioned_frames(
     Raises:
       VideoError: if nothing decodes.
     """
-    frames = _frames(path, span, looking, height=looking.measure_height)
+    frames = _frames(path, span, looking)
     return frames.without_bars(find_bars(_grey(frames.samples)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Frames:
+    size: tuple[int, int]  # of the first: a recording may go on in another
     samples: UInt8[np.ndarray, "t h w 3"]
     middle: UInt8[np.ndarray, "n i j 3"]
 
@@ -92,35 +91,30 @@ def _frames(
     span: tuple[float, float],
     looking: Looking,
     *,
-    height: int,
     see: Callable[[np.ndarray], None] | None = None,
 ) -> _Frames:
-    """Frames of a span at most `height` high, every one of which `see` is shown."""
+    """Frames of a span, every one of which `see` is shown."""
     start, end = span
     total = max(2, int((end - start) * looking.measure_fps))
     places = (np.arange(looking.samples) + 0.5) * total / looking.samples
     wanted = set(places.astype(int).tolist())
     first = max(0, (total - looking.measure_frames) // 2)
     last = first + looking.measure_frames
-    samples, middle = [], []
-    stream = video.stream_video(
-        path,
-        fps=looking.measure_fps,
-        height=height,
-        start=start,
-        end=end,
-        threads=1,
+    size, samples, middle = None, [], []
+    stream = video.stream_pictures(
+        path, fps=looking.measure_fps, start=start, end=end, threads=1
     )
-    for place, image in enumerate(stream):
+    for place, picture in enumerate(stream):
+        size = size or picture.size
         if see is not None:
-            see(image)
+            see(picture.pixels(looking.measure_height))
         if place in wanted:
-            samples.append(_lower(image, looking.sample_height))
+            samples.append(picture.pixels(looking.sample_height))
         if first <= place < last:
-            middle.append(_lower(image, looking.measure_height))
-    if not middle or not samples:
+            middle.append(picture.pixels(looking.measure_height))
+    if size is None or not middle or not samples:
         raise video.VideoError(f"no frame decodes from {start:g} s on")
-    return _Frames(samples=_stack(samples), middle=_stack(middle))
+    return _Frames(size=size, samples=_stack(samples), middle=_stack(middle))
 
 
 def _grey(frames: np.ndarray) -> UInt8[np.ndarray, "t h w"]:
@@ -133,13 +127,6 @@ def _rounded(found: dict[str, Any]) -> dict[str, Any]:
         name: round(value, 5) if isinstance(value, float) else value
         for name, value in found.items()
     }
-
-
-def _lower(image: np.ndarray, height: int) -> np.ndarray:
-    if image.shape[0] <= height:
-        return image
-    width = max(1, round(image.shape[1] * height / image.shape[0]))
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _stack(images: list[np.ndarray]) -> np.ndarray:

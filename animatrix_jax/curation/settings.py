@@ -17,7 +17,7 @@ import json
 from animatrix_jax.errors import UserError, check_range
 
 # Raised by hand when the code finds other numbers under the same settings.
-_VERSION = 6
+_VERSION = 7
 _check = functools.partial(check_range, error=UserError)
 
 
@@ -83,14 +83,15 @@ class Encoding:
 
     Attributes:
       max_height: taller clips are scaled down.
-      crf: x264's quality; 17 is hard to tell from the original.
-      speed: x264's preset.
+      crf: x264's quality; 18 is hard to tell from the original.
+      speed: x264's preset. "veryfast" at crf 17 makes files of the same PSNR that are a
+        tenth or so smaller, in nearly twice the time.
       key_every: frames between key frames: a window of training decodes no more.
     """
 
     max_height: int = 720
-    crf: int = 17
-    speed: str = "veryfast"
+    crf: int = 18
+    speed: str = "superfast"
     key_every: int = 24
 
     def __post_init__(self):

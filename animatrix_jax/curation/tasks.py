@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import av
 import numpy as np
 from absl import logging
 from etils import epath
@@ -25,7 +26,7 @@ from animatrix_jax.curation.journal import Journal, Path
 from animatrix_jax.curation.look import captioned_frames, look
 from animatrix_jax.curation.settings import Captioning, Encoding, Looking
 from animatrix_jax.curation.shots import Film, cut_film
-from animatrix_jax.curation.technical import cut
+from animatrix_jax.curation.technical import WHOLE, cut
 from animatrix_jax.data import video
 from animatrix_jax.data.writing import encode_mp4
 from animatrix_jax.files import is_machines_fault, replacing
@@ -143,7 +144,7 @@ class EncodeClips:
         target = media_path(self.media, clip["id"])
         if target.exists():
             return
-        stream = video.stream_video(
+        stream = video.stream_pictures(
             path,
             fps=clip["fps"],
             start=clip["start"],
@@ -173,22 +174,32 @@ class EncodeClips:
                 shutil.copyfile(made, partial)
 
     def _pictures(
-        self, stream: Iterator[np.ndarray], crop: tuple[float, ...]
-    ) -> Iterator[np.ndarray]:
+        self, stream: Iterator[video.Picture], crop: tuple[float, ...]
+    ) -> Iterator[np.ndarray | av.VideoFrame]:
         """Without bars, no taller than asked for, of one size.
 
         What is not scaled down keeps its pixels; the encoder makes its size even.
         """
-        size = None
-        for image in stream:
-            image = cut(image[None], crop)[0]
-            if size is None:
-                height, width = image.shape[:2]
-                scale = min(1.0, self.encoding.max_height / height)
-                size = (height, width)
-                if scale < 1:
-                    size = [max(2, round(side * scale / 2) * 2) for side in size]
-            yield video.fit(image, height=size[0], width=size[1])
+        whole = crop == WHOLE
+        first = height = width = 0
+        for picture in stream:
+            if not first:
+                first = picture.size
+                height, width = self._size(cut(np.empty((1, *first)), crop).shape[1:])
+            frame = None
+            if whole and picture.size == first and not (height % 2 or width % 2):
+                frame = picture.coded(height=height, width=width)
+            if frame is None:
+                image = cut(picture.pixels()[None], crop)[0]
+                frame = video.fit(image, height=height, width=width)
+            yield frame
+
+    def _size(self, size: tuple[int, ...]) -> tuple[int, int]:
+        height, width = size
+        scale = min(1.0, self.encoding.max_height / height)
+        if scale == 1:
+            return height, width
+        return tuple(max(2, round(side * scale / 2) * 2) for side in size)
 
 
 def media_path(media: Path, name: str) -> epath.Path:

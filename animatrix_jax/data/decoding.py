@@ -16,6 +16,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import av
 import av.filter
@@ -84,15 +85,20 @@ def is_of_system(error: BaseException | None) -> bool:
 @contextlib.contextmanager
 def open_container(path: Path) -> Iterator[av.container.InputContainer]:
     """A file to decode; what goes wrong with it while it is open is a VideoError."""
-    with _opened(path) as container:
-        try:
-            yield container
-        except VideoError:
-            raise
-        # PyAV's own, and ValueError for what it cannot seek, filter or convert.
-        except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
-            reason = str(getattr(error, "strerror", None) or error)
-            raise VideoError(f"cannot decode: {' '.join(reason.split())}") from error
+    with _opened(path) as container, _as_video_error():
+        yield container
+
+
+@contextlib.contextmanager
+def _as_video_error() -> Iterator[None]:
+    try:
+        yield
+    except VideoError:
+        raise
+    # PyAV's own, and ValueError for what it cannot seek, filter or convert.
+    except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
+        reason = str(getattr(error, "strerror", None) or error)
+        raise VideoError(f"cannot decode: {' '.join(reason.split())}") from error
 
 
 def _opened(path: Path) -> av.container.InputContainer:
@@ -401,28 +407,77 @@ def turned(info: VideoInfo, frame: av.VideoFrame | None) -> VideoInfo:
 
 
 class Screen:
-    """Frames' pixels as they are shown, no taller than `height` if it is not 0.
+    """How frames of a stream are shown: upright, of square pixels.
 
-    Keeps FFmpeg's scaler from frame to frame: to set one up costs about as much as it does.
+    Keeps FFmpeg's scalers from frame to frame: to set one up costs about as much as it does.
     """
 
-    def __init__(self, aspect: float, height: int = 0):
-        self._aspect, self._height = aspect, height
-        self._scaler = VideoReformatter()
+    def __init__(self, aspect: float):
+        self._aspect = aspect
+        self._scalers: dict[Any, VideoReformatter] = {}
 
-    def upright(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
-        """The pixels of a frame."""
+    def size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Height and width of a frame as it is shown."""
+        sides = frame.height, _width(frame.width, self._aspect)
+        return sides[::-1] if _turns(frame) % 2 else sides
+
+    def upright(
+        self, frame: av.VideoFrame, height: int = 0
+    ) -> UInt8[np.ndarray, "h w 3"]:
+        """The pixels of a frame, no taller than `height` if it is not 0."""
         turns, tall = _turns(frame), frame.height
         wide = _width(frame.width, self._aspect)
         shown = wide if turns % 2 else tall
-        if self._height and shown > self._height:
-            wide = max(1, round(wide * self._height / shown))
-            tall = max(1, round(tall * self._height / shown))
-        size = {}
-        if (wide, tall) != (frame.width, frame.height):
-            grows = wide > frame.width
-            size = {"width": wide, "height": tall}
-            size["interpolation"] = "BICUBIC" if grows else "AREA"
-        # One thread, of all cores by default: callers run a process a core.
-        scaled = self._scaler.reformat(frame, format="rgb24", threads=1, **size)
+        if height and shown > height:
+            wide = max(1, round(wide * height / shown))
+            tall = max(1, round(tall * height / shown))
+        scaled = self._scaled(frame, (tall, wide), format="rgb24")
         return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), k=turns))
+
+    def coded(
+        self, frame: av.VideoFrame, height: int, width: int
+    ) -> av.VideoFrame | None:
+        """A frame of even sides as an encoder takes it (yuv420p of limited range, in the
+        frame's own matrix), which never was RGB. None where it is no YUV, or has to be
+        turned."""
+        if _turns(frame) or not frame.format.name.startswith("yuv"):
+            return None
+        size = height, width
+        return self._scaled(frame, size, format="yuv420p", dst_color_range="MPEG")
+
+    def _scaled(
+        self, frame: av.VideoFrame, size: tuple[int, int], **wanted: Any
+    ) -> av.VideoFrame:
+        tall, wide = size
+        if (tall, wide) != (frame.height, frame.width):
+            grows = wide > frame.width
+            wanted |= {"width": wide, "height": tall}
+            wanted["interpolation"] = "BICUBIC" if grows else "AREA"
+        scaler = self._scalers.setdefault((*size, wanted["format"]), VideoReformatter())
+        # One thread, of all cores by default: callers run a process a core.
+        return scaler.reformat(frame, threads=1, **wanted)
+
+
+class Picture:
+    """What is on screen at some time: a frame, whose pixels are made when asked for."""
+
+    def __init__(self, frame: av.VideoFrame, screen: Screen):
+        self._frame, self._screen = frame, screen
+        self._made: dict[int, np.ndarray] = {}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, upright, of square pixels."""
+        return self._screen.size(self._frame)
+
+    def pixels(self, height: int = 0) -> UInt8[np.ndarray, "h w 3"]:
+        """RGB, scaled down to `height` where it is taller; 0 leaves it."""
+        if height not in self._made:
+            with _as_video_error():
+                self._made[height] = self._screen.upright(self._frame, height)
+        return self._made[height]
+
+    def coded(self, *, height: int, width: int) -> av.VideoFrame | None:
+        """What an encoder takes, see `Screen.coded`."""
+        with _as_video_error():
+            return self._screen.coded(self._frame, height, width)

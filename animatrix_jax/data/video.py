@@ -11,6 +11,7 @@ import dataclasses
 import math
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from animatrix_jax.data.decoding import (
     CLOCK_SLACK,
     Decoding,
     Path,
+    Picture,
     Real,
     Screen,
     VideoError,
@@ -40,6 +42,7 @@ from animatrix_jax.data.decoding import (
 
 __all__ = [
     "CLOCK_SLACK",
+    "Picture",
     "VideoError",
     "VideoInfo",
     "fit",
@@ -49,6 +52,7 @@ __all__ = [
     "read_video",
     "scan",
     "seconds_needed",
+    "stream_pictures",
     "stream_video",
 ]
 
@@ -121,21 +125,30 @@ def read_video(
 
 
 def stream_video(
+    path: Path, *, height: int = 0, **span: Any
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The pixels of `stream_pictures`, scaled down to `height` where they are taller; 0
+    leaves them."""
+    for picture in stream_pictures(path, **span):
+        yield picture.pixels(height)
+
+
+def stream_pictures(
     path: Path,
     *,
     fps: Real | None = None,
-    height: int = 0,
     start: Real = 0.0,
     end: Real = math.inf,
     threads: int = 0,
     whole: bool = False,
-) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """Frames one after the other, so that memory does not grow with the length.
+) -> Iterator[Picture]:
+    """Pictures one after the other, so that memory does not grow with the length.
+
+    One that stays on screen is given again, the same object.
 
     Args:
       path: the file.
       fps: evenly spaced; the file's average rate if None.
-      height: scaled down to it where they are taller; 0 leaves them.
       start, end: seconds, the end exclusive: frame i shows `start + i / fps`.
       threads: of the decoder; 0 for as many as there are processors.
       whole: of all of a file: hold it to what its header claims.
@@ -149,7 +162,7 @@ def stream_video(
         stream.codec_context.thread_count = threads
         info = read_info(container, stream)
         rate = info.fps if fps is None else fps
-        screen = Screen(pixel_aspect(stream), height)
+        screen = Screen(pixel_aspect(stream))
         if whole:
             decoding = Decoding()
             frames = timed_frames(container, stream, decoding)
@@ -157,9 +170,9 @@ def stream_video(
         else:
             found = timed_frames_from(container, stream, start)
         for frame, count in on_screen(found, start, rate, end):
-            image = screen.upright(frame)
+            picture = Picture(frame, screen)
             for _ in range(count):
-                yield image
+                yield picture
 
 
 def seconds_needed(frames: int, fps: Real) -> float:

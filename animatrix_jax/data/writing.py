@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -62,7 +63,7 @@ def write_video(path: Path, video: UInt8[np.ndarray, "t h w 3"], fps: Real) -> N
 
 def encode_mp4(
     target: Path | io.BytesIO,
-    images: Iterable[UInt8[np.ndarray, "h w 3"]],
+    images: Iterable[UInt8[np.ndarray, "h w 3"] | av.VideoFrame],
     fps: Real,
     *,
     crf: int = 14,
@@ -76,7 +77,7 @@ def encode_mp4(
 
     Args:
       target: the file's name, or memory.
-      images: all of one size.
+      images: all of one size; frames in yuv420p of even sides are taken as they are.
       fps: their rate.
       crf: x264's quality, less is better.
       speed: x264's preset.
@@ -96,21 +97,33 @@ def encode_mp4(
         target, options = os.fspath(target), {"movflags": "+faststart"}
     with av.open(target, "w", format="mp4", options=options) as output:
         stream = output.add_stream(codec, rate=rate)
-        for image in images:
-            odd = ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0))
-            image = np.pad(image, odd, mode="edge") if np.any(odd) else image
+        context = stream.codec_context
+        for frame in map(_frame, images):
+            frame.pts, frame.time_base = count, 1 / rate
             if count == 0:
-                stream.height, stream.width = image.shape[:2]
+                stream.height, stream.width = frame.height, frame.width
+                context.colorspace = frame.colorspace
+                context.color_primaries = frame.color_primaries
+                context.color_trc = frame.color_trc
                 stream.pix_fmt = "yuv420p"
                 stream.gop_size = key_every
-                stream.codec_context.thread_count = threads
+                context.thread_count = threads
                 if codec == "libx264":
                     stream.options = {"crf": str(crf), "preset": speed} | _REPEATABLE
                 else:
                     stream.bit_rate = 4_000_000
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
             output.mux(stream.encode(frame))
             count += 1
         if count:
             output.mux(stream.encode(None))
     return count
+
+
+def _frame(image: UInt8[np.ndarray, "h w 3"] | av.VideoFrame) -> av.VideoFrame:
+    """An image as an encoder takes it, without what a decoder said of its time and kind."""
+    if isinstance(image, av.VideoFrame):
+        image.duration, image.pict_type = 0, PictureType.NONE
+        return image
+    odd = ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0))
+    image = np.pad(image, odd, mode="edge") if np.any(odd) else image
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")

@@ -69,7 +69,7 @@ def test_only_what_a_file_holds_is_kept_as_its_fault(
     for call in ("cut_film", "look", "captioned_frames"):
         monkeypatch.setattr(tasks, call, _raising(error))
     monkeypatch.setattr(labeller, "load_labeller", lambda name: None)
-    monkeypatch.setattr(tasks.video, "stream_video", _raising(error))
+    monkeypatch.setattr(tasks.video, "stream_pictures", _raising(error))
     journal = Journal(tmp_path / "j")
     options = {
         "CutFilms": (str(tmp_path / "j"), Looking()),
@@ -105,19 +105,16 @@ def test_the_next_call_tries_again(tmp_path, monkeypatch, settings):
     videos = tmp_path / "videos"
     for n in range(2):
         write(videos / f"{n}.mp4", scene(n))
-    wrong = {"cut_film": "films", "look": "clips", "stream_video": "encoded"}
+    wrong = {"cut_film": "films", "look": "clips", "_encode": "encoded"}
     for call, step in wrong.items():
         out = tmp_path / call
-        place = tasks.video if call == "stream_video" else tasks
+        place = tasks.EncodeClips if call == "_encode" else tasks
         real = getattr(place, call)
 
-        def fail(path, *args, real=real, **kwargs):
-            at_fault = str(path).endswith("1.mp4") and (
-                real.__name__ != "stream_video" or not kwargs.get("height")
-            )
-            if at_fault:
+        def fail(*args, real=real):
+            if any(str(arg).endswith("1.mp4") for arg in args[:2]):
                 raise OSError(errno.EIO, "Input/output error")
-            return real(path, *args, **kwargs)
+            return real(*args)
 
         with monkeypatch.context() as patch:
             patch.setattr(place, call, fail)
@@ -137,7 +134,7 @@ def test_the_copy_of_a_clip_that_fails_takes_its_place(tmp_path, monkeypatch, se
 
     def fail(path, images, *args, **kwargs):
         images = list(images)
-        if images[0].shape[0] == 72:
+        if images[0].height == 72:
             raise OSError(errno.EIO, "Input/output error")
         return real(path, images, *args, **kwargs)
 
