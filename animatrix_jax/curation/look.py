@@ -1,9 +1,9 @@
 """Everything that is found out about a clip, in one pass over its frames.
 
-    frames at 24 a second, 360 high
-      every one       -> does anything change?
-      15 of them      -> bars, blank, blur, text; pHashes of 5
-      the middle 4 s  -> the anime measures; what a labeller is shown
+    frames at 24 a second
+      every one, 256 high  -> does anything change?
+      15 of them, 360 high -> bars, blank, blur, text; pHashes of 5
+      the middle 4 s, 256  -> the anime measures; what a labeller is shown
 
 What is held is those few frames, so memory does not grow with a clip's length. The result
 is plain JSON for the journal; what follows from it (rules.py) is decided later.

@@ -438,8 +438,8 @@ class Screen:
         self, frame: av.VideoFrame, height: int, width: int
     ) -> av.VideoFrame | None:
         """A frame of even sides as an encoder takes it (yuv420p of limited range, in the
-        frame's own matrix), which never was RGB. None where it is no YUV, or has to be
-        turned."""
+        frame's own matrix), which never was RGB: the frame itself where it is one. None
+        where it is no planar YUV, or has to be turned."""
         if _turns(frame) or not frame.format.name.startswith("yuv"):
             return None
         size = height, width

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import av
 import numpy as np
 from av.video.frame import PictureType
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -22,8 +23,12 @@ Real = float | int
 
 _H264 = ("libx264", "libopenh264", "h264")
 # With its macroblock tree x264 reads memory that it has not written: at some sizes the same
-# pictures then give other bytes, up to once in eight. Without, files are larger.
-_REPEATABLE = {"x264-params": "mbtree=0"}
+# pictures then give other bytes, up to once in eight. Without, files are larger. Captions
+# that a frame may bring along are not of its picture.
+_PLAIN = {"x264-params": "mbtree=0", "a53cc": "0"}
+_ROUNDED = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
+# H.264's numbers of matrices to swscale's; all others are taken for BT.601's.
+_MATRICES = {1: Colorspace.ITU709, 7: Colorspace.SMPTE240M, 9: Colorspace.BT2020}
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -77,7 +82,8 @@ def encode_mp4(
 
     Args:
       target: the file's name, or memory.
-      images: all of one size; frames in yuv420p of even sides are taken as they are.
+      images: all of one size; or frames in yuv420p of even sides, which are encoded as they
+        are, in the matrix of the first, and lose what they say of their time and kind.
       fps: their rate.
       crf: x264's quality, less is better.
       speed: x264's preset.
@@ -97,10 +103,10 @@ def encode_mp4(
         target, options = os.fspath(target), {"movflags": "+faststart"}
     with av.open(target, "w", format="mp4", options=options) as output:
         stream = output.add_stream(codec, rate=rate)
-        context = stream.codec_context
+        context, scaler, matrix = stream.codec_context, VideoReformatter(), None
         for frame in map(_frame, images):
-            frame.pts, frame.time_base = count, 1 / rate
             if count == 0:
+                matrix = _matrix(frame)
                 stream.height, stream.width = frame.height, frame.width
                 context.colorspace = frame.colorspace
                 context.color_primaries = frame.color_primaries
@@ -109,14 +115,27 @@ def encode_mp4(
                 stream.gop_size = key_every
                 context.thread_count = threads
                 if codec == "libx264":
-                    stream.options = {"crf": str(crf), "preset": speed} | _REPEATABLE
+                    stream.options = {"crf": str(crf), "preset": speed} | _PLAIN
                 else:
                     stream.bit_rate = 4_000_000
+            if _matrix(frame) != matrix:
+                frame = scaler.reformat(
+                    frame,
+                    format="yuv420p",
+                    dst_colorspace=matrix,
+                    interpolation=_ROUNDED,
+                    threads=1,
+                )
+            frame.pts, frame.time_base = count, 1 / rate
             output.mux(stream.encode(frame))
             count += 1
         if count:
             output.mux(stream.encode(None))
     return count
+
+
+def _matrix(frame: av.VideoFrame) -> Colorspace:
+    return _MATRICES.get(frame.colorspace, Colorspace.ITU601)
 
 
 def _frame(image: UInt8[np.ndarray, "h w 3"] | av.VideoFrame) -> av.VideoFrame:

@@ -12,7 +12,7 @@ from animatrix_jax.errors import UserError
 def test_settings_are_read_by_name():
     settings = verb.parse_settings(["min_side=128", "a_motion=0.1:2", "captioner=x"])
     assert settings.rules.min_side == 128 and settings.rules.a_motion == (0.1, 2.0)
-    assert settings.captioning.captioner == "x" and settings.encoding.crf == 17
+    assert settings.captioning.captioner == "x" and settings.encoding.crf == 18
 
 
 @pytest.mark.parametrize(

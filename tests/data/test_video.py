@@ -60,20 +60,45 @@ def test_mp4_round_trip(tmp_path, fps, height, width):
     assert np.abs(read.astype(int) - video).mean() < 6
 
 
-def test_the_same_pictures_give_the_same_bytes(tmp_path):
+@pytest.mark.parametrize(
+    ("speed", "decoded"), [("veryfast", False), ("superfast", True)]
+)
+def test_the_same_pictures_give_the_same_bytes(tmp_path, speed, decoded):
     """Whatever memory held before; 90 x 160 went wrong once in eight."""
     rng = np.random.default_rng(0)
     picture = fit(
         rng.integers(0, 255, (4, 6, 3)).astype(np.uint8), height=90, width=160
     )
     clip = np.stack([np.roll(picture, t, axis=1) for t in range(18)])
+    if decoded:
+        kept = (av.VideoFrame.from_ndarray(image, "rgb24") for image in clip)
+        clip = [frame.reformat(format="yuv420p") for frame in kept]
     found, junk = set(), []
     for n in range(60):
         junk = [*junk[n % 3 != 0 :], rng.bytes(1 << (10 + n % 9))]
         path = tmp_path / "clip.mp4"
-        encode_mp4(path, clip, 12, crf=17, speed="veryfast", key_every=24, threads=1)
+        encode_mp4(path, clip, 12, crf=17, speed=speed, key_every=24, threads=1)
         found.add(path.read_bytes())
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("later", ["ITU601", "ITU709", "BT2020", "rgb24"])
+@pytest.mark.parametrize("first", ["ITU601", "ITU709", "BT2020", "rgb24"])
+def test_frames_of_another_matrix_are_brought_into_the_first_ones(first, later):
+    """A file has one: what it says is of its first frame."""
+    colours = np.full((32, 48, 3), (200, 60, 40), np.uint8)
+
+    def image(space):
+        if space == "rgb24":
+            return colours
+        frame = av.VideoFrame.from_ndarray(colours, "rgb24")
+        return frame.reformat(format="yuv420p", dst_colorspace=space)
+
+    file = io.BytesIO()
+    encode_mp4(file, [image(first), image(later), image(first)], 12, crf=1)
+    file.seek(0)
+    for shown in video.stream_video(file):
+        assert np.abs(shown.astype(int) - colours).mean() < 2.5
 
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="needs ffprobe")
@@ -342,6 +367,7 @@ BROKEN = av.error.InvalidDataError(1094995529, "Invalid data\nfound")
 # Where a decoder may raise, and what; a scan makes no pictures and does not seek.
 RAISED = {
     "upright": ValueError("Conversion to numpy array\nis not yet supported"),
+    "coded": ValueError("Cannot convert"),
     "timed_frames_from": OverflowError("value too large to convert"),
     "decoded_frames": BROKEN,
     "_deinterlacer": ValueError("wrong size"),
@@ -349,9 +375,10 @@ RAISED = {
 }
 READS = [
     (read, place, error)
-    for read in ("read_video", "stream_video", "scan")
+    for read in ("read_video", "stream_video", "scan", "coded")
     for place, error in [*RAISED.items(), ("upright", BROKEN)]
-    if read != "scan" or place not in ("upright", "timed_frames_from")
+    if (place != "coded" if read != "coded" else place != "upright")
+    and (read != "scan" or place not in ("upright", "timed_frames_from"))
 ]
 
 
@@ -366,13 +393,17 @@ def test_what_a_decoder_raises_is_a_video_error(
     write_video(path, _ramp(6), 12)
     if place in ("_deinterlacer", "_pulled"):
         monkeypatch.setattr(decoding, "_is_woven", lambda frame: True)
-    owners = {"upright": decoding.Screen, "timed_frames_from": video}
+    screen = decoding.Screen
+    owners = {"upright": screen, "coded": screen, "timed_frames_from": video}
     used_in = owners.get(place, decoding)
     monkeypatch.setattr(used_in, place, fail)
     calls = {
         "read_video": lambda: read_video(path, frames=3, fps=12, height=8, width=8),
         "stream_video": lambda: list(video.stream_video(path)),
         "scan": lambda: scan(path),
+        "coded": lambda: [
+            picture.coded(height=8, width=8) for picture in video.stream_pictures(path)
+        ],
     }
     with pytest.raises(VideoError, match="cannot decode: ") as raised:
         calls[read]()
