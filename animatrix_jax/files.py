@@ -14,14 +14,22 @@ import errno
 import json
 import os
 import pathlib
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 # No file's fault: a run ends, and goes on when there is room again.
 _MACHINES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENOMEM)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 AnyPath = TypeVar("AnyPath", bound=os.PathLike)
 """A `pathlib.Path`, or an `epath.Path` on a disk or in a bucket."""
+
+
+def leads_out(name: str) -> bool:
+    """Whether a path is absolute, by any system's rules, or climbs out."""
+    parts = name.replace("\\", "/").split("/")
+    return parts[0] == "" or ".." in parts or bool(_DRIVE.match(name))
 
 
 def is_machines_fault(error: BaseException | None) -> bool:

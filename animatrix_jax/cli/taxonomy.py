@@ -23,6 +23,7 @@ from absl import flags
 
 from animatrix_jax.cli import app
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import leads_out
 from animatrix_jax.knowledge import reference as reference_page
 from animatrix_jax.knowledge.labels import parse_label
 from animatrix_jax.knowledge.schema import Field, Taxonomy, Value, normalise
@@ -118,7 +119,9 @@ def _validate(taxonomy: Taxonomy, args: list[str]) -> int | None:
         if not line.strip():
             continue
         try:
-            parse_label(_decoded(line), taxonomy)
+            label = parse_label(_decoded(line), taxonomy)
+            if label.video and leads_out(label.video):
+                raise UserError(f"{label.video!a} is outside the folder")
             good += 1
         except UserError as error:
             bad.append({"line": number, "error": str(error)})

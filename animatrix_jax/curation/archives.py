@@ -14,7 +14,6 @@ import lzma
 import os
 import pathlib
 import posixpath
-import re
 import stat
 import tarfile
 import zipfile
@@ -26,14 +25,13 @@ from etils import epath
 
 from animatrix_jax.curation.journal import Path
 from animatrix_jax.data.finding import is_hidden, is_video
-from animatrix_jax.files import is_machines_fault, replacing
+from animatrix_jax.files import is_machines_fault, leads_out, replacing
 
 _ZIP = (".zip",)
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _UNREAD = (".7z", ".rar", ".tar.zst", ".tzst", ".tar.lz4", ".tar.lzma")
 _CHUNK = 1 << 20
 # "Re:Zero 01.mp4" is a name, "C:/01.mp4" is a path.
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 # Video hardly shrinks; what grows a hundredfold is meant to fill a disk.
 _MAX_GROWTH = 100
 _GROWS = "it, or all of its archive, grows more than a hundredfold: no video does"
@@ -175,12 +173,6 @@ def _is_wanted(name: str) -> bool:
 def _normal(name: str) -> str:
     """A member's name as a label has it: "./a.mp4" is "a.mp4"."""
     return name if leads_out(name) else posixpath.normpath(name)
-
-
-def leads_out(name: str) -> bool:
-    """Whether a path is absolute, by any system's rules, or climbs out."""
-    parts = name.replace("\\", "/").split("/")
-    return parts[0] == "" or ".." in parts or bool(_DRIVE.match(name))
 
 
 def _outside(name: str) -> str:

@@ -14,9 +14,9 @@ from collections.abc import Collection
 
 from etils import epath
 
-from animatrix_jax.curation.archives import leads_out
 from animatrix_jax.curation.journal import Path
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import leads_out
 from animatrix_jax.knowledge.labels import Label, parse_label
 
 NAME = "labels.jsonl"

@@ -138,6 +138,25 @@ def test_winners_are_truer_than_losers(trained):
     assert (first > second).all()
 
 
+def test_motion_and_effects_alone_decide_who_wins(trained):
+    stage = CaptionPreferenceStage(tiny_config("caption_preference"), workdir=trained)
+    tags = stage.model.tags
+    truth = np.zeros((1, len(tags)), bool)
+    for tag in ("motion.timing=twos", "style.palette=vivid", "camera.angle=eye"):
+        truth[0, tags.index(tag)] = True
+    silent = np.zeros((1, stage.model.text_length), np.int32)
+
+    def score(*changes):
+        told = truth.copy()
+        for tag in changes:
+            told[0, tags.index(tag)] ^= True
+        return stage.scores(told, silent, truth)[0]
+
+    assert score("style.palette=vivid", "style.palette=pastel") == score()
+    assert score("camera.angle=eye", "camera.angle=low") == score()
+    assert score("motion.timing=twos", "motion.timing=ones") < score()
+
+
 @pytest.mark.parametrize("shape", [(1, 17, 40), (9, 32, 32), (40, 24, 36)])
 def test_clips_of_any_length_and_size_get_a_caption(labeller, shape):
     assert isinstance(labeller, Labeller)

@@ -104,6 +104,8 @@ def test_validate(capsys, tmp_path):
         (b"[" * 100000, "nested too deep"),
         (b'["motion.timing=twos"]', "expected a JSON object"),
         (b"{'tags': []}", "not JSON"),
+        (b'{"tags": [], "video": "../a.mp4"}', "'../a.mp4' is outside the folder"),
+        (b'{"tags": [], "video": "C:/a.mp4"}', "'C:/a.mp4' is outside the folder"),
     ],
 )
 def test_a_bad_line_is_told_with_its_reason_and_the_rest_is_read(

@@ -76,6 +76,21 @@ def test_members_that_lead_out_are_refused(tmp_path, clip):
     assert outside == {tmp_path / "clip.mp4"}
 
 
+def test_an_encrypted_member_is_refused(tmp_path, clip):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr("secret.mp4", clip)
+        archive.writestr("open.mp4", clip)
+    path = folder / "a.zip"
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + 8] |= 1  # of the first entry of the directory
+    path.write_bytes(data)
+    found = _found(folder, tmp_path)
+    assert "encrypted" in found["a.zip/secret.mp4"].refused
+    assert not found["a.zip/open.mp4"].refused
+
+
 def _add(archive, name, data):
     if isinstance(archive, tarfile.TarFile):
         info = tarfile.TarInfo(name)
