@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec, draw_spec
-from animatrix_jax.cels.truth import EFFECT_LAYER, FIGURE_LAYER
+from animatrix_jax.cels.truth import BOOK_LAYER, EFFECT_LAYER, FIGURE_LAYER
 from animatrix_jax.cels.world import CelClip, CelWorld
 from animatrix_jax.cli import app
 from animatrix_jax.data import sheets
@@ -244,6 +244,7 @@ def _layer_colours(layers: np.ndarray) -> UInt8[np.ndarray, "t h w 3"]:
     colours = np.full((256, 3), 240, np.uint8)
     colours[1:9] = planes[:, ::-1]
     colours[EFFECT_LAYER], colours[FIGURE_LAYER] = (240, 190, 60), (200, 60, 70)
+    colours[BOOK_LAYER] = (110, 80, 150)
     return colours[layers]
 
 

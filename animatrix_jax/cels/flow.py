@@ -18,9 +18,11 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from animatrix_jax.cels.page import Page, to_skia
 from animatrix_jax.cels.render import Renderer
 from animatrix_jax.cels.rig import BONES
+from animatrix_jax.cels.sets import Board
 from animatrix_jax.cels.spec import ClipSpec
 
 UNKNOWN = 0  # streaks, ghosts and shadows, which are no part's
+BOOK = 90  # part numbers of near scenery start here
 FIGURE = 100  # part numbers of a model start at FIGURE * (1 + model)
 
 
@@ -78,7 +80,8 @@ def true_flow(spec: ClipSpec, *, height: int, width: int) -> TrueFlow:
 
 def _matrices(renderer: Renderer, frame: int) -> dict[int, np.ndarray]:
     """Part number -> matrix to pixels."""
-    found = {1 + i: board.matrices[frame] for i, board in enumerate(renderer.boards)}
+    sets = [*enumerate(renderer.boards, start=1), *_books(renderer)]
+    found = {number: board.matrices[frame] for number, board in sets}
     cel = renderer.stage.cel(frame)
     placed = renderer.camera[frame] @ cel.bones
     base = FIGURE * (1 + cel.model)
@@ -88,29 +91,38 @@ def _matrices(renderer: Renderer, frame: int) -> dict[int, np.ndarray]:
     return found
 
 
+def _books(renderer: Renderer) -> list[tuple[int, Board]]:
+    return list(enumerate(renderer.overlays.books.boards, start=BOOK))
+
+
 def _part_ids(renderer: Renderer, frame: int) -> Int32[np.ndarray, "h w"]:
     """The number of the part that each pixel shows."""
     page = Page(renderer.height, renderer.width)
     canvas = page.canvas
-    for i, board in enumerate(renderer.boards):
-        canvas.setMatrix(to_skia(board.matrices[frame]))
-        # Alpha of 128 and more becomes opaque with the part's number as its colour.
-        number = _code(1 + i)
-        rows = [0, 0, 0, 0, number[0], 0, 0, 0, 0, number[1], 0, 0, 0, 0, 0]
-        solid = skia.ColorFilters.Matrix([*rows, 0, 0, 0, 255, -127.5])
-        paint = skia.Paint(AntiAlias=False, ColorFilter=solid)
-        canvas.drawImage(
-            board.image, 0, 0, skia.SamplingOptions(skia.FilterMode.kNearest), paint
-        )
+    for number, board in enumerate(renderer.boards, start=1):
+        _paint_board(canvas, board, number, frame)
     cel = renderer.stage.cel(frame)
-    numbers = list(_matrices(renderer, frame))[len(renderer.boards) :]
+    numbers = [number for number in _matrices(renderer, frame) if number >= FIGURE]
     _draw_unknown(renderer, canvas, frame)
     matrices = renderer.camera[frame] @ cel.bones
     for op in renderer.painter.figure(cel, frame).ops:
         canvas.setMatrix(to_skia(matrices[op.bone]))
         canvas.drawPath(op.path, _id_paint(op.paint, numbers[op.bone]))
+    for number, board in _books(renderer):
+        _paint_board(canvas, board, number, frame)
     pixels = page.pixels.astype(np.int32)
     return pixels[..., 0] + 256 * pixels[..., 1]
+
+
+def _paint_board(canvas: skia.Canvas, board: Board, number: int, frame: int) -> None:
+    """Alpha of 128 and more becomes opaque with the part's number as its colour."""
+    canvas.setMatrix(to_skia(board.matrices[frame]))
+    low, high = _code(number)
+    rows = [0, 0, 0, 0, low, 0, 0, 0, 0, high, 0, 0, 0, 0, 0]
+    solid = skia.ColorFilters.Matrix([*rows, 0, 0, 0, 510, -255])
+    paint = skia.Paint(AntiAlias=False, ColorFilter=solid)
+    nearest = skia.SamplingOptions(skia.FilterMode.kNearest)
+    canvas.drawImage(board.image, 0, 0, nearest, paint)
 
 
 def _id_paint(paint: skia.Paint, number: int) -> skia.Paint:

@@ -103,11 +103,13 @@ class Renderer:
     def covered(
         self, image: UInt8[np.ndarray, "h w 3"], frame: int
     ) -> Bool[np.ndarray, "h w"]:
-        """Where an effect is painted over set and character of a drawn frame."""
+        """Where an effect is painted over set, character and near scenery of a drawn
+        frame."""
         if not (self.overlays.behind or self.overlays.over):
             return np.zeros(image.shape[:2], bool)
         self.photo.draw(self._page, frame)
         self.painter.draw(self._page.canvas, self.stage.cel(frame), frame)
+        self.overlays.books.draw(self._page.canvas, frame)
         bare = self._page.pixels[..., :3].astype(np.int16)
         return (np.abs(bare - image) > _TOUCHED).any(-1)
 

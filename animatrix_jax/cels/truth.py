@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from animatrix_jax.cels import deform
-from animatrix_jax.cels.flow import FIGURE, UNKNOWN, TrueFlow, true_flow
+from animatrix_jax.cels.flow import BOOK, FIGURE, UNKNOWN, TrueFlow, true_flow
 from animatrix_jax.cels.render import render
 from animatrix_jax.cels.spec import ClipSpec
 
 FIGURE_LAYER = 255
 EFFECT_LAYER = 254
+BOOK_LAYER = 253
 _CHANGED = 3  # grey levels by which a defect must change a pixel to be there
 
 
@@ -31,7 +32,7 @@ class Truth:
     Attributes:
       flow, visible: as ``flow.TrueFlow`` has them.
       layers: 0 where nothing is claimed (shadow, streaks, ghosts), 1, 2, ... the planes
-        of the set from the back, EFFECT_LAYER (near scenery too), FIGURE_LAYER.
+        of the set from the back, BOOK_LAYER (near scenery), EFFECT_LAYER, FIGURE_LAYER.
       new_drawing: whether the exposure sheet has another drawing than for the frame
         before; the first frame's is new. Its runs are the cadence, which a defect that
         shows on ones does not change.
@@ -84,6 +85,7 @@ def cadence(spec: ClipSpec) -> dict[str, np.ndarray]:
 
 def _layers(found: TrueFlow) -> UInt8[np.ndarray, "t h w"]:
     layers = found.parts.astype(np.uint8)
+    layers[found.parts >= BOOK] = BOOK_LAYER
     layers[found.parts >= FIGURE] = FIGURE_LAYER
     layers[found.covered] = EFFECT_LAYER
     return layers
