@@ -212,7 +212,7 @@ def truth_sheet(clip: CelClip, *, frames: int = 7) -> UInt8[np.ndarray, "h w 3"]
         "visible: all but what is in red can be followed to the next frame": _marked(
             video, ~known.visible
         ),
-        "layers: planes from the back, effects, the figure": _layer_colours(
+        "layers: planes from the back, near scenery, effects, the figure": _layer_colours(
             known.layers[:steps]
         ),
         "deformation: what an affine motion of each layer leaves of the flow": _shaded(

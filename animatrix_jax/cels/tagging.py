@@ -6,7 +6,8 @@ rules keep a clip sayable (a still has no smear, a follow shot needs someone who
 somewhere, black-and-white manga has no vivid palette). A field that cannot be seen in
 a clip is not stated: spacing of a held drawing or of a few, speed of a camera that goes
 with its subject, depth where no plane of a set slides over another or the ground is a
-pattern, emotion of a face that is a few dots; and a value of which its shot or its set would show nothing is not drawn.
+pattern, emotion of a face that is a few dots; and a value of which its shot or its set
+would show nothing is not drawn.
 """
 
 import functools

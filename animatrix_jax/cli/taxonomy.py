@@ -23,9 +23,8 @@ from absl import flags
 
 from animatrix_jax.cli import app
 from animatrix_jax.errors import UserError
-from animatrix_jax.files import leads_out
 from animatrix_jax.knowledge import reference as reference_page
-from animatrix_jax.knowledge.labels import parse_label
+from animatrix_jax.knowledge.labels import parse_label, video_path
 from animatrix_jax.knowledge.schema import Field, Taxonomy, Value, normalise
 from animatrix_jax.knowledge.tags import nearest, parse_tags
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
@@ -119,9 +118,7 @@ def _validate(taxonomy: Taxonomy, args: list[str]) -> int | None:
         if not line.strip():
             continue
         try:
-            label = parse_label(_decoded(line), taxonomy)
-            if label.video and leads_out(label.video):
-                raise UserError(f"{label.video!a} is outside the folder")
+            video_path(parse_label(_decoded(line), taxonomy))
             good += 1
         except UserError as error:
             bad.append({"line": number, "error": str(error)})

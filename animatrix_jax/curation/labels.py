@@ -8,16 +8,13 @@ is refused.
 
 import dataclasses
 import math
-import os
-import posixpath
 from collections.abc import Collection
 
 from etils import epath
 
 from animatrix_jax.curation.journal import Path
 from animatrix_jax.errors import UserError
-from animatrix_jax.files import leads_out
-from animatrix_jax.knowledge.labels import Label, parse_label
+from animatrix_jax.knowledge.labels import Label, parse_label, video_path
 
 NAME = "labels.jsonl"
 # Of seconds: what cutting a label into even pieces may round.
@@ -112,9 +109,7 @@ def read_labels(folder: Path, names: Collection[str], path: Path | None) -> Labe
 
 
 def _video(label: Label, known: Collection[str]) -> str:
-    path = posixpath.normpath(label.video.replace(os.sep, "/"))
-    if leads_out(path):
-        raise UserError(f"{label.video!a} is outside the folder")
+    path = video_path(label)
     if path not in known:
         raise UserError(f"no such video: {label.video!a}")
     return path

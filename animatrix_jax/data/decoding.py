@@ -427,7 +427,7 @@ class Screen:
         """The pixels of a frame, no taller than `height` if it is not 0."""
         turns, tall = _turns(frame), frame.height
         wide = _width(frame.width, self._aspect)
-        shown = wide if turns % 2 else tall
+        shown, _ = self.size(frame)
         if height and shown > height:
             wide = max(1, round(wide * height / shown))
             tall = max(1, round(tall * height / shown))

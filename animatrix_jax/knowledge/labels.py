@@ -17,10 +17,12 @@ import difflib
 import json
 import math
 import os
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
 from animatrix_jax.errors import UserError
+from animatrix_jax.files import leads_out
 from animatrix_jax.knowledge.schema import Taxonomy
 from animatrix_jax.knowledge.tags import Tag, parse_tags, unclaimed_fields
 from animatrix_jax.knowledge.taxonomy import load_taxonomy
@@ -51,6 +53,18 @@ class Label:
     description: str = ""
     scores: tuple[float, ...] | None = None
     unknown: tuple[str, ...] = ()
+
+
+def video_path(label: Label) -> str:
+    """Where a label's video lies in the folder of its file.
+
+    Raises:
+      UserError: if that is outside.
+    """
+    path = posixpath.normpath(label.video.replace(os.sep, "/"))
+    if leads_out(path):
+        raise UserError(f"{label.video!a} is outside the folder")
+    return path
 
 
 def parse_label(line: str, taxonomy: Taxonomy | None = None) -> Label:

@@ -112,7 +112,7 @@ def test_a_bad_line_is_told_with_its_reason_and_the_rest_is_read(
     capsys, tmp_path, line, reason
 ):
     path = tmp_path / "labels.jsonl"
-    good = b'{"tags": ["motion.timing=twos", "vfx.manpu=unknown"], "note": 3}'
+    good = b'{"tags": ["vfx.manpu=unknown"], "note": 3, "video": "a/../b.mp4"}'
     path.write_bytes(b"\n".join([good, line, good]))
     code, text, data = call(capsys, "validate", str(path))
     assert code == 2 and data["good"] == 2
